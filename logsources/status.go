@@ -1,0 +1,47 @@
+package logsources
+
+import "time"
+
+// State says what a source is doing.
+type State string
+
+// The states of a source.
+const (
+	Waiting State = "waiting" // its predecessor has not ended yet
+	Running State = "running"
+	Failing State = "failing" // ended with an error, will be started again
+	Stopped State = "stopped"
+)
+
+// Status is what one source looks like at one instant.
+type Status struct {
+	Key, Name, Type string
+	State           State
+	// Error is the present trouble in words a person can act on; empty if all
+	// is well. A source may deliver lines and have trouble at the same time:
+	// one unreadable file among many.
+	Error      string
+	ErrorSince time.Time // since when Error has been this text
+	Started    time.Time // of the present run
+	NextStart  time.Time // zero unless Failing
+	LastLine   time.Time // zero: no line yet
+	// LastLineAge is the time since LastLine, or -1 if there was no line.
+	LastLineAge time.Duration
+
+	Lines, Bytes, TooLong, Binary    int64
+	Truncations, Rotations, Restarts int64
+	Files                            int64
+}
+
+// status fills in the counts.
+func (c *Counters) status(s *Status, now time.Time) {
+	s.Lines, s.Bytes = c.Lines.Load(), c.Bytes.Load()
+	s.TooLong, s.Binary = c.TooLong.Load(), c.Binary.Load()
+	s.Truncations, s.Rotations = c.Truncations.Load(), c.Rotations.Load()
+	s.Restarts, s.Files = c.Restarts.Load(), c.Files.Load()
+	s.LastLineAge = -1
+	if ns := c.LastLine.Load(); ns != 0 {
+		s.LastLine = time.Unix(0, ns)
+		s.LastLineAge = max(0, now.Sub(s.LastLine))
+	}
+}
