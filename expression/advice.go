@@ -1,0 +1,174 @@
+package expression
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/expr-lang/expr/builtin"
+
+	"github.com/rampart-edge/rampart/event"
+)
+
+// variables are the names that an expression sees.
+func variables(on On) []string {
+	switch on {
+	case OnQueue:
+		return []string{"evt", "queue", "leaky"}
+	case OnOverflow:
+		return []string{"evt", "queue", "signal", "leaky"}
+	case OnAlert:
+		return []string{"Alert"}
+	}
+	return []string{"evt"}
+}
+
+// absent are functions that CrowdSec has and this package has not.
+func absent(name string) bool {
+	return slices.Contains([]string{"CrowdsecCTI", "HTTPGet", "HTTPHead", "HTTPPost", "HTTPRequest", "LookupHost",
+		"GeoIPEnrich", "GeoIPASNEnrich", "GeoIPRangeEnrich", "IPToCountry", "MatchKnownBot", "JA4H"}, name)
+}
+
+// advice says what to do about the complaint of the library.
+func (e *Env) advice(on On, reason string) string {
+	if name, ok := strings.CutPrefix(reason, "unknown name "); ok {
+		return e.adviseName(on, name)
+	}
+	if _, rest, ok := strings.Cut(reason, "type "); ok {
+		for _, what := range []string{" has no field ", " has no method "} {
+			if t, name, ok := strings.Cut(rest, what); ok {
+				return adviseMember(t, name)
+			}
+		}
+	}
+	if _, rest, ok := strings.Cut(reason, " to call "); ok {
+		return e.adviseCall(strings.TrimSpace(rest))
+	}
+	for _, c := range []struct{ part, advice string }{
+		{"unexpected token EOF", "it ends too early: a bracket or an operand is missing"},
+		{`unexpected token Operator("=")`, "write == to compare"},
+		{"unexpected token Operator(\"=", "write == to compare"},
+		{"literal not terminated", "close the quote"},
+		{"unexpected token", "look for a missing operator or bracket before it"},
+		{"mismatched type", "the values of Meta, Parsed, Enriched and Labels are text: quote the constant, or convert with int(...)"},
+		{"error parsing regexp", "patterns are Go regular expressions (RE2): no look-around, no back-references"},
+		{"maximum allowed nodes", "put long lists into a data file"},
+		{"cannot redeclare", "choose another name"},
+	} {
+		if strings.Contains(reason, c.part) {
+			return c.advice
+		}
+	}
+	return "see the expression chapter of the documentation"
+}
+
+func (e *Env) adviseName(on On, name string) string {
+	if absent(name) {
+		return "this function of CrowdSec is not available here; remove the item that uses it"
+	}
+	names := variables(on)
+	for n := range e.functions {
+		names = append(names, n)
+	}
+	names = append(names, builtin.Names...)
+	if list := near(name, names); list != "" {
+		return "did you mean " + list + "?"
+	}
+	return "variables here are " + strings.Join(variables(on), ", ")
+}
+
+func adviseMember(typ, name string) string {
+	for _, t := range []reflect.Type{
+		reflect.TypeFor[event.Event](), reflect.TypeFor[event.Line](), reflect.TypeFor[event.RuntimeAlert](),
+		reflect.TypeFor[event.Alert](), reflect.TypeFor[event.AlertEvent](), reflect.TypeFor[event.Source](),
+		reflect.TypeFor[event.Queue](), reflect.TypeFor[event.Appsec](), reflect.TypeFor[time.Time](),
+	} {
+		if t.String() != strings.TrimPrefix(typ, "*") {
+			continue
+		}
+		names := members(t)
+		if list := near(name, names); list != "" {
+			return "did you mean " + list + "?"
+		}
+		return "it has " + strings.Join(names, ", ")
+	}
+	return "that value has no parts of this name"
+}
+
+func members(t reflect.Type) []string {
+	var names []string
+	for i := range t.NumField() {
+		if f := t.Field(i); f.IsExported() {
+			if tag := f.Tag.Get("expr"); tag != "" {
+				names = append(names, tag)
+				continue
+			}
+			names = append(names, f.Name)
+		}
+	}
+	p := reflect.PointerTo(t)
+	for i := range p.NumMethod() {
+		names = append(names, p.Method(i).Name)
+	}
+	return names
+}
+
+func (e *Env) adviseCall(name string) string {
+	f, ok := e.functions[name]
+	if !ok || len(f.Types) == 0 {
+		return "check the number and types of its arguments"
+	}
+	return fmt.Sprintf("it is %s%s", name, strings.TrimPrefix(f.Types[0].String(), "func"))
+}
+
+// near returns up to three of names that look like name.
+func near(name string, names []string) string {
+	type candidate struct {
+		name string
+		d    int
+	}
+	var found []candidate
+	limit := max(1, len(name)/3)
+	for _, n := range names {
+		if d := distance(strings.ToLower(name), strings.ToLower(n)); d <= limit {
+			found = append(found, candidate{n, d})
+		}
+	}
+	slices.SortFunc(found, func(a, b candidate) int {
+		if a.d != b.d {
+			return a.d - b.d
+		}
+		return strings.Compare(a.name, b.name)
+	})
+	var out []string
+	for _, c := range found[:min(3, len(found))] {
+		out = append(out, c.name)
+	}
+	return strings.Join(out, ", ")
+}
+
+// distance is how many letters must be inserted, removed or replaced to get from
+// a to b. Both are short names; long input is not compared.
+func distance(a, b string) int {
+	if len(a) > 40 || len(b) > 40 {
+		return 40
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost = 1 + min(diagonal, row[j], row[j+1])
+			}
+			diagonal, row[j+1] = row[j+1], cost
+		}
+	}
+	return row[len(b)]
+}

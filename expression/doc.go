@@ -1,0 +1,17 @@
+// Package expression compiles and runs the expressions of Hub content: filters,
+// statics, groupings, conditions and profile rules. It gives them the variables
+// and functions that CrowdSec gives them, and it says about each what it needs:
+// which values must hold for it to be true (Requires, Excludes), which fields it
+// reads (Reads).
+//
+//	source ─► syntax tree, checked ─► folded ─► requirements, reads ─► Program ─► bool, text or value
+//
+// It neither decodes YAML nor decides when an expression runs, and makes no
+// network call. Data files come from the fs.FS it is given; nobody downloads
+// here.
+//
+// Concurrency: Env and Program are safe for concurrent use. AddData, Stash and
+// Compile may run beside programs, but a program sees a data file or a stash only
+// once the call that added it has returned. The event that a program runs on
+// belongs to the caller: some programs write to it (Reads.Writes).
+package expression

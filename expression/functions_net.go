@@ -1,0 +1,68 @@
+package expression
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/corazawaf/libinjection-go"
+	"go.uber.org/zap"
+)
+
+func (e *Env) addressFunctions() []function {
+	return []function{
+		textToBool("IsIP", func(s string) bool { return address(s).IsValid() }),
+		textToBool("IsIPV4", func(s string) bool { return address(s).Is4() }),
+		textToBool("IsIPV6", func(s string) bool { return address(s).Is6() }),
+		textsToBool("IpInRange", inRange),
+		{"IpToRange", new(func(string, string) string), false, func(a args) (any, error) {
+			s, err := a.texts(2)
+			if err != nil {
+				return nil, err
+			}
+			r := toRange(s[0], s[1])
+			if r == "" {
+				e.debug("IpToRange", zap.String("ip", s[0]), zap.String("bits", s[1]))
+			}
+			return r, nil
+		}},
+		textToBool("LibInjectionIsSQLI", func(s string) bool { found, _ := libinjection.IsSQLi(s); return found }),
+		textToBool("LibInjectionIsXSS", libinjection.IsXSS),
+	}
+}
+
+// address parses an IP address; the zero Addr is none. CrowdSec compatible: an
+// IPv4 address mapped into IPv6 is IPv4, and there are no zones.
+func address(s string) netip.Addr {
+	a, err := netip.ParseAddr(s)
+	if err != nil || a.Zone() != "" {
+		return netip.Addr{}
+	}
+	return a.Unmap()
+}
+
+func inRange(ip, cidr string) bool {
+	a := address(ip)
+	p, err := netip.ParsePrefix(cidr)
+	if err != nil || !a.IsValid() {
+		return false
+	}
+	if p.Addr().Is4In6() && p.Bits() >= 96 {
+		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+	}
+	return p.Contains(a)
+}
+
+// toRange returns the network of ip that has so many bits ("64" or "/64"), ""
+// where there is none.
+func toRange(ip, bits string) string {
+	n, err := strconv.Atoi(strings.TrimPrefix(bits, "/"))
+	if err != nil {
+		return ""
+	}
+	p, err := address(ip).Prefix(n)
+	if err != nil || !p.IsValid() {
+		return ""
+	}
+	return p.String()
+}

@@ -1,0 +1,135 @@
+package expression_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/rampart-edge/rampart/expression"
+)
+
+// shared returns the folder of reference data, and skips the test where it is
+// absent.
+func shared(t testing.TB) string {
+	dir := os.Getenv("RAMPART_SHARED")
+	if dir == "" {
+		dir = filepath.Join("..", "..", "shared")
+	}
+	if _, err := os.Stat(filepath.Join(dir, "hub")); err != nil {
+		t.Skipf("no reference data: %v (set RAMPART_SHARED)", err)
+	}
+	return dir
+}
+
+// hubExpression is one expression of a Hub item, with where it stands.
+type hubExpression struct {
+	file, key, source string
+	line              int
+	on                expression.On
+	kind              expression.Kind
+}
+
+// hubExpressions walks the YAML files of the Hub.
+func hubExpressions(t testing.TB) []hubExpression {
+	root := filepath.Join(shared(t), "hub")
+	var out []hubExpression
+	for _, dir := range []string{"parsers", "scenarios", "postoverflows"} {
+		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".yaml") && !strings.HasSuffix(path, ".yml") {
+				return err
+			}
+			data, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			name, _ := filepath.Rel(root, path)
+			decoder := yaml.NewDecoder(strings.NewReader(string(data)))
+			for {
+				var doc yaml.Node
+				if decoder.Decode(&doc) != nil {
+					return nil
+				}
+				collect(name, "", &doc, &out)
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return out
+}
+
+func collect(file, key string, n *yaml.Node, out *[]hubExpression) {
+	switch n.Kind {
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			collect(file, n.Content[i].Value, n.Content[i+1], out)
+		}
+	case yaml.ScalarNode:
+		e := hubExpression{file: file, key: key, source: n.Value, line: n.Line}
+		switch key {
+		case "filter", "cancel_on":
+			e.kind = expression.Bool
+		case "condition":
+			e.kind, e.on = expression.Bool, expression.OnQueue
+		case "overflow_filter":
+			e.kind, e.on = expression.Bool, expression.OnOverflow
+		case "groupby", "distinct":
+			e.kind = expression.String
+		case "expression":
+		default:
+			return
+		}
+		if strings.TrimSpace(n.Value) != "" {
+			*out = append(*out, e)
+		}
+	default:
+		for _, c := range n.Content {
+			collect(file, key, c, out)
+		}
+	}
+}
+
+// The methods of evt.Appsec come with the WAF.
+var notYet = map[string]bool{
+	"evt.Appsec.GetName()":                    true,
+	`Sprintf("%+v", evt.Appsec.GetRuleIDs())`: true,
+}
+
+func TestHubCompiles(t *testing.T) {
+	all := hubExpressions(t)
+	if len(all) <= 2000 {
+		t.Fatalf("found only %d expressions", len(all))
+	}
+	env := expression.New(expression.Options{})
+	indexed, opaque, writing, skipped := 0, 0, 0, 0
+	for _, x := range all {
+		p, err := env.Compile(x.source, x.on, x.kind)
+		if notYet[x.source] {
+			skipped++
+			if err == nil {
+				t.Errorf("%s:%d: %s compiles now: take it off the list", x.file, x.line, x.source)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s:%d: %s: %v", x.file, x.line, x.key, err)
+			continue
+		}
+		if x.key == "filter" && len(p.Requires()) > 0 {
+			indexed++
+		}
+		if p.Reads().Opaque {
+			opaque++
+			t.Logf("opaque: %s:%d: %s", x.file, x.line, x.source)
+		}
+		if p.Reads().Writes {
+			writing++
+		}
+	}
+	t.Logf("%d expressions: %d filters with requirements, %d opaque, %d writing, %d not yet", len(all), indexed, opaque, writing, skipped)
+}

@@ -1,0 +1,157 @@
+package expression
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/expr-lang/expr/file"
+	"github.com/expr-lang/expr/vm"
+
+	"github.com/rampart-edge/rampart/event"
+)
+
+// Vars are the variables of one run. Those that the program's On does not name
+// are ignored; those that it names and that are nil fail where they are used.
+type Vars struct {
+	Evt    *event.Event        // evt
+	Queue  *event.Queue        // queue
+	Leaky  any                 // leaky
+	Signal *event.RuntimeAlert // signal
+	Alert  *event.Alert        // Alert
+}
+
+// Program is a compiled expression. It is immutable and safe for concurrent use.
+type Program struct {
+	env      *Env
+	source   string
+	on       On
+	code     *vm.Program
+	requires []Requirement
+	excludes []Requirement
+	reads    Reads
+}
+
+// The structs that expressions see as their variables, one for each On: expr
+// addresses fields by their index, so programs run on the very type they were
+// compiled for.
+type (
+	eventVars struct {
+		Evt *event.Event `expr:"evt"`
+	}
+	queueVars struct {
+		Evt   *event.Event `expr:"evt"`
+		Queue *event.Queue `expr:"queue"`
+		Leaky any          `expr:"leaky"`
+	}
+	overflowVars struct {
+		Evt    *event.Event        `expr:"evt"`
+		Queue  *event.Queue        `expr:"queue"`
+		Signal *event.RuntimeAlert `expr:"signal"`
+		Leaky  any                 `expr:"leaky"`
+	}
+	alertVars struct {
+		Alert *event.Alert `expr:"Alert"`
+	}
+)
+
+// frame is the memory of one run, recycled by Env: the machine with its stack,
+// and the variables.
+type frame struct {
+	machine  vm.VM
+	event    eventVars
+	queue    queueVars
+	overflow overflowVars
+	alert    alertVars
+}
+
+// bind fills the variables of on and returns a pointer to them.
+func (f *frame) bind(on On, v *Vars) any {
+	switch on {
+	case OnQueue:
+		f.queue = queueVars{v.Evt, v.Queue, v.Leaky}
+		return &f.queue
+	case OnOverflow:
+		f.overflow = overflowVars{v.Evt, v.Queue, v.Signal, v.Leaky}
+		return &f.overflow
+	case OnAlert:
+		f.alert = alertVars{v.Alert}
+		return &f.alert
+	default:
+		f.event = eventVars{v.Evt}
+		return &f.event
+	}
+}
+
+// forget drops what the run referred to, so that a pooled frame keeps nothing
+// alive.
+func (f *frame) forget() {
+	f.event, f.queue, f.overflow, f.alert = eventVars{}, queueVars{}, overflowVars{}, alertVars{}
+	clear(f.machine.Stack[:cap(f.machine.Stack)])
+	clear(f.machine.Variables)
+}
+
+// Source returns the text that was compiled.
+func (p *Program) Source() string { return p.source }
+
+// Any runs the program and returns what it gives.
+func (p *Program) Any(v *Vars) (any, error) {
+	if p.reads.Writes && v.Evt != nil && v.Evt.Unmarshaled == nil {
+		// Decoders write into the map that the expression hands them.
+		v.Evt.Unmarshaled = make(map[string]any, 1)
+	}
+	f := p.env.frames.Get().(*frame)
+	out, err := f.machine.Run(p.code, f.bind(p.on, v))
+	f.forget()
+	p.env.frames.Put(f)
+	if err != nil {
+		return nil, &RunError{Source: p.source, Err: err}
+	}
+	return out, nil
+}
+
+// Bool runs the program and returns true or false. Anything else that it gives
+// is an error.
+func (p *Program) Bool(v *Vars) (bool, error) {
+	out, err := p.Any(v)
+	if err != nil {
+		return false, err
+	}
+	b, ok := out.(bool)
+	if !ok {
+		return false, &RunError{Source: p.source, Err: fmt.Errorf("it gave %s, not true or false", typeName(out))}
+	}
+	return b, nil
+}
+
+// String runs the program and returns the text it gives. Anything else that it
+// gives is an error.
+func (p *Program) String(v *Vars) (string, error) {
+	out, err := p.Any(v)
+	if err != nil {
+		return "", err
+	}
+	s, ok := out.(string)
+	if !ok {
+		return "", &RunError{Source: p.source, Err: fmt.Errorf("it gave %s, not text", typeName(out))}
+	}
+	return s, nil
+}
+
+// RunError is a failed run. Its text is made only when asked for: on live
+// traffic a failing filter is an everyday thing.
+type RunError struct {
+	Source string
+	Err    error
+}
+
+func (e *RunError) Error() string {
+	var fe *file.Error
+	if !errors.As(e.Err, &fe) {
+		return fmt.Sprintf("running %s: %v", excerpt(e.Source, 0), e.Err)
+	}
+	return fmt.Sprintf("running %s: %s: %s", excerpt(e.Source, offset(e.Source, fe.Line, fe.Column)),
+		position(e.Source, fe.Line, fe.Column+1), oneLine(fe.Message))
+}
+
+// Unwrap returns the cause.
+func (e *RunError) Unwrap() error { return e.Err }

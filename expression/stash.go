@@ -1,0 +1,85 @@
+package expression
+
+import (
+	"fmt"
+	"maps"
+	"time"
+)
+
+const stashSize = 100
+
+// Stash makes a stash of that name: size entries (0: 100), each for ttl after it
+// was written, evicted by strategy (LRU, LFU, ARC; anything else is LRU).
+// CrowdSec compatible: a second stash of the name is a second cache; writes go to
+// all of them, reads to the first.
+func (e *Env) Stash(name string, size int, ttl time.Duration, strategy string) {
+	if size <= 0 {
+		size = stashSize
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	old := e.registry.Load()
+	stashes := maps.Clone(old.stashes)
+	if stashes == nil {
+		stashes = map[string][]*cache[string]{}
+	}
+	list := stashes[name]
+	stashes[name] = append(list[:len(list):len(list)], newCache[string](size, ttl, strategy, e.now))
+	e.registry.Store(&registry{files: old.files, stashes: stashes})
+}
+
+// StashPut writes key to the stash, and does nothing where there is none of that
+// name.
+func (e *Env) StashPut(name, key, value string) {
+	e.stashPut(name, key, value, 0)
+}
+
+func (e *Env) stashPut(name, key, value string, ttl time.Duration) {
+	list := e.registry.Load().stashes[name]
+	if len(list) == 0 {
+		e.warnOnce("stash does not exist and keeps nothing", name)
+	}
+	for _, c := range list {
+		c.putFor(key, value, ttl)
+	}
+}
+
+func (e *Env) stashGet(name, key string) string {
+	list := e.registry.Load().stashes[name]
+	if len(list) == 0 {
+		e.warnOnce("stash does not exist and is empty", name)
+		return ""
+	}
+	value, _ := list[0].get(key)
+	return value
+}
+
+func (e *Env) stashFunctions() []function {
+	return []function{
+		{"GetFromStash", new(func(string, string) string), false, func(a args) (any, error) {
+			s, err := a.texts(2)
+			if err != nil {
+				return nil, err
+			}
+			return e.stashGet(s[0], s[1]), nil
+		}},
+		{"SetInStash", new(func(string, string, string, any) error), false, func(a args) (any, error) {
+			s, err := a.texts(3)
+			if err != nil {
+				return nil, err
+			}
+			// CrowdSec compatible: nil is the stash's own time. A duration is ours; the
+			// original wants a pointer, which no expression can make.
+			var ttl time.Duration
+			switch d := a[3].(type) {
+			case nil:
+			case time.Duration:
+				ttl = d
+			default:
+				return nil, fmt.Errorf("argument 4 is %s, nil or a duration is needed", typeName(d))
+			}
+			e.stashPut(s[0], s[1], s[2], ttl)
+			return nil, nil
+		}},
+	}
+}
