@@ -1,0 +1,178 @@
+package caddymodule
+
+import (
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/rampart-edge/rampart/appliance"
+)
+
+// parseGlobal reads the global option "rampart".
+func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
+	if existing != nil {
+		d.Next()
+		return nil, d.Err("there is a second rampart block; put all its options into one")
+	}
+	app := new(App)
+	if err := app.UnmarshalCaddyfile(d); err != nil {
+		return nil, err
+	}
+	return httpcaddyfile.App{Name: appName, Value: caddyconfig.JSON(app, nil)}, nil
+}
+
+// UnmarshalCaddyfile reads the global block. Paths that are not absolute are
+// relative to the directory of the file that names them. Syntax:
+//
+//	rampart {
+//		node        <name>
+//		data_dir    <path>
+//		source file <pattern>... {
+//			labels  <name>=<value>...
+//			exclude <regexp>...
+//			from_start
+//		}
+//		source journald {
+//			match  <FIELD>=<value>...
+//			labels <name>=<value>...
+//		}
+//		collection  <name>... | none
+//		scenarios   <path>...
+//		parsers     <path>...
+//		profiles    <path>
+//		allow       <address or network>...
+//		firewall {
+//			mode  nftables | dry-run | off
+//			table <name>
+//			owner on | off
+//			keep  on | off
+//			hits  <n>
+//		}
+//		captcha {
+//			digits    <n>
+//			ttl       <duration>
+//			grace     <duration>
+//			min_solve <duration>
+//		}
+//		limits {
+//			buckets      <n>
+//			sample_bytes <size>
+//			queue        <n>
+//			workers      <n>
+//			alerts       <n>
+//		}
+//		ipv6_prefix 64 | 128
+//		contact     <text>
+//		unsafe_trusted_proxies
+//	}
+func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	if d.NextArg() {
+		return d.Err("rampart takes a block, not arguments")
+	}
+	return parseBlock(d, "the rampart block", []option{
+		{"node", text(&a.Node)},
+		{"data_dir", path(&a.DataDir)},
+		{"source", a.parseSource},
+		{"collection", list(&a.Collections)},
+		{"scenarios", paths(&a.Scenarios)},
+		{"parsers", paths(&a.Parsers)},
+		{"profiles", path(&a.Profiles)},
+		{"allow", list(&a.Allow)},
+		{"firewall", a.parseFirewall},
+		{"captcha", a.parseCaptcha},
+		{"limits", a.parseLimits},
+		{"ipv6_prefix", number(&a.IPv6Prefix)},
+		{"contact", text(&a.Contact)},
+		{"unsafe_trusted_proxies", present(&a.UnsafeTrustedProxies)},
+	})
+}
+
+func (a *App) parseSource(d *caddyfile.Dispenser) error {
+	var s appliance.SourceConfig
+	if !d.NextArg() {
+		return d.Err("source needs a type; use file or journald")
+	}
+	s.Type = d.Val()
+	options := []option{{"labels", pairs(&s.Labels)}}
+	switch s.Type {
+	case "file":
+		for _, p := range d.RemainingArgs() {
+			s.Paths = append(s.Paths, absolute(d, p))
+		}
+		if len(s.Paths) == 0 {
+			return d.Err("source file needs a path")
+		}
+		options = append(options, option{"exclude", list(&s.Exclude)}, option{"from_start", present(&s.FromStart)})
+	case "journald":
+		if d.NextArg() {
+			return d.Errf("source journald takes no argument %q; write match %s in its block", d.Val(), d.Val())
+		}
+		options = append(options, option{"match", list(&s.Match)})
+	default:
+		return d.Errf("source type %q is unknown; use file or journald", s.Type)
+	}
+	err := parseBlock(d, "source "+s.Type, options)
+	a.Sources = append(a.Sources, s)
+	return err
+}
+
+func (a *App) parseFirewall(d *caddyfile.Dispenser) error {
+	f := &a.Firewall
+	return parseBlock(d, "firewall", []option{
+		{"mode", choice(&f.Mode, appliance.FirewallNftables, appliance.FirewallDryRun, appliance.FirewallOff)},
+		{"table", text(&f.Table)},
+		{"owner", onOff(&f.Owner)},
+		{"keep", onOff(&f.Keep)},
+		{"hits", number(&f.Hits)},
+	})
+}
+
+func (a *App) parseCaptcha(d *caddyfile.Dispenser) error {
+	c := &a.Captcha
+	return parseBlock(d, "captcha", []option{
+		{"digits", number(&c.Digits)},
+		{"ttl", duration(&c.TTL)},
+		{"grace", duration(&c.Grace)},
+		{"min_solve", duration(&c.MinSolve)},
+	})
+}
+
+func (a *App) parseLimits(d *caddyfile.Dispenser) error {
+	l := &a.Limits
+	return parseBlock(d, "limits", []option{
+		{"buckets", number(&l.Buckets)},
+		{"sample_bytes", size(&l.SampleBytes)},
+		{"queue", number(&l.Queue)},
+		{"workers", number(&l.Workers)},
+		{"alerts", number(&l.Alerts)},
+	})
+}
+
+// parseDirective reads the directive of a site.
+func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	if h.Option(appName) == nil {
+		h.Next()
+		return nil, h.Err("the directive rampart needs a rampart block in the global options")
+	}
+	handler := new(Handler)
+	return handler, handler.UnmarshalCaddyfile(h.Dispenser)
+}
+
+// UnmarshalCaddyfile reads the directive. Syntax:
+//
+//	rampart [<matcher>] {
+//		mode  enforce | detect
+//		block page | error
+//	}
+func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	if d.NextArg() {
+		return d.Errf("rampart takes no argument %q; use a block with mode or block", d.Val())
+	}
+	return parseBlock(d, "the rampart directive", []option{
+		{"mode", choice(&h.Mode, modeEnforce, modeDetect)},
+		{"block", choice(&h.Block, blockPage, blockError)},
+	})
+}

@@ -1,0 +1,71 @@
+package caddymodule
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"reflect"
+	"sync/atomic"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// proxies tells which addresses are trusted proxies of the servers of one
+// configuration. The zero value trusts none.
+type proxies struct {
+	servers atomic.Pointer[[]*caddyhttp.Server]
+}
+
+func (p *proxies) set(servers map[string]*caddyhttp.Server) {
+	var list []*caddyhttp.Server
+	for _, srv := range servers {
+		if trustsProxies(srv) {
+			list = append(list, srv)
+		}
+	}
+	p.servers.Store(&list)
+}
+
+// trusted reports whether some server trusts addr. Caddy is asked itself, with a
+// request made up for the purpose, because ranges may come from any module and
+// change over time.
+func (p *proxies) trusted(addr netip.Addr) bool {
+	list := p.servers.Load()
+	if list == nil {
+		return false
+	}
+	for _, srv := range *list {
+		r := &http.Request{Method: http.MethodGet, URL: &url.URL{Path: "/"}, Header: http.Header{},
+			RemoteAddr: net.JoinHostPort(addr.String(), "1")}
+		r = caddyhttp.PrepareRequest(r, caddy.NewReplacer(), nil, srv)
+		if yes, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool); yes {
+			return true
+		}
+	}
+	return false
+}
+
+// trustsProxies reports whether a provisioned server takes client addresses from
+// headers of some peers. The module that lists them is in a field that Caddy does
+// not export; if it is no longer there, the answer is yes, which is the safe one.
+func trustsProxies(srv *caddyhttp.Server) bool {
+	if srv.TrustedProxiesUnix || len(srv.TrustedProxiesRaw) > 0 {
+		return true
+	}
+	source := reflect.ValueOf(srv).Elem().FieldByName("trustedProxies")
+	return source.Kind() != reflect.Interface || !source.IsNil()
+}
+
+// checkProxies refuses a server where whoever sends a request can choose the
+// address that it is counted for.
+func checkProxies(srv *caddyhttp.Server) error {
+	if srv.TrustedProxiesStrict > 0 || !trustsProxies(srv) {
+		return nil
+	}
+	return fmt.Errorf("server %s has trusted_proxies but not trusted_proxies_strict: it takes the first address of %v, "+
+		"which clients can write themselves, so anyone could get anyone banned; set trusted_proxies_strict in the servers block, "+
+		"or, if every trusted proxy replaces that header, unsafe_trusted_proxies in the rampart block", srv.Name(), srv.ClientIPHeaders)
+}

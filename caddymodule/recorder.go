@@ -1,0 +1,127 @@
+package caddymodule
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// ender is told once how a request ended; later calls do nothing.
+type ender interface {
+	End(status int, size int64, h http.Header)
+}
+
+// recorder notes the status and size of a response on its way out. It buffers
+// nothing, and everything else that a response writer can do still goes through:
+// flushing, hijacking, informational responses, trailers, sendfile.
+//
+// It is one allocation and belongs to one request. It is not pooled: a handler
+// that writes after it has returned would write into another client's response.
+type recorder struct {
+	*caddyhttp.ResponseWriterWrapper
+	wrapper   caddyhttp.ResponseWriterWrapper
+	visit     ender
+	connect   bool
+	committed bool
+	status    int
+	size      int64
+}
+
+func newRecorder(w http.ResponseWriter, method string, visit ender) *recorder {
+	rec := &recorder{visit: visit, connect: method == http.MethodConnect}
+	rec.wrapper.ResponseWriter = w
+	rec.ResponseWriterWrapper = &rec.wrapper
+	return rec
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (rec *recorder) WriteHeader(status int) {
+	if rec.committed {
+		rec.wrapper.WriteHeader(status) // the server complains of it, as without us
+		return
+	}
+	if status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {
+		rec.wrapper.WriteHeader(status)
+		return
+	}
+	rec.committed, rec.status = true, status
+	h := rec.Header()
+	delete(h, headerIncident) // only ours mean anything
+	delete(h, headerRemediation)
+	rec.wrapper.WriteHeader(status)
+	if rec.tunnel() {
+		rec.visit.End(status, 0, h)
+	}
+}
+
+// tunnel: the connection now carries another protocol, for as long as it likes.
+// Scenarios do not wait for its end.
+func (rec *recorder) tunnel() bool {
+	return rec.status == http.StatusSwitchingProtocols || rec.connect && rec.status >= 200 && rec.status < 300
+}
+
+// Write implements http.ResponseWriter.
+func (rec *recorder) Write(p []byte) (int, error) {
+	rec.commit()
+	n, err := rec.wrapper.Write(p)
+	rec.size += int64(n)
+	return n, err
+}
+
+// ReadFrom implements io.ReaderFrom, so that files can be sent without copying.
+func (rec *recorder) ReadFrom(r io.Reader) (int64, error) {
+	rec.commit()
+	n, err := rec.wrapper.ReadFrom(r)
+	rec.size += n
+	return n, err
+}
+
+// FlushError is what http.ResponseController calls. A flush sends the header.
+func (rec *recorder) FlushError() error {
+	rec.commit()
+	return http.NewResponseController(rec.wrapper.ResponseWriter).Flush()
+}
+
+// Hijack implements http.Hijacker. Who takes over the connection without a word
+// has upgraded it.
+func (rec *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(rec.wrapper.ResponseWriter).Hijack()
+	if err == nil && !rec.committed {
+		rec.committed, rec.status = true, http.StatusSwitchingProtocols
+		rec.visit.End(rec.status, 0, rec.Header())
+	}
+	return conn, rw, err
+}
+
+func (rec *recorder) commit() {
+	if !rec.committed {
+		rec.WriteHeader(http.StatusOK)
+	}
+}
+
+// finish ends the visit with the status that the client gets. Without a header
+// written that is the status of the error, or the 200 that the server sends by
+// itself; after a panic nothing is sent, and the status is 0 as in the access log.
+func (rec *recorder) finish(returned bool, err error) {
+	status := rec.status
+	switch {
+	case rec.committed || !returned:
+	case err != nil:
+		status = errorStatus(err)
+	default:
+		status = http.StatusOK
+	}
+	rec.visit.End(status, rec.size, rec.Header())
+}
+
+func errorStatus(err error) int {
+	var he caddyhttp.HandlerError
+	if errors.As(err, &he) && he.StatusCode != 0 {
+		return he.StatusCode
+	}
+	return http.StatusInternalServerError
+}
