@@ -1,0 +1,250 @@
+package scenarios
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rampart-edge/rampart/expression"
+)
+
+// longest bounds capacity × leakspeed, so that neither nanoseconds in 64 bits nor
+// microseconds in a double (as Redis scripts count) can overflow.
+const longest = 100 * 365 * 24 * time.Hour
+
+// fault is one thing wrong with a document and the key to blame.
+type fault struct {
+	key  string
+	warn bool
+	err  error
+}
+
+type compiler struct {
+	spec   *Spec
+	env    *expression.Env
+	faults []fault
+}
+
+// compile makes the scenario of a document; it is usable unless a fault that is
+// more than a warning comes with it. All faults are found in one go.
+func compile(spec *Spec, item Item, env *expression.Env) (*Scenario, []fault) {
+	c := &compiler{spec: spec, env: env}
+	if !c.known() {
+		return nil, c.faults
+	}
+	s := &Scenario{
+		Name: spec.Name, Description: spec.Description, Type: spec.Type, Path: item.Path, Version: item.Version,
+		Filter: spec.Filter, GroupBy: spec.GroupBy, Capacity: spec.Capacity, CacheSize: spec.CacheSize,
+		Labels: spec.Labels, Reprocess: spec.Reprocess, Scope: spec.Scope.Type,
+	}
+	if item.Own {
+		s.Version = ""
+	}
+	c.texts(s, item.Own)
+	c.numbers(s)
+	c.data()
+	c.programs(s)
+	c.scope(s)
+	if len(c.faults) > 0 && c.bad() {
+		return nil, c.faults
+	}
+	s.seal(spec)
+	return s, c.faults
+}
+
+func (c *compiler) fail(key, format string, args ...any) {
+	c.faults = append(c.faults, fault{key: key, err: fmt.Errorf(format, args...)})
+}
+
+func (c *compiler) bad() bool {
+	for _, f := range c.faults {
+		if !f.warn {
+			return true
+		}
+	}
+	return false
+}
+
+// known checks format and type first: for what is not ours to run, no other
+// complaint makes sense.
+func (c *compiler) known() bool {
+	if err := checkFormat(c.spec.Format); err != nil {
+		c.fail("format", "%w", err)
+		return false
+	}
+	switch c.spec.Type {
+	case Leaky, Trigger:
+		return true
+	case "counter", "conditional", "bayesian":
+		c.fail("type", "type %s comes with a later release; only leaky and trigger run in this one", c.spec.Type)
+	case "":
+		c.fail("type", "type is missing: write leaky or trigger")
+	default:
+		c.fail("type", "invalid type '%s': write leaky or trigger", c.spec.Type)
+	}
+	return false
+}
+
+// checkFormat accepts 1.0 to 3.0. CrowdSec compatible.
+func checkFormat(format string) error {
+	if format == "" {
+		return nil
+	}
+	parts := strings.Split(strings.TrimPrefix(format, "v"), ".")
+	if len(parts) > 3 {
+		return fmt.Errorf("invalid format '%s': write a version from 1.0 to 3.0", format)
+	}
+	var n [3]int
+	for i, p := range parts {
+		v, err := strconv.Atoi(p)
+		if err != nil || v < 0 {
+			return fmt.Errorf("invalid format '%s': write a version from 1.0 to 3.0", format)
+		}
+		n[i] = v
+	}
+	if n[0] < 1 || n[0] > 3 || n[0] == 3 && (n[1] > 0 || n[2] > 0) {
+		return fmt.Errorf("format '%s' is not supported: 1.0 to 3.0 are", format)
+	}
+	return nil
+}
+
+func (c *compiler) texts(s *Scenario, own bool) {
+	if s.Name == "" {
+		c.fail("name", "name is missing: write author/what-it-detects")
+	}
+	if s.Description == "" && !own {
+		c.fail("description", "description is mandatory")
+	}
+	switch v, ok := s.Labels["remediation"]; {
+	case !ok:
+		s.Remediation = own
+	default:
+		// CrowdSec compatible: the text "true" does not count.
+		s.Remediation = v == true
+	}
+}
+
+func (c *compiler) numbers(s *Scenario) {
+	s.Blackhole = c.duration("blackhole", c.spec.Blackhole)
+	leakspeed := c.duration("leakspeed", c.spec.LeakSpeed)
+	c.duration("duration", c.spec.Duration)
+	if c.spec.Duration != "" && c.spec.Duration != "0s" {
+		c.fail("duration", "duration on type %s comes with a later release", s.Type)
+	}
+	if c.spec.CacheSize < 0 {
+		c.fail("cache_size", "invalid cache_size '%d': must be >= 0", c.spec.CacheSize)
+	}
+	if s.Type == Trigger {
+		if s.Capacity != 0 {
+			c.fail("capacity", "invalid capacity '%d': must be 0", s.Capacity)
+		}
+		return
+	}
+	if s.Capacity <= 0 {
+		c.fail("capacity", "invalid capacity '%d': must be > 0", s.Capacity)
+	}
+	switch {
+	case c.spec.LeakSpeed == "":
+		c.fail("leakspeed", "leakspeed is required")
+	case leakspeed == 0 && !c.blamed("leakspeed"):
+		c.fail("leakspeed", "invalid leakspeed '%s': must be > 0", c.spec.LeakSpeed)
+	case leakspeed > 0 && leakspeed < time.Microsecond:
+		c.fail("leakspeed", "invalid leakspeed '%s': must be at least 1us", c.spec.LeakSpeed)
+	case s.Capacity > 0 && leakspeed > 0 && float64(leakspeed)*float64(s.Capacity+1) > float64(longest):
+		c.fail("capacity", "capacity × leakspeed is longer than 100 years: lower one of them")
+	}
+	s.LeakSpeed = leakspeed
+}
+
+func (c *compiler) blamed(key string) bool {
+	for _, f := range c.faults {
+		if f.key == key {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *compiler) duration(key, text string) time.Duration {
+	if text == "" {
+		return 0
+	}
+	d, err := time.ParseDuration(text)
+	switch {
+	case err != nil:
+		c.fail(key, "%s duration not valid '%s': write a number with ms, s, m or h, such as 90s", key, text)
+	case d < 0:
+		c.fail(key, "invalid %s '%s': must not be negative", key, text)
+	case d > longest:
+		c.fail(key, "invalid %s '%s': longer than 100 years", key, text)
+	default:
+		return d
+	}
+	return 0
+}
+
+// data registers data files. CrowdSec compatible: a missing file is no reason not
+// to load the scenario, its helpers then answer as if it were empty.
+func (c *compiler) data() {
+	for _, d := range c.spec.Data {
+		err := errors.New("data file without dest_file is ignored")
+		if d.DestFile != "" {
+			if err = c.env.AddData(d); err == nil {
+				continue
+			}
+			err = fmt.Errorf("loading data file %s: %w", d.DestFile, err)
+		}
+		c.faults = append(c.faults, fault{key: "data", warn: true, err: err})
+	}
+}
+
+func (c *compiler) programs(s *Scenario) {
+	if c.spec.Filter == "" {
+		c.fail("filter", "missing filter directive")
+	}
+	s.filter = c.program("filter", c.spec.Filter, expression.OnEvent, expression.Bool)
+	s.groupBy = c.program("groupby", c.spec.GroupBy, expression.OnEvent, expression.String)
+	s.distinct = c.program("distinct", c.spec.Distinct, expression.OnEvent, expression.Any)
+	s.cancelOn = c.program("cancel_on", c.spec.CancelOn, expression.OnEvent, expression.Bool)
+	s.overflowFilter = c.program("overflow_filter", c.spec.OverflowFilter, expression.OnOverflow, expression.Bool)
+	for key, set := range map[string]bool{
+		"condition":           c.spec.Condition != "",
+		"bayesian_threshold":  c.spec.BayesianThreshold != 0,
+		"bayesian_conditions": len(c.spec.BayesianConditions) > 0,
+	} {
+		if set {
+			c.fail(key, "%s on type %s comes with a later release", key, s.Type)
+		}
+	}
+}
+
+func (c *compiler) program(key, src string, on expression.On, kind expression.Kind) *expression.Program {
+	if src == "" {
+		return nil
+	}
+	p, err := c.env.Compile(src, on, kind)
+	if err != nil {
+		c.fail(key, "compiling %s: %w", key, err)
+	}
+	return p
+}
+
+func (c *compiler) scope(s *Scenario) {
+	text := c.spec.Scope.Expression
+	switch s.Scope {
+	case "", ScopeIP:
+		s.Scope = ScopeIP
+		if text != "" {
+			c.fail("scope", "filter is not allowed for IP scope: remove scope.expression")
+		}
+		return
+	case ScopeRange:
+	default:
+		if text == "" {
+			c.fail("scope", "filter is mandatory for non-IP, non-Range scope: write scope.expression")
+		}
+	}
+	s.scopeValue = c.program("scope", text, expression.OnEvent, expression.Any)
+}

@@ -1,0 +1,239 @@
+package scenarios
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rampart-edge/rampart/event"
+	"github.com/rampart-edge/rampart/expression"
+)
+
+// Rules is an immutable list of scenarios with an index. Only its counters of
+// failed expressions move.
+type Rules struct {
+	all    []*Scenario
+	owners []*Scenario // whose bucket each one fills
+	writes []bool      // its expressions may change the event
+	index  index
+	phases [3]set
+	faults []fails
+	pool   sync.Pool // *round
+}
+
+// fails counts what went wrong while one scenario looked at events.
+type fails struct {
+	count atomic.Int64
+	last  atomic.Pointer[error]
+}
+
+// Failure says how often the expressions of a scenario failed at run time. A
+// filter or groupby that fails is no match.
+type Failure struct {
+	Scenario *Scenario
+	Count    int64
+	Last     error
+}
+
+// round is the memory of one Drops.
+type round struct {
+	left set
+	vars expression.Vars
+}
+
+// NewRules makes rules of a list, whose order counts: of scenarios with equal name
+// and filter the first one owns the buckets, and an event is poured there once for
+// each of them. CrowdSec compatible: its buckets are named by these two.
+func NewRules(list []*Scenario) *Rules {
+	r := &Rules{
+		all: slices.Clone(list), owners: make([]*Scenario, len(list)), writes: make([]bool, len(list)),
+		faults: make([]fails, len(list)), index: newIndex(list),
+	}
+	type name struct{ name, filter string }
+	first := map[name]*Scenario{}
+	for i, s := range r.all {
+		k := name{s.Name, s.Filter}
+		if first[k] == nil {
+			first[k] = s
+		}
+		r.owners[i] = first[k]
+		for _, p := range append(s.programs(), r.owners[i].programs()...) {
+			r.writes[i] = r.writes[i] || p != nil && p.Reads().Writes
+		}
+	}
+	none := newSet(len(list))
+	r.phases = [3]set{Whole: r.index.all, Request: none, Response: r.index.all}
+	return r
+}
+
+// All returns the scenarios in order.
+func (r *Rules) All() []*Scenario { return slices.Clone(r.all) }
+
+// WithRequestPhase returns the same rules, with those scenarios marked as ready
+// before the response that read no path in response (such as "Meta.http_status"),
+// nothing that cannot be named, and change nothing. Those that share a bucket are
+// marked together or not at all.
+func (r *Rules) WithRequestPhase(response map[string]bool) *Rules {
+	ready := map[*Scenario]bool{}
+	for i, s := range r.all {
+		o := r.owners[i]
+		before, seen := ready[o]
+		ready[o] = (before || !seen) && requestSide(s, response) && requestSide(o, response)
+	}
+	out := &Rules{
+		all: r.all, owners: r.owners, writes: r.writes, index: r.index,
+		faults: make([]fails, len(r.all)),
+		phases: [3]set{Whole: r.index.all, Request: newSet(len(r.all)), Response: newSet(len(r.all))},
+	}
+	for i := range r.all {
+		if ready[r.owners[i]] {
+			out.phases[Request].add(i)
+		} else {
+			out.phases[Response].add(i)
+		}
+	}
+	return out
+}
+
+func requestSide(s *Scenario, response map[string]bool) bool {
+	for _, p := range s.programs() {
+		if p == nil {
+			continue
+		}
+		reads := p.Reads()
+		if reads.Opaque || reads.Writes {
+			return false
+		}
+		for _, path := range reads.Paths {
+			if touches(path, response) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// touches reports whether path is in, holds or is held by a path of response.
+func touches(path string, response map[string]bool) bool {
+	for r, in := range response {
+		if in && (r == path || strings.HasPrefix(r, path+".") || strings.HasPrefix(path, r+".")) {
+			return true
+		}
+	}
+	return false
+}
+
+// RequestPhase returns the scenarios that are ready before the response.
+func (r *Rules) RequestPhase() []*Scenario {
+	var out []*Scenario
+	for i, s := range r.all {
+		if r.phases[Request].has(i) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// Failures returns the scenarios whose expressions failed, in order.
+func (r *Rules) Failures() []Failure {
+	var out []Failure
+	for i := range r.faults {
+		if n := r.faults[i].count.Load(); n > 0 {
+			f := Failure{Scenario: r.all[i], Count: n}
+			if e := r.faults[i].last.Load(); e != nil {
+				f.Last = *e
+			}
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+func (r *Rules) failed(n int, err error) {
+	r.faults[n].count.Add(1)
+	r.faults[n].last.Store(&err)
+}
+
+// Drops appends to out what ev pours at the instant at, in the order of the
+// scenarios of the phase.
+func (r *Rules) Drops(ev *event.Event, ph Phase, at time.Time, out []Drop) []Drop {
+	b, ok := r.pool.Get().(*round)
+	if !ok {
+		b = &round{left: newSet(len(r.all))}
+	}
+	b.vars.Evt = ev
+	copy(b.left, r.phases[ph])
+	r.index.narrow(b.left, ev)
+	for n := b.left.next(0); n >= 0; n = b.left.next(n + 1) {
+		if r.index.admits(n, ev) {
+			out = r.drop(n, b, at, out)
+		}
+		if r.writes[n] {
+			// What the index said may no longer hold for those that follow.
+			copy(b.left, r.phases[ph])
+			r.index.narrow(b.left, ev)
+		}
+	}
+	b.vars.Evt = nil
+	r.pool.Put(b)
+	return out
+}
+
+// drop runs the expressions of one scenario.
+func (r *Rules) drop(n int, b *round, at time.Time, out []Drop) []Drop {
+	s, owner := r.all[n], r.owners[n]
+	ev := b.vars.Evt
+	if ok, err := s.filter.Bool(&b.vars); err != nil || !ok {
+		if err != nil {
+			r.failed(n, err)
+		}
+		return out
+	}
+	d := Drop{Scenario: owner, At: at, Replay: ev.ExpectMode == event.Replay, Count: 1, Event: ev}
+	if s.groupBy != nil {
+		key, err := s.groupBy.String(&b.vars)
+		if err != nil {
+			r.failed(n, err)
+			return out
+		}
+		d.Key = key
+		if ev.From.Width64 {
+			d.Key = widen(key, ev.Meta["source_ip"])
+		}
+	}
+	if owner.Type == Trigger {
+		return append(out, d)
+	}
+	if owner.distinct != nil {
+		v, err := owner.distinct.Any(&b.vars)
+		if err != nil {
+			r.failed(n, err)
+			d.Uncompared = true
+		}
+		// CrowdSec compatible: what is not a text counts as "".
+		d.Distinct, _ = v.(string)
+	}
+	if owner.cancelOn != nil {
+		cancel, err := owner.cancelOn.Bool(&b.vars)
+		if err != nil {
+			r.failed(n, err)
+		}
+		d.Cancel = cancel && err == nil
+	}
+	return append(out, d)
+}
+
+// widen replaces an IPv6 address in a key by its /64, so that all of it share a
+// bucket.
+func widen(key, ip string) string {
+	if !strings.Contains(ip, ":") || !strings.Contains(key, ip) {
+		return key
+	}
+	net, ok := wide(ip)
+	if !ok {
+		return key
+	}
+	return strings.ReplaceAll(key, ip, net.String())
+}

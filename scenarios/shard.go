@@ -1,0 +1,236 @@
+package scenarios
+
+import (
+	"math"
+	"sync"
+)
+
+// entry is what one key has: a bucket, a blackhole, or both. It holds no pointer,
+// so that the collector need not look at a million of them.
+type entry struct {
+	key     [16]byte
+	level   uint64 // see leak
+	last    int64  // instant of the last event that fitted; replay: ns, live: µs
+	first   int64  // ns
+	touched int64  // ns, of the last pour
+	hole    int64  // ns; an overflow before it is discarded
+	sample  uint64 // position of the newest sample
+	count   uint32
+	set     uint32 // number of the distinct values
+	wall    uint32 // seconds since 1970 on our own clock at the last pour
+	slot    uint16
+	flags   uint16
+}
+
+// Flags of an entry.
+const (
+	used   = 1 << iota // the slab's place is taken
+	filled             // there is a bucket
+	replay             // it counts with CrowdSec's arithmetic on the log's clock
+	late               // its last event was older than its reading
+	direct             // all events came straight from the source
+	detect             // all events were for sites that only detect
+)
+
+const (
+	entryBytes = 80  // of an entry itself
+	indexBytes = 32  // of its place in the index, on average
+	chunk      = 128 // entries that are allocated together
+	candidates = 8   // entries that are compared to find one to evict
+	// idle is how long, in seconds, buckets on the log's clock wait for more.
+	idle = 600
+	// roomEach is how many bytes of distinct values there are for each bucket that
+	// may be, and roomLeast how many there are at least in a shard.
+	roomEach, roomLeast = 64, 1 << 20
+)
+
+// shard is a part of the buckets under one lock.
+type shard struct {
+	mu     sync.Mutex
+	index  map[[16]byte]uint32 // number in the slab
+	slab   [][]entry
+	size   int // entries in the slab
+	free   []uint32
+	sets   sets
+	ring   ring
+	max    int
+	room   int64
+	hand   int // where eviction looks next
+	broom  int // where sweeping looks next
+	filled int64
+	stats  Stats
+}
+
+func (sh *shard) init(buckets int, samples int64) {
+	sh.index = map[[16]byte]uint32{}
+	sh.max = max(buckets, 1)
+	sh.ring = newRing(samples)
+	sh.room = max(int64(sh.max)*roomEach, roomLeast)
+}
+
+func (sh *shard) at(n uint32) *entry { return &sh.slab[n/chunk][n%chunk] }
+
+func (sh *shard) find(key *[16]byte) *entry {
+	n, ok := sh.index[*key]
+	if !ok {
+		return nil
+	}
+	return sh.at(n)
+}
+
+// add makes an entry for key, which has none.
+func (sh *shard) add(key *[16]byte, slot uint16) *entry {
+	for len(sh.index) >= sh.max {
+		sh.evict(nil)
+	}
+	var n uint32
+	if last := len(sh.free) - 1; last >= 0 {
+		n, sh.free = sh.free[last], sh.free[:last]
+	} else {
+		if sh.size%chunk == 0 {
+			sh.slab = append(sh.slab, make([]entry, chunk))
+		}
+		n = uint32(sh.size)
+		sh.size++
+	}
+	e := sh.at(n)
+	*e = entry{key: *key, slot: slot, flags: used, hole: math.MinInt64}
+	sh.index[*key] = n
+	return e
+}
+
+// spill ends the bucket of e; a blackhole stays.
+func (sh *shard) spill(e *entry) {
+	sh.sets.remove(e.set)
+	e.set, e.sample, e.count = 0, 0, 0
+	e.flags &= used | replay | late
+	sh.filled--
+}
+
+// release gives up the entry.
+func (sh *shard) release(e *entry) {
+	if e.flags&filled != 0 {
+		sh.spill(e)
+	}
+	n := sh.index[e.key]
+	delete(sh.index, e.key)
+	*e = entry{}
+	sh.free = append(sh.free, n)
+	if len(sh.index) == 0 {
+		sh.clear()
+	}
+}
+
+// clear returns the memory of a shard that has run empty; maps do not shrink.
+func (sh *shard) clear() {
+	sh.index = map[[16]byte]uint32{}
+	sh.slab, sh.free, sh.size = nil, nil, 0
+	sh.sets = sets{}
+	sh.hand, sh.broom = 0, 0
+}
+
+// evict gives up the entry that was touched longest ago among a few, going round
+// the slab, but not spare. It looks at a bounded number of entries.
+func (sh *shard) evict(spare *entry) {
+	var oldest *entry
+	for looked := 0; looked < candidates || oldest == nil && looked < sh.size; looked++ {
+		if sh.hand >= sh.size {
+			sh.hand = 0
+		}
+		e := sh.at(uint32(sh.hand))
+		sh.hand++
+		if e.flags&used == 0 || e == spare {
+			continue
+		}
+		if oldest == nil || e.touched < oldest.touched {
+			oldest = e
+		}
+	}
+	if oldest != nil {
+		sh.stats.Evicted++
+		sh.release(oldest)
+	}
+}
+
+// trim evicts until the distinct values fit, but not keep.
+func (sh *shard) trim(keep *entry) {
+	for sh.sets.bytes > sh.room && len(sh.index) > 1 {
+		sh.evict(keep)
+	}
+}
+
+// sweep looks at a sixteenth of the slab.
+func (sh *shard) sweep(now int64, lives []int64) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	for range sh.size/16 + min(sh.size, chunk) {
+		if sh.size == 0 {
+			return
+		}
+		if sh.broom >= sh.size {
+			sh.broom = 0
+		}
+		e := sh.at(uint32(sh.broom))
+		sh.broom++
+		if e.flags&used != 0 {
+			sh.dust(e, now, lives)
+		}
+	}
+}
+
+func (sh *shard) dust(e *entry, now int64, lives []int64) {
+	onLogClock := e.flags&(replay|late) != 0
+	if onLogClock && now/1e9-int64(e.wall) <= idle {
+		return
+	}
+	if e.flags&filled != 0 {
+		life := int64(0)
+		if int(e.slot) < len(lives) {
+			life = lives[e.slot]
+		}
+		if !onLogClock && now <= later(e.touched, life) {
+			return
+		}
+		sh.spill(e)
+		sh.stats.Expired++
+	}
+	if onLogClock || e.hole <= now {
+		sh.release(e)
+	}
+}
+
+// purge gives up the entries of scenarios that are gone, by their number.
+func (sh *shard) purge(gone []bool) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	for n := range sh.size {
+		// Releasing the last entry empties the slab.
+		if n >= sh.size {
+			return
+		}
+		e := sh.at(uint32(n))
+		if e.flags&used != 0 && int(e.slot) < len(gone) && gone[e.slot] {
+			if e.flags&filled != 0 {
+				sh.stats.Replaced++
+			}
+			sh.release(e)
+		}
+	}
+}
+
+func (sh *shard) count(s *Stats) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	s.Buckets += sh.filled
+	s.Blackholes += int64(len(sh.index)) - sh.filled
+	s.SampleBytes += sh.ring.bytes
+	s.Bytes += int64(sh.size)*(entryBytes+indexBytes) + sh.sets.bytes + sh.ring.bytes
+	s.Poured += sh.stats.Poured
+	s.Discarded += sh.stats.Discarded
+	s.Cancelled += sh.stats.Cancelled
+	s.Overflowed += sh.stats.Overflowed
+	s.Blackholed += sh.stats.Blackholed
+	s.Expired += sh.stats.Expired
+	s.Evicted += sh.stats.Evicted
+	s.Replaced += sh.stats.Replaced
+}

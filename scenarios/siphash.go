@@ -1,0 +1,90 @@
+package scenarios
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"math/bits"
+)
+
+// hashKey is the secret of one Memory. Bucket names are hashed with it to 128
+// bits, so that nobody who chooses names can make two buckets one; a snapshot
+// carries the key along.
+type hashKey struct{ k0, k1 uint64 }
+
+func newHashKey() hashKey {
+	var b [16]byte
+	rand.Read(b[:]) // never fails: it ends the process where the system has no randomness
+	return hashKey{binary.LittleEndian.Uint64(b[:8]), binary.LittleEndian.Uint64(b[8:])}
+}
+
+// sum128 is SipHash-2-4 with 128 bits of result (Aumasson and Bernstein) over the
+// 16 bytes of id followed by text.
+func (h hashKey) sum128(id *[16]byte, text string) [16]byte {
+	s := sipState{
+		h.k0 ^ 0x736f6d6570736575, h.k1 ^ 0x646f72616e646f6d ^ 0xee,
+		h.k0 ^ 0x6c7967656e657261, h.k1 ^ 0x7465646279746573,
+	}
+	s.block(binary.LittleEndian.Uint64(id[:8]))
+	s.block(binary.LittleEndian.Uint64(id[8:]))
+	s.text(text, 16)
+	var out [16]byte
+	s.v2 ^= 0xee
+	s.rounds(4)
+	binary.LittleEndian.PutUint64(out[:8], s.v0^s.v1^s.v2^s.v3)
+	s.v1 ^= 0xdd
+	s.rounds(4)
+	binary.LittleEndian.PutUint64(out[8:], s.v0^s.v1^s.v2^s.v3)
+	return out
+}
+
+// sum64 is SipHash-2-4 of text.
+func (h hashKey) sum64(text string) uint64 {
+	s := sipState{
+		h.k0 ^ 0x736f6d6570736575, h.k1 ^ 0x646f72616e646f6d,
+		h.k0 ^ 0x6c7967656e657261, h.k1 ^ 0x7465646279746573,
+	}
+	s.text(text, 0)
+	s.v2 ^= 0xff
+	s.rounds(4)
+	return s.v0 ^ s.v1 ^ s.v2 ^ s.v3
+}
+
+type sipState struct{ v0, v1, v2, v3 uint64 }
+
+func (s *sipState) block(m uint64) {
+	s.v3 ^= m
+	s.rounds(2)
+	s.v0 ^= m
+}
+
+// text absorbs t and the closing block, whose top byte is the total length.
+func (s *sipState) text(t string, before int) {
+	total := before + len(t)
+	for len(t) >= 8 {
+		s.block(uint64(t[0]) | uint64(t[1])<<8 | uint64(t[2])<<16 | uint64(t[3])<<24 |
+			uint64(t[4])<<32 | uint64(t[5])<<40 | uint64(t[6])<<48 | uint64(t[7])<<56)
+		t = t[8:]
+	}
+	last := uint64(total) << 56
+	for i := range len(t) {
+		last |= uint64(t[i]) << (8 * i)
+	}
+	s.block(last)
+}
+
+func (s *sipState) rounds(n int) {
+	v0, v1, v2, v3 := s.v0, s.v1, s.v2, s.v3
+	for range n {
+		v0 += v1
+		v1 = bits.RotateLeft64(v1, 13) ^ v0
+		v0 = bits.RotateLeft64(v0, 32)
+		v2 += v3
+		v3 = bits.RotateLeft64(v3, 16) ^ v2
+		v0 += v3
+		v3 = bits.RotateLeft64(v3, 21) ^ v0
+		v2 += v1
+		v1 = bits.RotateLeft64(v1, 17) ^ v2
+		v2 = bits.RotateLeft64(v2, 32)
+	}
+	s.v0, s.v1, s.v2, s.v3 = v0, v1, v2, v3
+}
