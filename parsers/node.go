@@ -1,0 +1,197 @@
+package parsers
+
+import (
+	"net/netip"
+
+	"go.uber.org/zap"
+
+	"github.com/rampart-edge/rampart/event"
+	"github.com/rampart-edge/rampart/expression"
+)
+
+// node is a compiled node with its children. Immutable.
+type node struct {
+	name, stage string
+	promotes    bool // onsuccess: next_stage
+	filter      *expression.Program
+	gates       []gate // comparisons that filter implies
+
+	whitelisting bool
+	reason       string
+	addrs        []netip.Addr
+	prefixes     []netip.Prefix
+	allows       []*expression.Program
+
+	grok        *grok
+	applyOn     string              // "Line.Raw" or a key of Parsed; "": grokInput gives the text
+	grokInput   *expression.Program // nil where applyOn is set
+	grokStatics []static
+
+	stashes  []stash
+	children []*node
+	statics  []static
+}
+
+// run is one event on its way through a pipeline.
+type run struct {
+	p    *Pipeline
+	ev   *event.Event
+	vars expression.Vars
+}
+
+// process evaluates n and reports whether it succeeded. An error ends the parse.
+//
+// CrowdSec compatible, step by step: filter, whitelist, grok with its statics,
+// stash, children (even after a failed grok), statics, promotion. What a node
+// wrote before it failed stays.
+func (n *node) process(r *run) (bool, error) {
+	if !n.admits(r) {
+		return false, nil
+	}
+	hit := n.whitelisting && n.whitelists(r)
+	state, grokOK := true, false
+	if n.grok != nil {
+		grokOK = n.runGrok(r)
+		state = grokOK
+		if grokOK {
+			if err := applyAll(r, n.grokStatics); err != nil {
+				return false, err
+			}
+		}
+	}
+	if grokOK || n.grok == nil {
+		for i := range n.stashes {
+			n.stashes[i].store(r)
+		}
+	}
+	state, err := n.processChildren(r, state, grokOK)
+	if err != nil || !state {
+		return false, err
+	}
+	if hit || !n.whitelisting {
+		if err := applyAll(r, n.statics); err != nil {
+			return false, err
+		}
+	}
+	if n.promotes {
+		r.ev.Stage = r.p.after(r.ev.Stage)
+	}
+	return true, nil
+}
+
+// admits evaluates the filter; one that fails at run time does not match.
+func (n *node) admits(r *run) bool {
+	if n.filter == nil {
+		return true
+	}
+	for i := range n.gates {
+		if !n.gates[i].open(r.ev) {
+			return false
+		}
+	}
+	ok, err := n.filter.Bool(&r.vars)
+	if err != nil {
+		r.debug("filter failed", n.name, err)
+		return false
+	}
+	return ok
+}
+
+// processChildren returns what n's state is after its children. CrowdSec
+// compatible: with next_stage the first success ends the loop; without it the
+// last child decides, unless the parent's own grok matched.
+func (n *node) processChildren(r *run, state, grokOK bool) (bool, error) {
+	for _, c := range n.children {
+		ok, err := c.process(r)
+		if err != nil {
+			return false, err
+		}
+		if ok {
+			state = true
+			if n.promotes {
+				break
+			}
+		} else if !grokOK {
+			state = false
+		}
+	}
+	return state, nil
+}
+
+func (n *node) runGrok(r *run) bool {
+	text, ok := n.grokText(r)
+	if !ok {
+		return false
+	}
+	return n.grok.match(text, r.ev)
+}
+
+func (n *node) grokText(r *run) (string, bool) {
+	switch n.applyOn {
+	case "":
+		v, err := n.grokInput.Any(&r.vars)
+		if err != nil {
+			r.debug("grok expression failed", n.name, err)
+			return "", false
+		}
+		text, kind := textOf(v)
+		return text, kind == isText
+	case "Line.Raw":
+		return r.ev.Line.Raw, true
+	}
+	text, ok := r.ev.Parsed[n.applyOn]
+	return text, ok
+}
+
+// whitelists asks the node's lists and marks the event on a hit. The first reason
+// stays.
+func (n *node) whitelists(r *run) bool {
+	if !n.listed(r) {
+		return false
+	}
+	ev := r.ev
+	if !ev.Whitelisted {
+		ev.Whitelisted, ev.WhitelistReason = true, n.reason
+	}
+	if ev.Type == event.OverflowType {
+		ev.Overflow.Whitelisted = true
+	}
+	return true
+}
+
+func (n *node) listed(r *run) bool {
+	if len(n.addrs)+len(n.prefixes) > 0 {
+		for _, a := range r.ev.ParseIPSources() {
+			for _, w := range n.addrs {
+				if w == a {
+					return true
+				}
+			}
+			for _, w := range n.prefixes {
+				if w.Contains(a) {
+					return true
+				}
+			}
+		}
+	}
+	for _, p := range n.allows {
+		ok, err := p.Bool(&r.vars)
+		if err != nil {
+			// CrowdSec compatible: the expressions after it are not tried.
+			r.debug("whitelist expression failed", n.name, err)
+			return false
+		}
+		if ok {
+			return true
+		}
+	}
+	return false
+}
+
+// debug logs what content gets wrong about single events: any client could fill
+// the log with it at a higher level.
+func (r *run) debug(what, node string, err error) {
+	if e := r.p.log.Check(zap.DebugLevel, what); e != nil {
+		e.Write(zap.String("node", node), zap.Error(err))
+	}
+}

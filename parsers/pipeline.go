@@ -1,0 +1,140 @@
+package parsers
+
+import (
+	"maps"
+	"slices"
+	"sync"
+
+	"go.uber.org/zap"
+
+	"github.com/rampart-edge/rampart/event"
+)
+
+// Pipeline runs events through stages of nodes. It is immutable and safe for
+// concurrent use.
+type Pipeline struct {
+	options Options
+	log     *zap.Logger
+	stages  []string // sorted; those that have nodes
+	nodes   [][]*node
+	runs    *sync.Pool
+}
+
+// Outcome is what became of an event.
+type Outcome struct {
+	// Parsed: every stage had a node that succeeded.
+	Parsed bool
+	// Err is why the event was given up in the middle, nil where it was not.
+	Err error
+}
+
+func newPipeline(stages map[string][]*node, o Options) *Pipeline {
+	p := &Pipeline{options: o, log: o.Logger, runs: &sync.Pool{New: func() any { return new(run) }}}
+	for _, s := range slices.Sorted(maps.Keys(stages)) {
+		if len(stages[s]) > 0 {
+			p.stages = append(p.stages, s)
+			p.nodes = append(p.nodes, stages[s])
+		}
+	}
+	return p
+}
+
+// Stages returns the names of the stages, in order.
+func (p *Pipeline) Stages() []string { return slices.Clone(p.stages) }
+
+// Parse runs ev through all stages, from ev.Stage on where it is set. A
+// whitelisted event has ev.Whitelisted; it is Parsed all the same.
+func (p *Pipeline) Parse(ev *event.Event) Outcome { return p.Observe(ev, nil) }
+
+// Observe is Parse with a call after each top-level node that was tried, with
+// whether it succeeded and the event as it left it. watch must not keep ev.
+func (p *Pipeline) Observe(ev *event.Event, watch func(stage, node string, ev *event.Event, ok bool)) Outcome {
+	w := walk{watch: watch, lenient: p.options.Postoverflow}
+	if len(p.stages) > 0 && ev.Stage == "" {
+		ev.Stage = p.stages[0]
+	}
+	return p.walk(ev, &w)
+}
+
+// ParseFrom runs ev through stage and those after it. Nodes that skip names are
+// not run; skip may be nil. A stage in which no node succeeds is fine: live
+// requests enter here with the fields that a parser would have given them.
+func (p *Pipeline) ParseFrom(stage string, ev *event.Event, skip func(nodeName string) bool) Outcome {
+	ev.Stage = stage
+	return p.walk(ev, &walk{skip: skip, lenient: true})
+}
+
+// walk is how one event is run.
+type walk struct {
+	watch   func(stage, node string, ev *event.Event, ok bool)
+	skip    func(string) bool
+	lenient bool // a stage without a success hands on to the next
+}
+
+func (p *Pipeline) walk(ev *event.Event, w *walk) Outcome {
+	ev.Process = false
+	if ev.Time.IsZero() {
+		ev.Time = p.options.Now().UTC()
+	}
+	r := p.runs.Get().(*run)
+	r.p, r.ev, r.vars.Evt = p, ev, ev
+	defer func() {
+		r.ev, r.vars.Evt = nil, nil
+		p.runs.Put(r)
+	}()
+	for i, stage := range p.stages {
+		if ev.Stage > stage {
+			continue
+		}
+		if ev.Stage != stage {
+			if !w.lenient {
+				return Outcome{} // nobody promoted it
+			}
+			ev.Stage = stage
+		}
+		ok, err := p.stage(r, i, w)
+		if err != nil {
+			return Outcome{Err: err}
+		}
+		if !ok && !w.lenient {
+			return Outcome{}
+		}
+	}
+	ev.Process = true
+	return Outcome{Parsed: true}
+}
+
+// stage runs the nodes of one stage until one succeeds that promotes, or the
+// event has been promoted by a child.
+func (p *Pipeline) stage(r *run, i int, w *walk) (matched bool, err error) {
+	stage := p.stages[i]
+	for _, n := range p.nodes[i] {
+		if w.skip != nil && w.skip(n.name) {
+			continue
+		}
+		ok, err := n.process(r)
+		if err != nil {
+			return false, err
+		}
+		if w.watch != nil {
+			w.watch(stage, n.name, r.ev, ok)
+		}
+		matched = matched || ok
+		if ok && n.promotes || r.ev.Stage != stage {
+			break
+		}
+	}
+	return matched, nil
+}
+
+// after returns the stage after the given one; the last stays.
+func (p *Pipeline) after(stage string) string {
+	i, found := slices.BinarySearch(p.stages, stage)
+	if found {
+		i++
+	}
+	if i >= len(p.stages) {
+		return stage
+	}
+	return p.stages[i]
+}

@@ -1,0 +1,213 @@
+package parsers
+
+import (
+	"cmp"
+	"regexp/syntax"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// Bounds of a prefilter: more literals than these cost more than they save.
+const (
+	maxClauses  = 3
+	maxLiterals = 12
+)
+
+// prefilter is what a text must contain for a regexp to match it: all of the
+// clauses, of each at least one literal. The zero value lets everything pass.
+// It never has a false negative; most texts of other programs it turns away
+// without running the regexp.
+type prefilter struct {
+	prefix  string // the text starts with it
+	suffix  string // the text ends with it
+	clauses []clause
+}
+
+// clause is a list of literals of which one must occur.
+type clause []string
+
+// newPrefilter reads the required literals off the syntax tree of expr.
+func newPrefilter(expr string) prefilter {
+	tree, err := syntax.Parse(expr, syntax.Perl)
+	if err != nil {
+		return prefilter{}
+	}
+	n := analyse(tree)
+	p := prefilter{prefix: fixedEdge(tree, true), suffix: fixedEdge(tree, false)}
+	clauses := n.clauses
+	if n.exact && n.text != "" {
+		clauses = append(clauses, clause{n.text})
+	}
+	slices.SortStableFunc(clauses, func(a, b clause) int { return cmp.Compare(b.weight(), a.weight()) })
+	for _, c := range clauses {
+		if len(p.clauses) == maxClauses {
+			break
+		}
+		if len(c) == 1 && (strings.Contains(p.prefix, c[0]) || strings.Contains(p.suffix, c[0])) {
+			continue
+		}
+		p.clauses = append(p.clauses, c)
+	}
+	return p
+}
+
+// possible reports whether the regexp could match text.
+func (p *prefilter) possible(text string) bool {
+	if !strings.HasPrefix(text, p.prefix) || !strings.HasSuffix(text, p.suffix) {
+		return false
+	}
+	for _, c := range p.clauses {
+		if !c.in(text) {
+			return false
+		}
+	}
+	return true
+}
+
+func (c clause) in(text string) bool {
+	for _, lit := range c {
+		if strings.Contains(text, lit) {
+			return true
+		}
+	}
+	return false
+}
+
+// weight is how much a clause is worth: long literals are rare in other texts,
+// many alternatives cost time.
+func (c clause) weight() int {
+	if len(c) == 0 {
+		return 0
+	}
+	shortest := len(c[0])
+	for _, lit := range c {
+		shortest = min(shortest, len(lit))
+	}
+	return shortest*4 - len(c)
+}
+
+// literals is what is known of the texts that a regexp matches.
+type literals struct {
+	exact   bool // it matches text and nothing else (assertions aside)
+	text    string
+	clauses []clause
+}
+
+// analyse returns what must be in every text that re matches.
+func analyse(re *syntax.Regexp) literals {
+	switch re.Op {
+	case syntax.OpLiteral:
+		if s, ok := plainText(re); ok {
+			return literals{exact: true, text: s}
+		}
+	case syntax.OpEmptyMatch, syntax.OpBeginText, syntax.OpEndText, syntax.OpBeginLine, syntax.OpEndLine,
+		syntax.OpWordBoundary, syntax.OpNoWordBoundary:
+		return literals{exact: true}
+	case syntax.OpCapture:
+		return analyse(re.Sub[0])
+	case syntax.OpPlus:
+		return literals{clauses: analyse(re.Sub[0]).required()}
+	case syntax.OpRepeat:
+		if re.Min > 0 {
+			return literals{clauses: analyse(re.Sub[0]).required()}
+		}
+	case syntax.OpConcat:
+		return analyseConcat(re)
+	case syntax.OpAlternate:
+		return analyseAlternate(re)
+	}
+	return literals{}
+}
+
+// plainText returns the text of a literal that matches byte for byte. U+FFFD is
+// left out because a regexp lets it stand for any byte that is not UTF-8.
+func plainText(re *syntax.Regexp) (string, bool) {
+	if re.Flags&syntax.FoldCase != 0 || slices.Contains(re.Rune, utf8.RuneError) {
+		return "", false
+	}
+	return string(re.Rune), true
+}
+
+func (l literals) required() []clause {
+	if l.exact && l.text != "" {
+		return []clause{{l.text}}
+	}
+	return l.clauses
+}
+
+func analyseConcat(re *syntax.Regexp) literals {
+	out := literals{exact: true}
+	run := ""
+	flush := func() {
+		if run != "" {
+			out.clauses = append(out.clauses, clause{run})
+		}
+		run = ""
+	}
+	for _, sub := range re.Sub {
+		l := analyse(sub)
+		if l.exact {
+			run += l.text
+			continue
+		}
+		out.exact = false
+		flush()
+		out.clauses = append(out.clauses, l.clauses...)
+	}
+	if out.exact {
+		out.text = run
+		return out
+	}
+	flush()
+	return out
+}
+
+func analyseAlternate(re *syntax.Regexp) literals {
+	var any clause
+	for _, sub := range re.Sub {
+		l := analyse(sub)
+		best := clause(nil)
+		for _, c := range l.required() {
+			if best == nil || c.weight() > best.weight() {
+				best = c
+			}
+		}
+		if best == nil || len(any)+len(best) > maxLiterals {
+			return literals{}
+		}
+		any = append(any, best...)
+	}
+	return literals{clauses: []clause{any}}
+}
+
+// fixedEdge returns the literal that must stand at the beginning (or, else, at the
+// end) of the text: the one next to an anchor.
+func fixedEdge(re *syntax.Regexp, begin bool) string {
+	for re.Op == syntax.OpCapture {
+		re = re.Sub[0]
+	}
+	if re.Op != syntax.OpConcat {
+		return ""
+	}
+	anchor, step, i := syntax.OpBeginText, 1, 0
+	if !begin {
+		anchor, step, i = syntax.OpEndText, -1, len(re.Sub)-1
+	}
+	if re.Sub[i].Op != anchor {
+		return ""
+	}
+	edge := ""
+	for i += step; i >= 0 && i < len(re.Sub); i += step {
+		l := analyse(re.Sub[i])
+		if !l.exact {
+			break
+		}
+		if begin {
+			edge += l.text
+		} else {
+			edge = l.text + edge
+		}
+	}
+	return edge
+}

@@ -1,0 +1,159 @@
+package parsers
+
+import (
+	"fmt"
+	"strconv"
+
+	"go.uber.org/zap"
+
+	"github.com/rampart-edge/rampart/event"
+	"github.com/rampart-edge/rampart/expression"
+)
+
+// static writes one value into the event. Immutable.
+type static struct {
+	what   string              // for errors: "meta source_ip"
+	value  string              // a literal, where read and source are nil
+	read   field               // of an expression that reads just one field
+	source *expression.Program // any other expression; also set beside read
+	method method              // hands the value on, instead of write
+	empty  bool                // the method wants to run without a value too
+	write  func(ev *event.Event, value string)
+}
+
+func (l *loader) statics(specs []staticSpec) ([]static, error) {
+	var out []static
+	for i := range specs {
+		s, err := l.static(&specs[i])
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+func (l *loader) static(spec *staticSpec) (static, error) {
+	s := static{value: spec.Value.text}
+	name := spec.destination()
+	if spec.Value.text == "" && spec.Expression.text == "" {
+		return s, atf(name, "static %s has neither value nor expression", name.text)
+	}
+	// CrowdSec compatible: a literal wins over an expression.
+	if spec.Value.text == "" {
+		p, err := l.compile(spec.Expression, expression.Any, "static")
+		if err != nil {
+			return s, err
+		}
+		s.source = p
+		if path, ok := soleField(spec.Expression.text); ok {
+			s.read = fieldAt(path)
+		}
+	}
+	// CrowdSec compatible: method, parsed, meta, enriched, target, in this order.
+	key := name.text
+	switch {
+	case spec.Method.text != "":
+		s.what = "method " + key
+		s.method, s.empty = methods(key), key == "ParseDate"
+		if s.method == nil {
+			l.options.Logger.Warn("enricher method is not known and does nothing",
+				zap.String("item", l.path), zap.Int("line", name.line), zap.String("method", key))
+			s.method = func(*run, string) {}
+		}
+	case spec.Parsed.text != "":
+		s.what, s.write = "parsed "+key, func(ev *event.Event, v string) { ev.SetParsed(key, v) }
+	case spec.Meta.text != "":
+		s.what, s.write = "meta "+key, func(ev *event.Event, v string) { ev.SetMeta(key, v) }
+	case spec.Target.text == "":
+		return s, atf(spec.Expression, "a static needs meta, parsed, target or method")
+	case spec.Enriched.text != "":
+		s.what, s.write = "enriched "+spec.Enriched.text, func(ev *event.Event, v string) { ev.SetEnriched(spec.Enriched.text, v) }
+	default:
+		s.what, s.write = "target "+key, targetAt(key)
+		if s.write == nil {
+			l.options.Logger.Warn("static target is no text field of the event and is never written",
+				zap.String("item", l.path), zap.Int("line", name.line), zap.String("target", key))
+			s.write = func(*event.Event, string) {}
+		}
+	}
+	return s, nil
+}
+
+func (s *staticSpec) destination() scalar {
+	for _, d := range []scalar{s.Method, s.Parsed, s.Meta, s.Enriched, s.Target} {
+		if d.text != "" {
+			return d
+		}
+	}
+	return scalar{text: "without destination", line: s.Value.line + s.Expression.line}
+}
+
+// applyAll runs statics in order; an error ends the parse.
+func applyAll(r *run, list []static) error {
+	for i := range list {
+		if err := list[i].apply(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *static) apply(r *run) error {
+	value := s.value
+	switch {
+	case s.read != nil:
+		value = s.read(r.ev)
+	case s.source != nil:
+		v, err := s.source.Any(&r.vars)
+		if err != nil {
+			r.debug("static failed", s.what, err)
+			return nil
+		}
+		text, kind := textOf(v)
+		switch kind {
+		case isOdd:
+			// CrowdSec compatible: the event is lost.
+			return fmt.Errorf("static %s: the expression gave %T, neither text nor number: %s", s.what, v, s.source.Source())
+		case isNothing:
+			return nil
+		}
+		value = text
+	}
+	if value == "" && !s.empty {
+		return nil
+	}
+	if s.method != nil {
+		s.method(r, value)
+		return nil
+	}
+	s.write(r.ev, value)
+	return nil
+}
+
+// textKind says what became of the result of an expression.
+type textKind uint8
+
+const (
+	isText    textKind = iota
+	isNothing          // nil, a map or a list: there is nothing to write
+	isOdd              // another type
+)
+
+// textOf turns the result of an expression into text. CrowdSec compatible: floats
+// have six decimals.
+func textOf(v any) (string, textKind) {
+	switch v := v.(type) {
+	case string:
+		return v, isText
+	case int:
+		return strconv.Itoa(v), isText
+	case float64:
+		return strconv.FormatFloat(v, 'f', 6, 64), isText
+	case float32:
+		return strconv.FormatFloat(float64(v), 'f', 6, 64), isText
+	case nil, map[string]any, []any:
+		return "", isNothing
+	}
+	return "", isOdd
+}
