@@ -3,7 +3,8 @@ package logsources
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
+	"runtime"
+	"strings"
 	"sync"
 	"time"
 
@@ -86,7 +87,7 @@ func (r *runner) loop(ctx context.Context) {
 func (r *runner) once(ctx context.Context, now time.Time) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("source panicked: %v\n%s", p, debug.Stack())
+			err = fmt.Errorf("source panicked at %s: %v", panicPlace(), p)
 		}
 	}()
 	src, err := r.spec.New(Environment{
@@ -100,6 +101,18 @@ func (r *runner) once(ctx context.Context, now time.Time) (err error) {
 	r.state, r.started, r.next, r.trouble = Running, now, time.Time{}, nil
 	r.mu.Unlock()
 	return src.Run(ctx, r.opts.Sink)
+}
+
+// panicPlace names the line that panicked; to be called from a deferred function.
+func panicPlace() string {
+	pcs := make([]uintptr, 32)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs)])
+	for {
+		f, more := frames.Next()
+		if !strings.HasPrefix(f.Function, "runtime.") || !more {
+			return fmt.Sprintf("%s:%d", f.File, f.Line)
+		}
+	}
 }
 
 func (r *runner) setState(s State) {

@@ -1,0 +1,129 @@
+package file
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	maxGone    = 64 // rotated files of one path that are open at a time
+	maxRetired = 16 // positions of finished files that are remembered for a path
+)
+
+// lineage is the succession of files that were at one path.
+type lineage struct {
+	path    string
+	tails   []*tail    // oldest first; the last one may be the current file
+	saved   []position // from before the start, not found again yet
+	retired []position
+	trouble error
+	queued  bool   // in source.ready
+	known   bool   // there was a record, or a file was followed: the path is not new
+	atEnd   bool   // there at the first use of its pattern, but could not be looked at
+	linkAt  string // where the path, a symbolic link, leads
+}
+
+// current returns the tail of the file that is at the path, or nil.
+func (l *lineage) current() *tail {
+	if n := len(l.tails); n > 0 && !l.tails[n-1].gone {
+		return l.tails[n-1]
+	}
+	return nil
+}
+
+// encode returns what a restart needs to know.
+func (l *lineage) encode() []byte {
+	r := record{Files: make([]position, 0, len(l.saved)+len(l.tails)), Retired: l.retired}
+	r.Files = append(r.Files, l.saved...)
+	for _, t := range l.tails {
+		r.Files = append(r.Files, t.position())
+	}
+	b, _ := json.Marshal(&r) // numbers and valid strings cannot fail
+	return b
+}
+
+// retire remembers the position of a file that is done with, so that a copy of it
+// is not taken for a new file.
+func (l *lineage) retire(p position) {
+	if p.Off == 0 {
+		return
+	}
+	l.retired = append(l.retired, p)
+	if n := len(l.retired); n > maxRetired {
+		l.retired = slices.Delete(l.retired, 0, n-maxRetired)
+	}
+}
+
+// insertBefore puts older in front of t, or at the end if t is not there.
+func (l *lineage) insertBefore(t *tail, older ...*tail) {
+	i := slices.Index(l.tails, t)
+	if i < 0 {
+		i = len(l.tails)
+	}
+	l.tails = slices.Insert(l.tails, i, older...)
+}
+
+// copied reports whether t has the content of a file that this lineage has read
+// or is reading, other than t itself; done, whether it has read that to its end.
+func (l *lineage) copied(t *tail, size int64) (copied, done bool) {
+	for _, o := range l.tails {
+		if o.id == t.id || o.off == 0 {
+			continue
+		}
+		if p := o.position(); p.matches(t.f, size) || copying(o, t, size) {
+			return true, false
+		}
+	}
+	for _, p := range l.saved {
+		if p.Off > 0 && p.matches(t.f, size) {
+			return true, false
+		}
+	}
+	for _, p := range l.retired {
+		if p.matches(t.f, size) {
+			return true, true
+		}
+	}
+	return false, false
+}
+
+// sibling reports whether rotation of l's path could make the file name in dir
+// (which ends in a slash).
+func (l *lineage) sibling(dir, name string) bool {
+	for _, path := range [2]string{l.path, l.linkAt} {
+		if base, ok := strings.CutPrefix(path, dir); ok && rotatedName(base, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// copying reports whether t, which has size bytes, is a copy of o that is being
+// made: it ends as o goes on at that place.
+func copying(o, t *tail, size int64) bool {
+	if size >= o.off {
+		return false
+	}
+	n := min(size, int64(lastSize))
+	var a, b, c, d [lastSize]byte
+	o.f.ReadAt(a[:n], size-n)
+	t.f.ReadAt(b[:n], size-n)
+	o.f.ReadAt(c[:n], 0)
+	t.f.ReadAt(d[:n], 0)
+	return a == b && c == d
+}
+
+// expired returns the rotated files that nobody has written to for a while, and
+// any beyond what may be open, oldest first.
+func (l *lineage) expired(now time.Time, linger time.Duration) []*tail {
+	var list []*tail
+	excess := len(l.tails) - maxGone
+	for i, t := range l.tails {
+		if t.gone && (i < excess || t.eof && now.Sub(t.quiet) >= linger) {
+			list = append(list, t)
+		}
+	}
+	return list
+}
