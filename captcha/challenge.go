@@ -60,6 +60,7 @@ func (g *Gate) present(w http.ResponseWriter, r *http.Request, v Visitor, c chal
 			g.busy(w, r, v, retry)
 			return
 		}
+		p.Width, p.Height = pictureWidth(len(s.Digits)), pictureHeight
 		p.Image = template.URL("data:image/png;base64," + base64.StdEncoding.EncodeToString(picture))
 	}
 	p.Token = g.keys.seal(purposeChallenge, v.Host, &s)

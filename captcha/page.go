@@ -44,6 +44,8 @@ type page struct {
 	Token   string
 	Form    string // the interrupted form, in base64url
 	Image   template.URL
+	Width   int // of the image, in pixels
+	Height  int
 	Sound   string
 	Foreign bool // the voice speaks another language than the page
 	Digits  int
