@@ -38,6 +38,15 @@ func (e *Env) timeFunctions() []function {
 			// CrowdSec compatible: in the zone of the machine.
 			return time.Unix(n, 0).Format(time.RFC3339), nil
 		}},
+		{"now", new(func(...*time.Location) time.Time), false, func(a args) (any, error) {
+			// The language's own now reads the wall clock; in a replay that is not now.
+			if len(a) > 0 {
+				if zone, ok := a[0].(*time.Location); ok && zone != nil {
+					return e.now().In(zone), nil
+				}
+			}
+			return e.now(), nil
+		}},
 		interval("MedianInterval", median),
 		interval("AverageInterval", average),
 	}
