@@ -185,7 +185,7 @@ func (k *kernel) applyBatch(changes []change, p plan) error {
 			missing = append(missing, c.key.width)
 		}
 	}
-	if err := k.addMaps(rs, missing); err != nil {
+	if err := k.addMaps(rs, missing, p.sizes); err != nil {
 		return err
 	}
 	for _, w := range missing {

@@ -91,6 +91,7 @@ type plan struct {
 	origins []string // number 1 first
 	allow   []span
 	widths  []width // in order of lookup; ban4 and ban6 are always among them
+	sizes   map[width]int
 	entries iter.Seq2[key, entry]
 	now     func() time.Time
 }

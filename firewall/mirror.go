@@ -136,8 +136,8 @@ func (m *mirror) put(target key, r ref, now int64) bool {
 
 // remove takes all bans of source away from the entry of target. The prefix of
 // an entry that no ban names as such, as lists show it, stands for all behind.
-func (m *mirror) remove(source, target key) {
-	refs := m.behind(target)
+func (m *mirror) remove(source, target key, now int64) {
+	refs := slices.DeleteFunc(slices.Clone(m.behind(target)), func(o ref) bool { return o.until <= now })
 	rest := slices.DeleteFunc(slices.Clone(refs), func(o ref) bool { return o.source == source })
 	if len(rest) == len(refs) && source == target {
 		rest = nil

@@ -49,7 +49,7 @@ func (k *kernel) stage(ctx context.Context, rs *ruleset, p plan) error {
 	if err := k.flush(); err != nil {
 		return err
 	}
-	if err := k.addMaps(rs, p.widths); err != nil {
+	if err := k.addMaps(rs, p.widths, p.sizes); err != nil {
 		return err
 	}
 	if err := rs.addFrame(k.writer, p); err != nil {
@@ -123,11 +123,10 @@ func (k *kernel) baseChain(t *nftables.Table) (*nftables.Chain, error) {
 	return k.reader.ListChain(t, chainPre)
 }
 
-// addMaps creates the maps of these widths in a transaction of its own. It
-// speaks netlink itself, since the library cannot set the interval of the
-// garbage collection: at the kernel's default of a second a million elements
-// cost 5 % of a core for ever.
-func (k *kernel) addMaps(rs *ruleset, widths []width) error {
+// addMaps creates the maps of these widths, to hold about so many elements, in
+// a transaction of its own. It speaks netlink itself, since the library cannot
+// set the interval of the garbage collection.
+func (k *kernel) addMaps(rs *ruleset, widths []width, sizes map[width]int) error {
 	if len(widths) == 0 {
 		return nil
 	}
@@ -139,7 +138,7 @@ func (k *kernel) addMaps(rs *ruleset, widths []width) error {
 		if w.v6 {
 			sets[i].KeyType = nftables.TypeIP6Addr
 		}
-		m, err := mapMessage(sets[i], uint32(i+1))
+		m, err := mapMessage(sets[i], uint32(i+1), sizes[w] >= gcFrom)
 		if err != nil {
 			return err
 		}
@@ -168,9 +167,14 @@ func (k *kernel) addMaps(rs *ruleset, widths []width) error {
 	return nil
 }
 
-// gcInterval is how often the kernel frees ended elements. They stop matching
-// at their end; only their memory waits.
-const gcInterval = 30_000 // milliseconds
+// The kernel frees ended elements, which match no more, at intervals of a
+// second: with a million that costs 5 % of a core for ever. Large maps get a
+// longer interval. Small ones do not, because nft 1.0.6 writes the interval of a
+// map but cannot read it: a saved ruleset would not load again.
+const (
+	gcFrom     = 50_000
+	gcInterval = 30_000 // milliseconds
+)
 
 // Netlink's names for how nft prints a set: which byte order keys and data have.
 const (
@@ -181,7 +185,7 @@ const (
 )
 
 // mapMessage encodes the creation of a map; id is its number in the batch.
-func mapMessage(s *nftables.Set, id uint32) (netlink.Message, error) {
+func mapMessage(s *nftables.Set, id uint32, slowGC bool) (netlink.Message, error) {
 	const keyIPv4, keyIPv6, dataMark = 7, 8, 19 // nft's numbers for its types
 	keyType, keyLen := uint32(keyIPv4), uint32(4)
 	if s.KeyType == nftables.TypeIP6Addr {
@@ -197,7 +201,9 @@ func mapMessage(s *nftables.Set, id uint32) (netlink.Message, error) {
 	e.Uint32(unix.NFTA_SET_DATA_TYPE, dataMark)
 	e.Uint32(unix.NFTA_SET_DATA_LEN, 4)
 	e.Uint32(unix.NFTA_SET_ID, id)
-	e.Uint32(unix.NFTA_SET_GC_INTERVAL, gcInterval)
+	if slowGC {
+		e.Uint32(unix.NFTA_SET_GC_INTERVAL, gcInterval)
+	}
 	order := []byte{udataKeyOrder, 4}
 	order = append(order, binaryutil.NativeEndian.PutUint32(orderBig)...)
 	order = append(order, udataDataOrder, 4)

@@ -36,7 +36,7 @@ func (rs *ruleset) rule(c *nftables.Conn, chain string, exprs ...expr.Any) {
 // addFrame queues everything but maps, bans and the base chain.
 func (rs *ruleset) addFrame(c *nftables.Conn, p plan) error {
 	rs.verdict = &nftables.Set{Table: rs.table, Name: mapOrigins, IsMap: true,
-		KeyType: nftables.TypeMark, DataType: nftables.TypeVerdict}
+		KeyType: nftables.TypeMark, DataType: nftables.TypeVerdict, KeyByteOrder: binaryutil.NativeEndian}
 	if err := c.AddSet(rs.verdict, nil); err != nil {
 		return err
 	}

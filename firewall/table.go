@@ -154,7 +154,7 @@ func (t *Table) edit(add []Ban, remove []netip.Prefix, now time.Time) ([]change,
 			no.add(p, err)
 			continue
 		}
-		t.mirror.remove(keyOf(source), keyOf(target))
+		t.mirror.remove(keyOf(source), keyOf(target), now.UnixNano())
 	}
 	t.fill(t.mirror, add, now, &no)
 	changes := t.mirror.touched(now.UnixNano())
@@ -235,7 +235,7 @@ func (t *Table) plan() plan {
 	for w := range t.mirror.widths {
 		widths[w] = struct{}{}
 	}
-	p := plan{origins: t.origins, allow: t.allow, now: t.o.Now}
+	p := plan{origins: t.origins, allow: t.allow, sizes: t.mirror.widths, now: t.o.Now}
 	for w := range widths {
 		p.widths = append(p.widths, w)
 	}
