@@ -1,0 +1,280 @@
+package decisions
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/rampart-edge/rampart/event"
+)
+
+const (
+	decisionBucket = "decisions"
+	historyBucket  = "history"
+)
+
+// Append is the Journal's. An alert whose like is in force already prolongs that
+// decision instead of making another: it keeps its ID, points at the newer alert
+// and counts as made now. A decision against an allowed value is kept suppressed.
+// a and ds are filled in and are the caller's again afterwards.
+func (b *Book) Append(a *event.Alert, ds []Decision) error {
+	now := wholeMillis(b.o.Now())
+	ready, err := prepare(a, ds, now)
+	b.write.Lock()
+	defer b.write.Unlock()
+	if werr := b.ready(a, len(ready)); werr != nil {
+		return werr
+	}
+	var alertID int64
+	if a != nil {
+		alertID = b.alert.take()
+		a.ID = alertID
+		if a.UUID == "" {
+			a.UUID = newUUID()
+		}
+		if a.CreatedAt == "" {
+			a.CreatedAt = now.Format(time.RFC3339)
+		}
+	}
+	j := b.commit(alertID, ready, now)
+	if a != nil {
+		a.Decisions = a.Decisions[:0:0]
+		for _, r := range ready {
+			a.Decisions = append(a.Decisions, alertDecision(r.d, now))
+		}
+		if aerr := b.recordAlert(a, ready, j, now); aerr != nil {
+			err = errors.Join(err, aerr)
+		}
+	}
+	b.finish(j)
+	return err
+}
+
+// prepared is a decision in normal form.
+type prepared struct {
+	d      *Decision
+	prefix netip.Prefix
+	rec    *record // that it became
+}
+
+// prepare normalises ds in place and returns the good ones; the error names the
+// others.
+func prepare(a *event.Alert, ds []Decision, now time.Time) ([]prepared, error) {
+	var errs []error
+	out := make([]prepared, 0, len(ds))
+	for i := range ds {
+		d := &ds[i]
+		d.ID, d.UUID = 0, ""
+		p, err := normalise(d, a != nil && a.Width64)
+		d.Until = wholeMillis(d.Until)
+		if d.Created.IsZero() {
+			d.Created = now
+		}
+		d.Created = wholeMillis(d.Created)
+		if err == nil && !d.Until.After(now) {
+			err = fmt.Errorf("%w: its end was at %s", ErrOver, d.Until.Format(time.RFC3339))
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("recording a decision against %q: %w", d.Value, err))
+			continue
+		}
+		if a != nil {
+			if d.IncidentID == "" {
+				d.IncidentID = a.IncidentID
+			}
+			if d.Host == "" {
+				d.Host = a.Site
+			}
+		}
+		out = append(out, prepared{d: d, prefix: p})
+	}
+	return out, errors.Join(errs...)
+}
+
+// ready makes sure that there is place on the way to the disk and that n decision
+// ids and, if there is an alert, an alert id are set aside.
+func (b *Book) ready(a *event.Alert, n int) error {
+	if b.closed {
+		return fmt.Errorf("recording: %w", ErrClosed)
+	}
+	if err := b.disk.room(); err != nil {
+		return fmt.Errorf("recording: %w", err)
+	}
+	if err := b.decision.ensure(int64(n), b.o.DB, b.disk); err != nil {
+		return fmt.Errorf("recording: %w", err)
+	}
+	if a == nil {
+		return nil
+	}
+	if err := b.alert.ensure(1, b.o.DB, b.disk); err != nil {
+		return fmt.Errorf("recording: %w", err)
+	}
+	return nil
+}
+
+// commit makes records of the decisions, in memory.
+func (b *Book) commit(alertID int64, ready []prepared, now time.Time) *job {
+	j := newJob(len(ready))
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := range ready {
+		p := &ready[i]
+		p.d.AlertID = alertID
+		p.d.Suppressed = p.prefix.IsValid() && b.o.Allow.Covers(p.prefix)
+		if old := b.index.same(p.d, now); old != nil {
+			b.prolong(old, p.d, j)
+			p.rec = old
+		} else {
+			p.rec = b.create(p.d, p.prefix, j)
+		}
+		*p.d = p.rec.Decision
+		if p.d.enforceable() {
+			s := b.history.add(p.d.Value, now.UnixMilli())
+			j.put(historyBucket, s.key(), []byte(s.value))
+		}
+	}
+	for len(b.index.byID) > b.o.MaxDecisions {
+		b.end(b.index.due[0], j)
+		b.evictedDecisions.Add(1)
+	}
+	b.tidy(now, j)
+	return j
+}
+
+// create makes a record of d, which gets its id and uuid.
+func (b *Book) create(d *Decision, p netip.Prefix, j *job) *record {
+	d.ID, d.UUID = b.decision.take(), newUUID()
+	d.Scope, d.Type, d.Origin = b.intern(d.Scope), b.intern(d.Type), b.intern(d.Origin)
+	d.Scenario, d.Host = b.intern(d.Scenario), b.intern(d.Host)
+	r := &record{Decision: *d, prefix: p}
+	b.index.add(r)
+	b.alerts.hold(r.AlertID)
+	if !r.Suppressed {
+		b.log.note(r)
+	}
+	j.changed(r)
+	return r
+}
+
+// prolong lets old go on for d. If d ends sooner it changes nothing.
+func (b *Book) prolong(old *record, d *Decision, j *job) {
+	if !d.Until.After(old.Until) {
+		return
+	}
+	b.index.extend(old, d.Until)
+	old.Created = d.Created
+	b.alerts.release(old.AlertID)
+	b.alerts.hold(d.AlertID)
+	old.AlertID, old.IncidentID, old.Host = d.AlertID, d.IncidentID, d.Host
+	if !old.Suppressed {
+		b.log.note(old)
+	}
+	j.changed(old)
+}
+
+// recordAlert files a, its evidence bounded, and lets old ones go.
+func (b *Book) recordAlert(a *event.Alert, ready []prepared, j *job, now time.Time) error {
+	kept, cutValues, dropped := bounded(a)
+	b.cutValues.Add(int64(cutValues))
+	b.droppedEvidence.Add(int64(dropped))
+	r := newAlertRecord(&kept, now)
+	value, err := encodeAlert(&r.alertHead, &kept)
+	if err != nil {
+		return err
+	}
+	r.pending.Store(&value)
+	seen := map[*record]bool{}
+	for _, p := range ready {
+		if p.rec.AlertID == a.ID && !p.rec.gone && !seen[p.rec] {
+			seen[p.rec] = true
+			r.live++
+		}
+	}
+	b.mu.Lock()
+	b.alerts.add(r)
+	for _, id := range b.alerts.evict(b.o.MaxAlerts, now.Add(-b.o.AlertAge)) {
+		j.remove(alertBucket, idKey(id))
+	}
+	b.mu.Unlock()
+	j.ops = append(j.ops, op{alertBucket, idKey(r.ID), value, func() { r.pending.Store(nil) }})
+	return nil
+}
+
+func newUUID() string {
+	var u [16]byte
+	// Since Go 1.24 rand.Read never fails.
+	_, _ = rand.Read(u[:])
+	u[6], u[8] = u[6]&0x0f|0x40, u[8]&0x3f|0x80
+	var out [36]byte
+	hex.Encode(out[:8], u[:4])
+	hex.Encode(out[9:13], u[4:6])
+	hex.Encode(out[14:18], u[6:8])
+	hex.Encode(out[19:23], u[8:10])
+	hex.Encode(out[24:], u[10:])
+	out[8], out[13], out[18], out[23] = '-', '-', '-', '-'
+	return string(out[:])
+}
+
+// job collects what one change of the book has to bring to set and disk.
+type job struct {
+	records map[*record]bool
+	order   []*record
+	ops     []op
+}
+
+func newJob(n int) *job {
+	return &job{records: make(map[*record]bool, n), order: make([]*record, 0, n)}
+}
+
+func (j *job) changed(r *record) {
+	if !j.records[r] {
+		j.records[r] = true
+		j.order = append(j.order, r)
+	}
+}
+
+func (j *job) put(bucket, key string, value []byte) {
+	j.ops = append(j.ops, op{bucket: bucket, key: key, value: value})
+}
+
+func (j *job) remove(bucket, key string) { j.ops = append(j.ops, op{bucket: bucket, key: key}) }
+
+// finish brings a job to the set, to the disk's queue and to the watchers. The
+// caller holds write, so that jobs arrive in their order.
+func (b *Book) finish(j *job) {
+	for _, r := range j.order {
+		j.store(r)
+	}
+	b.enforce(j.order)
+	b.disk.add(j.ops...)
+	if len(j.order) > 0 {
+		b.watch.wake()
+	}
+}
+
+// enforce makes the set what the records say.
+func (b *Book) enforce(records []*record) {
+	now := b.o.Now().UnixMilli()
+	var e edits
+	for _, r := range records {
+		e.add(&r.Decision, r.prefix, r.gone, now)
+	}
+	b.set.apply(e)
+}
+
+// store queues what the database has to know of r.
+func (j *job) store(r *record) {
+	if r.gone {
+		j.remove(decisionBucket, idKey(r.ID))
+		return
+	}
+	// A Decision has only texts, numbers and instants within what JSON can say.
+	value, err := json.Marshal(&r.Decision)
+	if err == nil {
+		j.put(decisionBucket, idKey(r.ID), value)
+	}
+}

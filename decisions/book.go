@@ -1,0 +1,196 @@
+package decisions
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/rampart-edge/rampart/event"
+	"github.com/rampart-edge/rampart/store"
+)
+
+const (
+	defaultMaxAlerts    = 10_000
+	defaultAlertAge     = 7 * 24 * time.Hour
+	defaultMaxDecisions = 1_000_000
+)
+
+// BookOptions are those of a Book.
+type BookOptions struct {
+	DB     *store.DB // stays the caller's; close it after the Book
+	Allow  *Allow    // nil: a table of its own, see Book.Allow
+	Now    func() time.Time
+	Logger *zap.Logger
+
+	MaxAlerts    int           // 0: 10,000
+	AlertAge     time.Duration // 0: seven days
+	MaxDecisions int           // 0: 1,000,000; above it those that end first go
+}
+
+// Book is the journal of a single node: all in memory, with indexes, and written
+// behind to the database. Its Set is up to date when Append or Delete returns.
+type Book struct {
+	o     BookOptions
+	set   *Set
+	disk  *writer
+	watch watchers
+
+	// write serialises all that change the book. mu guards the memory: whoever
+	// holds write may read without it, and takes it to change something.
+	write    sync.Mutex
+	mu       sync.RWMutex
+	index    index
+	alerts   alertIndex
+	history  history
+	log      changelog
+	names    map[string]string // interned, of the texts that repeat
+	decision *counter
+	alert    *counter
+	closed   bool
+	closing  error
+	once     sync.Once
+
+	cutValues, droppedEvidence, evictedDecisions, damaged atomic.Int64
+}
+
+// OpenBook loads the journal. A record that cannot be understood is logged,
+// counted and left alone; the others are loaded. Fill the Allow table with the
+// node's own entries first (SetBuiltin).
+func OpenBook(o BookOptions) (*Book, error) {
+	if o.DB == nil {
+		return nil, errors.New("opening the journal: no database")
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+	if o.Allow == nil {
+		o.Allow = NewAllow(o.Now)
+	}
+	if o.MaxAlerts <= 0 {
+		o.MaxAlerts = defaultMaxAlerts
+	}
+	if o.AlertAge <= 0 {
+		o.AlertAge = defaultAlertAge
+	}
+	if o.MaxDecisions <= 0 {
+		o.MaxDecisions = defaultMaxDecisions
+	}
+	b := &Book{
+		o:       o,
+		set:     NewSet(o.Allow, o.Now),
+		index:   newIndex(),
+		alerts:  newAlertIndex(),
+		history: newHistory(),
+		names:   map[string]string{},
+	}
+	if err := b.load(); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// Set returns what lookups ask.
+func (b *Book) Set() *Set { return b.set }
+
+// Allow returns the allowlist.
+func (b *Book) Allow() *Allow { return b.o.Allow }
+
+// Watch returns a channel that holds a signal whenever Since has more than at the
+// last receive, and what ends the subscription.
+func (b *Book) Watch() (wake <-chan struct{}, stop func()) { return b.watch.add() }
+
+// Since is the Journal's. Simulated decisions are among the changes: whoever
+// enforces leaves them out.
+func (b *Book) Since(cursor int64, limit int) (cs []Change, next int64) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.log.since(cursor, limit)
+}
+
+// Flush waits until what was recorded before is on disk.
+func (b *Book) Flush(ctx context.Context) error { return b.disk.flush(ctx) }
+
+// Close writes what is left. The Set goes on answering with what it has; writing
+// to the book is an error from now on. Closing twice is fine.
+func (b *Book) Close() error {
+	b.once.Do(func() {
+		b.o.Allow.detach(b)
+		b.write.Lock()
+		b.closed = true
+		b.disk.add(
+			op{bucket: metaBucket, key: b.decision.key, value: be64(b.decision.next)},
+			op{bucket: metaBucket, key: b.alert.key, value: be64(b.alert.next)},
+		)
+		b.write.Unlock()
+		b.closing = b.disk.close()
+	})
+	return b.closing
+}
+
+// BookStats are a Book's figures; those of the second block only grow.
+type BookStats struct {
+	Decisions, Suppressed, Alerts, History, Queued int
+
+	CutValues        int64 // texts of alerts cut short
+	DroppedEvidence  int64 // events and items of alerts left out
+	EvictedDecisions int64 // ended early because there were too many
+	EvictedHistory   int64
+	Blocked          int64 // writes that had to wait for the disk
+	WriteFailures    int64
+	Damaged          int64 // records on disk that could not be understood
+}
+
+// Stats returns the figures.
+func (b *Book) Stats() BookStats {
+	b.mu.RLock()
+	s := BookStats{
+		Decisions:      len(b.index.byID),
+		Alerts:         len(b.alerts.byID),
+		History:        len(b.history.queue) - b.history.head,
+		EvictedHistory: b.history.evicted,
+	}
+	for _, r := range b.index.byID {
+		if r.Suppressed {
+			s.Suppressed++
+		}
+	}
+	b.mu.RUnlock()
+	b.disk.mu.Lock()
+	s.Queued = len(b.disk.queue)
+	b.disk.mu.Unlock()
+	s.CutValues = b.cutValues.Load()
+	s.DroppedEvidence = b.droppedEvidence.Load()
+	s.EvictedDecisions = b.evictedDecisions.Load()
+	s.Blocked = b.disk.blocked.Load()
+	s.WriteFailures = b.disk.failures.Load()
+	s.Damaged = b.damaged.Load()
+	return s
+}
+
+// alertDecision is d as the alert model has it. CrowdSec compatible: the duration
+// is what is left at now, as Go writes it.
+func alertDecision(d *Decision, now time.Time) event.AlertDecision {
+	return event.AlertDecision{
+		ID: d.ID, UUID: d.UUID, Type: d.Type, Scope: d.Scope, Value: d.Value, Origin: d.Origin, Scenario: d.Scenario,
+		Duration: d.Until.Sub(now).String(), Until: d.Until.Format(time.RFC3339), Simulated: d.Simulated,
+	}
+}
+
+// intern returns s, the same one for equal texts. The names of scenarios and
+// origins come from files and lists; beyond a thousand they are kept as they come.
+func (b *Book) intern(s string) string {
+	if t, ok := b.names[s]; ok {
+		return t
+	}
+	if len(b.names) < 1000 {
+		b.names[s] = s
+	}
+	return s
+}

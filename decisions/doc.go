@@ -1,0 +1,14 @@
+// Package decisions says what is to be done about whom, and remembers it: the
+// profiles that turn an alert into decisions, the journal that keeps them, the
+// allowlist that is asked first, and the set that a request is looked up in.
+//
+// It does not enforce anything and does not detect anything; it calls nobody.
+// Those who enforce read the Set (inline) or follow the journal (Since, Watch).
+//
+//	alert ─► Profiles ─► Journal (Book: memory, disk) ─┬─► Set ◄─ Lookup(address)
+//	                       ▲ Allow, asked first        └─► Since/Watch ─► firewall, streams
+//
+// Set.Lookup and Allow.Contains take no lock and allocate nothing. Everything
+// else is safe for concurrent use; writers are serialised, and never wait for the
+// disk unless its bounded queue is full.
+package decisions

@@ -1,0 +1,78 @@
+package decisions
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/rampart-edge/rampart/event"
+)
+
+const (
+	maxEvidence = 64 << 10 // bytes of keys and values of an alert's events
+	maxContext  = 16 << 10 // and of its own meta
+	maxValue    = 2 << 10  // bytes of one key or value
+	eventBytes  = 64       // that an event costs beside its meta
+	cutMark     = "…"
+)
+
+// bounded returns a copy of a whose texts and evidence are within limits, and how
+// much was cut: values cut short, and events and items left out. Events are left
+// out from the oldest on: the last ones are those that overflowed the bucket.
+func bounded(a *event.Alert) (out event.Alert, values, dropped int) {
+	out = *a
+	out.Message, values = cut(a.Message, values)
+	var n int
+	out.Meta, n, values = boundedMeta(a.Meta, maxContext, values)
+	dropped += len(a.Meta) - len(out.Meta)
+	budget, from := maxEvidence, len(a.Events)
+	events := make([]event.AlertEvent, len(a.Events))
+	for i := len(a.Events) - 1; i >= 0; i-- {
+		e := a.Events[i]
+		size := len(e.Meta)
+		e.Meta, n, values = boundedMeta(e.Meta, maxEvidence/2, values)
+		dropped += size - len(e.Meta)
+		if budget -= n + eventBytes; budget < 0 {
+			break
+		}
+		events[i], from = e, i
+	}
+	if from > 0 {
+		dropped += from
+	}
+	if a.Events != nil {
+		out.Events = events[from:]
+	}
+	if a.Kept > 0 || from > 0 {
+		out.Kept = int32(len(out.Events))
+	}
+	return out, values, dropped
+}
+
+// boundedMeta cuts long texts of m, and leaves out items once budget is spent; it
+// copies only what it changes.
+func boundedMeta(m event.Meta, budget, values int) (event.Meta, int, int) {
+	out, size := m, 0
+	for i := range m {
+		k, n := cut(m[i].Key, values)
+		v, n := cut(m[i].Value, n)
+		if n != values {
+			if &out[0] == &m[0] {
+				out = slices.Clone(m)
+			}
+			out[i], values = event.MetaItem{Key: k, Value: v}, n
+		}
+		if size+len(k)+len(v) > budget {
+			return out[:i:i], size, values
+		}
+		size += len(k) + len(v)
+	}
+	return out, size, values
+}
+
+// cut returns s, or its beginning if it is too long, and count, then one more.
+func cut(s string, count int) (string, int) {
+	if len(s) <= maxValue {
+		return s, count
+	}
+	return strings.ToValidUTF8(s[:maxValue-len(cutMark)], "") + cutMark, count + 1
+}

@@ -1,0 +1,172 @@
+package decisions
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/rampart-edge/rampart/event"
+)
+
+// List returns the decisions that match f, the newest (highest ID) first.
+func (b *Book) List(f Filter) []Decision {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	hits := b.find(f, b.o.Now())
+	out := make([]Decision, len(hits))
+	for i, r := range hits {
+		out[i] = r.Decision
+	}
+	slices.SortFunc(out, func(x, y Decision) int { return cmp.Compare(y.ID, x.ID) })
+	return out
+}
+
+// find returns the records that match f, by the narrowest index.
+func (b *Book) find(f Filter, now time.Time) []*record {
+	var out []*record
+	if f.Value != "" {
+		f.Value, _ = normalValue(f.Value)
+	}
+	take := func(r *record) {
+		if f.matches(&r.Decision, now) {
+			out = append(out, r)
+		}
+	}
+	contains := plain(f.Contains)
+	switch {
+	case f.ID != 0:
+		if r := b.index.byID[f.ID]; r != nil && (!contains.IsValid() || r.prefix.IsValid() && r.prefix.Contains(contains)) {
+			take(r)
+		}
+	case contains.IsValid():
+		b.index.covering(contains, take)
+	case f.Value != "":
+		for _, r := range b.index.byValue[f.Value] {
+			take(r)
+		}
+	default:
+		for _, r := range b.index.byID {
+			take(r)
+		}
+	}
+	return out
+}
+
+// Count tells how many decisions were made for value since an instant (zero: as
+// far back as is remembered), those included that are over: seven days, and of
+// older ones those still kept. An IPv6 address counts those of its /64 too.
+// Simulated and suppressed decisions do not count.
+func (b *Book) Count(value string, since time.Time) int {
+	key, wide := normalValue(value)
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	n := b.count(key, since)
+	if wide != "" {
+		n += b.count(wide, since)
+	}
+	return n
+}
+
+func (b *Book) count(key string, since time.Time) int {
+	from := int64(0)
+	if !since.IsZero() {
+		from = since.UnixMilli()
+	}
+	n := b.history.count(key, from)
+	oldest := b.o.Now().AddDate(0, 0, -historyDays).UnixMilli()
+	for _, r := range b.index.byValue[key] {
+		if made := r.Created.UnixMilli(); r.enforceable() && made >= from && made < oldest {
+			n++
+		}
+	}
+	return n
+}
+
+// Active tells how many decisions are in force for value and how long the longest
+// of them has to go; like Count about what counts.
+func (b *Book) Active(value string) (n int, left time.Duration) {
+	key, wide := normalValue(value)
+	now := b.o.Now()
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	for _, k := range []string{key, wide} {
+		if k == "" {
+			continue
+		}
+		for _, r := range b.index.byValue[k] {
+			if d := r.Until.Sub(now); d > 0 && r.enforceable() {
+				n++
+				left = max(left, d)
+			}
+		}
+	}
+	return n, left
+}
+
+// Alerts returns the alerts that match f, the newest first.
+func (b *Book) Alerts(f AlertFilter) []event.Alert {
+	if f.Value != "" {
+		f.Value, _ = normalValue(f.Value)
+	}
+	f.Contains = plain(f.Contains)
+	if f.Limit == 0 {
+		f.Limit = defaultAlertLimit
+	}
+	b.mu.RLock()
+	var hits []*alertRecord
+	for i := len(b.alerts.order) - 1; i >= 0 && (f.Limit < 0 || len(hits) < f.Limit); i-- {
+		if r := b.alerts.byID[b.alerts.order[i]]; r != nil && f.matches(r) {
+			hits = append(hits, r)
+		}
+	}
+	b.mu.RUnlock()
+	out := make([]event.Alert, 0, len(hits))
+	for _, r := range hits {
+		if a, ok := b.readAlert(r); ok {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// Alert returns the alert with an id.
+func (b *Book) Alert(id int64) (event.Alert, bool) {
+	b.mu.RLock()
+	r := b.alerts.byID[id]
+	b.mu.RUnlock()
+	return b.readAlert(r)
+}
+
+// Incident returns the alert whose overflow refused the request that was shown
+// this incident id.
+func (b *Book) Incident(id string) (event.Alert, bool) {
+	b.mu.RLock()
+	r := b.alerts.byID[b.alerts.byIncident[id]]
+	b.mu.RUnlock()
+	return b.readAlert(r)
+}
+
+// readAlert reads an alert from where it is: on its way to the disk, or there.
+func (b *Book) readAlert(r *alertRecord) (event.Alert, bool) {
+	if r == nil {
+		return event.Alert{}, false
+	}
+	var value []byte
+	var err error
+	if p := r.pending.Load(); p != nil {
+		value = *p
+	} else if value, err = b.o.DB.Get(alertBucket, idKey(r.ID)); err == nil && value == nil {
+		return event.Alert{}, false // evicted meanwhile
+	}
+	var a event.Alert
+	if err == nil {
+		a, err = decodeAlert(value)
+	}
+	if err != nil {
+		b.o.Logger.Warn("alert not readable", zap.Int64("alert", r.ID), zap.Error(err))
+		return event.Alert{}, false
+	}
+	return a, true
+}

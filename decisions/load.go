@@ -1,0 +1,167 @@
+package decisions
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+const (
+	allowBucket = "allow"
+	epochKey    = "epoch"
+	damagedText = "record of the journal not understood, left alone"
+)
+
+// load fills an empty book from the database and starts its writer.
+func (b *Book) load() error {
+	var err error
+	if b.decision, err = loadCounter(b.o.DB, "next_decision"); err == nil {
+		b.alert, err = loadCounter(b.o.DB, "next_alert")
+	}
+	if err == nil {
+		err = b.loadEpoch()
+	}
+	now := b.o.Now()
+	j := newJob(0)
+	if err == nil {
+		err = b.loadAllow()
+	}
+	if err == nil {
+		err = b.loadHistory()
+	}
+	if err == nil {
+		err = b.loadAlerts()
+	}
+	if err == nil {
+		err = b.loadDecisions(now, j)
+	}
+	if err != nil {
+		b.o.Allow.detach(b)
+		return fmt.Errorf("loading the journal: %w", err)
+	}
+	b.disk = newWriter(b.o.DB, b.o.Logger)
+	for _, c := range []*counter{b.decision, b.alert} {
+		if err := c.ensure(1, b.o.DB, b.disk); err != nil {
+			b.o.Allow.detach(b)
+			_ = b.disk.close()
+			return fmt.Errorf("loading the journal: %w", err)
+		}
+	}
+	b.write.Lock()
+	defer b.write.Unlock()
+	b.tidy(now, j)
+	b.enforce(j.order)
+	b.disk.add(j.ops...)
+	return nil
+}
+
+func (b *Book) loadEpoch() error {
+	v, err := b.o.DB.Get(metaBucket, epochKey)
+	if err != nil {
+		return err
+	}
+	epoch := int64(1)
+	if len(v) == 8 {
+		epoch = int64(binary.BigEndian.Uint64(v)) + 1
+	}
+	b.log.begin(epoch)
+	return b.o.DB.Put(metaBucket, epochKey, be64(epoch))
+}
+
+func (b *Book) loadAllow() error {
+	var list []AllowEntry
+	err := b.o.DB.Each(allowBucket, "", func(key string, value []byte) error {
+		var e AllowEntry
+		if err := json.Unmarshal(value, &e); err != nil || !e.Prefix.IsValid() {
+			b.damagedRecord("allowlist entry", key, err)
+			return nil
+		}
+		list = append(list, e)
+		return nil
+	})
+	if err == nil {
+		b.o.Allow.attach(b, list)
+	}
+	return err
+}
+
+func (b *Book) loadHistory() error {
+	return b.o.DB.Each(historyBucket, "", func(key string, value []byte) error {
+		s, ok := parseStamp(key, string(value))
+		if !ok {
+			b.damagedRecord("history", key, nil)
+			return nil
+		}
+		b.history.put(s)
+		return nil
+	})
+}
+
+func (b *Book) loadAlerts() error {
+	return b.o.DB.Each(alertBucket, "", func(key string, value []byte) error {
+		r, err := decodeAlertHead(value)
+		if err != nil || key != idKey(r.ID) {
+			b.damagedRecord("alert", key, err)
+			return nil
+		}
+		b.alert.next = max(b.alert.next, r.ID+1)
+		b.alerts.add(r)
+		return nil
+	})
+}
+
+// loadDecisions also queues the removal of what ended while nobody looked.
+func (b *Book) loadDecisions(now time.Time, j *job) error {
+	return b.o.DB.Each(decisionBucket, "", func(key string, value []byte) error {
+		r := &record{}
+		err := json.Unmarshal(value, &r.Decision)
+		if err == nil {
+			r.prefix, err = normalise(&r.Decision, false)
+		}
+		if err != nil || key != idKey(r.ID) {
+			b.damagedRecord("decision", key, err)
+			return nil
+		}
+		b.decision.next = max(b.decision.next, r.ID+1)
+		if !r.Until.After(now) {
+			j.remove(decisionBucket, key)
+			return nil
+		}
+		r.Scope, r.Type, r.Origin = b.intern(r.Scope), b.intern(r.Type), b.intern(r.Origin)
+		r.Scenario, r.Host = b.intern(r.Scenario), b.intern(r.Host)
+		// The allowlist may have changed since.
+		if was := r.Suppressed; was != (r.prefix.IsValid() && b.o.Allow.Covers(r.prefix)) {
+			r.Suppressed = !was
+			j.store(r)
+		}
+		b.index.add(r)
+		b.alerts.hold(r.AlertID)
+		if !r.Suppressed {
+			b.log.note(r)
+		}
+		j.changed(r)
+		return nil
+	})
+}
+
+func (b *Book) damagedRecord(kind, key string, err error) {
+	b.damaged.Add(1)
+	b.o.Logger.Warn(damagedText, zap.String("kind", kind), zap.Binary("key", []byte(key)), zap.Error(err))
+}
+
+// saveAllow writes an operator's entry at once: it is rare and must be kept.
+func (b *Book) saveAllow(e AllowEntry) error {
+	value, err := json.Marshal(&e)
+	if err != nil {
+		return err
+	}
+	return b.o.DB.Put(allowBucket, e.Prefix.String(), value)
+}
+
+func (b *Book) forgetAllow(p netip.Prefix) error {
+	return b.o.DB.Delete(allowBucket, p.String())
+}

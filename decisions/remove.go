@@ -1,0 +1,121 @@
+package decisions
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Delete is the Journal's. To end everything that is in force, say so with
+// Active; a filter that says nothing at all is refused.
+func (b *Book) Delete(f Filter, by string) ([]Decision, error) {
+	if f.empty() {
+		return nil, fmt.Errorf("deleting decisions: %w; name an id, a value, an origin… or Active for all", ErrNoFilter)
+	}
+	b.write.Lock()
+	defer b.write.Unlock()
+	if b.closed {
+		return nil, fmt.Errorf("deleting decisions: %w", ErrClosed)
+	}
+	if err := b.disk.room(); err != nil {
+		return nil, fmt.Errorf("deleting decisions: %w", err)
+	}
+	now := b.o.Now()
+	hits := b.find(f, now)
+	if len(hits) == 0 {
+		return nil, nil
+	}
+	out := make([]Decision, 0, len(hits))
+	j := newJob(len(hits))
+	b.mu.Lock()
+	for _, r := range hits {
+		out = append(out, r.Decision)
+		b.end(r, j)
+	}
+	b.tidy(now, j)
+	b.mu.Unlock()
+	b.finish(j)
+	b.o.Logger.Info("decisions deleted", zap.Int("count", len(out)), zap.String("by", by))
+	return out, nil
+}
+
+// Expire ends what is over at now and returns it, and lets old alerts, history and
+// allowlist entries go. The owner calls it every second; lookups do not depend on
+// it.
+func (b *Book) Expire(now time.Time) (gone []Decision) {
+	if b.o.Allow.expire(now) {
+		b.sweepAllowed()
+	}
+	b.write.Lock()
+	defer b.write.Unlock()
+	if b.closed {
+		return nil
+	}
+	j := newJob(0)
+	b.mu.Lock()
+	for len(b.index.due) > 0 && !b.index.due[0].Until.After(now) {
+		r := b.index.due[0]
+		gone = append(gone, r.Decision)
+		b.end(r, j)
+	}
+	b.tidy(now, j)
+	b.mu.Unlock()
+	b.finish(j)
+	return gone
+}
+
+// end takes r out of memory. The caller holds mu.
+func (b *Book) end(r *record, j *job) {
+	r.gone = true
+	b.index.remove(r)
+	b.alerts.release(r.AlertID)
+	if r.cursor != 0 && !r.Suppressed {
+		b.log.note(r)
+	}
+	j.changed(r)
+}
+
+// tidy keeps alerts, history and change log within their bounds. The caller holds
+// mu.
+func (b *Book) tidy(now time.Time, j *job) {
+	for _, id := range b.alerts.evict(b.o.MaxAlerts, now.Add(-b.o.AlertAge)) {
+		j.remove(alertBucket, idKey(id))
+	}
+	for _, s := range b.history.trim(now.AddDate(0, 0, -historyDays).UnixMilli()) {
+		j.remove(historyBucket, s.key())
+	}
+	if b.log.full() && b.log.compact(now) {
+		j.put(metaBucket, epochKey, be64(b.log.epoch))
+	}
+}
+
+// sweepAllowed makes every decision's Suppressed what the allowlist says now.
+func (b *Book) sweepAllowed() {
+	b.write.Lock()
+	defer b.write.Unlock()
+	if b.closed {
+		return
+	}
+	var flip []*record
+	for _, r := range b.index.byID {
+		if r.prefix.IsValid() && r.Suppressed != b.o.Allow.Covers(r.prefix) {
+			flip = append(flip, r)
+		}
+	}
+	if len(flip) == 0 {
+		return
+	}
+	slices.SortFunc(flip, func(x, y *record) int { return int(x.ID - y.ID) })
+	j := newJob(len(flip))
+	b.mu.Lock()
+	for _, r := range flip {
+		r.Suppressed = !r.Suppressed
+		b.log.note(r)
+		j.changed(r)
+	}
+	b.tidy(b.o.Now(), j)
+	b.mu.Unlock()
+	b.finish(j)
+}
