@@ -27,6 +27,7 @@ type Overflow struct {
 	Replay         bool
 	Site           string
 	Incident       string
+	Depth          int // how many overflows led to the overflowing event
 
 	sourceless error // why the overflowing event has no source
 }
@@ -46,7 +47,7 @@ func (m *Memory) overflow(p *pour) *Overflow {
 	o := &Overflow{
 		Scenario: d.Scenario, Key: d.Key, First: time.Unix(0, p.first).In(zone), Last: at, At: at,
 		Count: int(p.count), Direct: p.direct, Detect: p.detect, Replay: p.replayed,
-		Width64: from.Width64, Site: from.Site, Incident: from.Incident, sourceless: p.sourceless,
+		Width64: from.Width64, Site: from.Site, Incident: from.Incident, Depth: from.Depth, sourceless: p.sourceless,
 	}
 	o.ID = fmt.Sprintf("%s:%d:%d:%d", d.Scenario.MapKey(d.Key), p.first, t, m.serial.Add(1))
 	for _, body := range p.before {
@@ -62,15 +63,15 @@ func (m *Memory) overflow(p *pour) *Overflow {
 	return o
 }
 
-// LeakyVars is what overflow filters see as leaky. The names are CrowdSec's.
+// LeakyVars is what overflow filters see as leaky, by CrowdSec's names.
 type LeakyVars struct {
-	Mapkey      string
-	First_ts    time.Time
-	Last_ts     time.Time
-	Ovflw_ts    time.Time
-	Total_count int
-	Capacity    int
-	Leakspeed   time.Duration
+	Mapkey    string
+	First     time.Time `expr:"First_ts"`
+	Last      time.Time `expr:"Last_ts"`
+	Overflow  time.Time `expr:"Ovflw_ts"`
+	Count     int       `expr:"Total_count"`
+	Capacity  int
+	Leakspeed time.Duration
 }
 
 // passes asks the overflow filter and, if it agrees, the blackhole. CrowdSec
@@ -88,8 +89,8 @@ func (m *Memory) passes(p *pour, sh *shard) bool {
 		signal = &ev.Overflow
 	}
 	leaky := &LeakyVars{
-		Mapkey: signal.Mapkey, First_ts: o.First, Last_ts: o.Last, Ovflw_ts: o.At,
-		Total_count: o.Count, Capacity: s.Capacity, Leakspeed: s.LeakSpeed,
+		Mapkey: signal.Mapkey, First: o.First, Last: o.Last, Overflow: o.At,
+		Count: o.Count, Capacity: s.Capacity, Leakspeed: s.LeakSpeed,
 	}
 	vars := &expression.Vars{Evt: p.drop.Event, Queue: queue, Signal: signal, Leaky: leaky}
 	if ok, err := s.overflowFilter.Bool(vars); err == nil && !ok {

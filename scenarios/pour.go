@@ -24,14 +24,14 @@ type pour struct {
 	who     []byte
 	sources []event.Source
 
-	before        [][]byte // samples of the bucket that overflowed, oldest first
-	first         int64
-	count         uint32
-	direct        bool
-	detect        bool
-	replayed      bool
-	out           []*Overflow
-	sourceless    error // why sources is empty
+	before     [][]byte // samples of the bucket that overflowed, oldest first
+	first      int64
+	count      uint32
+	direct     bool
+	detect     bool
+	replayed   bool
+	out        []*Overflow
+	sourceless error // why sources is empty
 }
 
 // outcome is what a pour did.
@@ -165,6 +165,9 @@ func (m *Memory) prepare(p *pour, d *Drop) bool {
 	p.drop, p.slot = d, slot
 	p.key = key.sum128(&s.id, d.Key)
 	p.t = instant(d.At)
+	if !d.Replay {
+		p.t = micro(p.t)
+	}
 	p.late = int64(p.wall)-p.t/1e9 > int64(lateBy/time.Second)
 	p.compare = s.Distinct() && !d.Uncompared
 	if p.compare {

@@ -137,7 +137,7 @@ func (m *Memory) readEntry(r *reader, slots []target, now uint32) (bool, error) 
 func (m *Memory) place(r *reader, e entry, slots []target, now uint32, list []uint64, oldest int) (bool, error) {
 	var bodies [][]byte
 	for range r.length(samplesMost) {
-		bodies = append(bodies, r.take(r.length(maxBody*2)))
+		bodies = append(bodies, r.take(r.length(pageBytes)))
 		if r.bad {
 			break
 		}

@@ -41,7 +41,7 @@ func (m *Memory) Snapshot(w io.Writer) error {
 		return err
 	}
 	for i := range m.shards {
-		if err := m.shards[i].write(w, len(t.ids)); err != nil {
+		if err := m.shards[i].write(w, t); err != nil {
 			return err
 		}
 	}
@@ -59,13 +59,13 @@ func writeSection(w io.Writer, b []byte) error {
 
 // write writes the entries in sections. The lock is not held while it writes:
 // entries that come, go or move meanwhile may be missed.
-func (sh *shard) write(w io.Writer, slots int) error {
+func (sh *shard) write(w io.Writer, t *table) error {
 	var b []byte
 	for n := 0; ; {
 		sh.mu.Lock()
 		for ; n < sh.size && len(b) < sectionGoal; n++ {
-			if e := sh.at(uint32(n)); e.flags&used != 0 && int(e.slot) < slots {
-				b = sh.appendEntry(b, e)
+			if e := sh.at(uint32(n)); e.flags&used != 0 && int(e.slot) < len(t.ids) {
+				b = sh.appendEntry(b, e, t.keeps[e.slot])
 			}
 		}
 		sh.mu.Unlock()
@@ -79,7 +79,7 @@ func (sh *shard) write(w io.Writer, slots int) error {
 	}
 }
 
-func (sh *shard) appendEntry(b []byte, e *entry) []byte {
+func (sh *shard) appendEntry(b []byte, e *entry, keep int) []byte {
 	b = append(b, e.key[:]...)
 	b = binary.LittleEndian.AppendUint16(b, e.slot)
 	b = binary.LittleEndian.AppendUint16(b, e.flags)
@@ -96,7 +96,7 @@ func (sh *shard) appendEntry(b []byte, e *entry) []byte {
 	for _, h := range v.list {
 		b = binary.LittleEndian.AppendUint64(b, h)
 	}
-	bodies := sh.ring.last(e.sample, int(min(e.count, samplesMost)))
+	bodies := sh.ring.last(e.sample, keep)
 	size, from := 0, len(bodies)
 	for from > 0 && size+len(bodies[from-1]) <= samplesMost {
 		from--

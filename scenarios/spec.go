@@ -11,31 +11,31 @@ import (
 // Spec is one scenario document as it is written. Keys are CrowdSec's and the
 // list is complete; an unknown key is an error.
 type Spec struct {
-	Type                string                `yaml:"type"`
-	Name                string                `yaml:"name"`
-	Description         string                `yaml:"description"`
-	Filter              string                `yaml:"filter"`
-	GroupBy             string                `yaml:"groupby"`
-	Capacity            int                   `yaml:"capacity"`
-	LeakSpeed           string                `yaml:"leakspeed"`
-	Duration            string                `yaml:"duration"`
-	Distinct            string                `yaml:"distinct"`
-	OverflowFilter      string                `yaml:"overflow_filter"`
-	CancelOn            string                `yaml:"cancel_on"`
-	Blackhole           string                `yaml:"blackhole"`
-	Reprocess           bool                  `yaml:"reprocess"`
-	CacheSize           int                   `yaml:"cache_size"`
-	Scope               ScopeSpec             `yaml:"scope"`
-	Labels              map[string]any        `yaml:"labels"`
-	Data                []expression.DataFile `yaml:"data"`
-	References          []string              `yaml:"references"`
-	Format              string                `yaml:"format"`
-	Version             string                `yaml:"version"` // accepted; the item's version is what counts
-	Debug               bool                  `yaml:"debug"`
-	Condition           string                `yaml:"condition"`
-	BayesianPrior       float32               `yaml:"bayesian_prior"`
-	BayesianThreshold   float32               `yaml:"bayesian_threshold"`
-	BayesianConditions  []BayesianSpec        `yaml:"bayesian_conditions"`
+	Type               string                `yaml:"type"`
+	Name               string                `yaml:"name"`
+	Description        string                `yaml:"description"`
+	Filter             string                `yaml:"filter"`
+	GroupBy            string                `yaml:"groupby"`
+	Capacity           int                   `yaml:"capacity"`
+	LeakSpeed          string                `yaml:"leakspeed"`
+	Duration           string                `yaml:"duration"`
+	Distinct           string                `yaml:"distinct"`
+	OverflowFilter     string                `yaml:"overflow_filter"`
+	CancelOn           string                `yaml:"cancel_on"`
+	Blackhole          string                `yaml:"blackhole"`
+	Reprocess          bool                  `yaml:"reprocess"`
+	CacheSize          int                   `yaml:"cache_size"`
+	Scope              ScopeSpec             `yaml:"scope"`
+	Labels             map[string]any        `yaml:"labels"`
+	Data               []expression.DataFile `yaml:"data"`
+	References         []string              `yaml:"references"`
+	Format             string                `yaml:"format"`
+	Version            string                `yaml:"version"` // accepted; the item's version is what counts
+	Debug              bool                  `yaml:"debug"`
+	Condition          string                `yaml:"condition"`
+	BayesianPrior      float32               `yaml:"bayesian_prior"`
+	BayesianThreshold  float32               `yaml:"bayesian_threshold"`
+	BayesianConditions []BayesianSpec        `yaml:"bayesian_conditions"`
 }
 
 // ScopeSpec says what kind of thing the scenario's sources are. CrowdSec

@@ -10,7 +10,7 @@ func (sh *shard) step(p *pour) outcome {
 	if s.Type == Trigger {
 		return sh.pull(p, e)
 	}
-	if e != nil && e.flags&filled != 0 && p.t > later(e.touched, int64(s.life)) {
+	if e != nil && e.flags&filled != 0 && e.clock(p.t) > later(e.touched, int64(s.life)) {
 		sh.spill(e)
 		sh.stats.Expired++
 	}
@@ -47,16 +47,13 @@ func (sh *shard) step(p *pour) outcome {
 
 func (sh *shard) start(e *entry, p *pour) {
 	e.flags = used | filled | direct | detect
-	t := p.t
 	if p.drop.Replay {
 		e.flags |= replay
-	} else {
-		t = micro(t)
 	}
 	e.level = p.drop.Scenario.leak.empty(p.drop.Replay)
-	e.last, e.first, e.touched = t, t, t
-	if e.flags&replay == 0 {
-		e.last = t / 1000
+	e.last, e.first, e.touched = p.t, p.t, p.t
+	if !p.drop.Replay {
+		e.last = p.t / 1000
 	}
 	sh.filled++
 }
@@ -64,16 +61,21 @@ func (sh *shard) start(e *entry, p *pour) {
 // micro cuts an instant down to microseconds, in which live buckets count.
 func micro(t int64) int64 { return t - t%1000 }
 
+// clock returns t as finely as the bucket counts.
+func (e *entry) clock(t int64) int64 {
+	if e.flags&replay != 0 {
+		return t
+	}
+	return micro(t)
+}
+
 // touch notes an event that counts, whether or not it fits.
 func (sh *shard) touch(e *entry, p *pour) {
 	sh.stats.Poured++
 	if e.count < math.MaxUint32 {
 		e.count++
 	}
-	e.touched = p.t
-	if e.flags&replay == 0 {
-		e.touched = micro(p.t)
-	}
+	e.touched = e.clock(p.t)
 	e.wall = p.wall
 	if p.late {
 		e.flags |= late
@@ -127,9 +129,6 @@ func (sh *shard) pull(p *pour, e *entry) outcome {
 	sh.stats.Poured++
 	p.before = nil
 	p.first, p.count = p.t, 1
-	if !p.drop.Replay {
-		p.first = micro(p.t)
-	}
 	from := &p.drop.Event.From
 	p.direct, p.detect, p.replayed = from.Direct, from.Detect, p.drop.Replay
 	return sh.judge(e, p)
@@ -154,7 +153,7 @@ func (sh *shard) pass(e *entry, p *pour) outcome {
 		t = micro(t)
 	}
 	if e != nil && e.hole > t {
-		e.touched = t
+		e.touched, e.wall = t, p.wall
 		sh.stats.Blackholed++
 		return blackholed
 	}

@@ -12,6 +12,7 @@ type table struct {
 	index   map[[16]byte]uint16
 	ids     [][16]byte
 	lives   []int64 // nanoseconds
+	keeps   []int   // samples of a bucket, without that of the event that overflows it
 	retired []bool  // not of the rules in force; buckets of theirs may still appear
 	free    []uint16
 }
@@ -19,7 +20,7 @@ type table struct {
 func (t *table) clone() *table {
 	return &table{
 		index: maps.Clone(t.index), ids: slices.Clone(t.ids), lives: slices.Clone(t.lives),
-		retired: slices.Clone(t.retired), free: slices.Clone(t.free),
+		keeps: slices.Clone(t.keeps), retired: slices.Clone(t.retired), free: slices.Clone(t.free),
 	}
 }
 
@@ -28,7 +29,7 @@ func (t *table) add(s *Scenario) (*table, uint16, bool) {
 	if last := len(t.free) - 1; last >= 0 {
 		n := t.free[last]
 		t.free = t.free[:last]
-		t.index[s.id], t.ids[n], t.lives[n], t.retired[n] = n, s.id, int64(s.life), false
+		t.index[s.id], t.ids[n], t.lives[n], t.keeps[n], t.retired[n] = n, s.id, int64(s.life), s.keep-1, false
 		return t, n, true
 	}
 	if len(t.ids) > math.MaxUint16 {
@@ -38,6 +39,7 @@ func (t *table) add(s *Scenario) (*table, uint16, bool) {
 	t.index[s.id] = n
 	t.ids = append(t.ids, s.id)
 	t.lives = append(t.lives, int64(s.life))
+	t.keeps = append(t.keeps, s.keep-1)
 	t.retired = append(t.retired, false)
 	return t, n, true
 }

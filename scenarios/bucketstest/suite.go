@@ -1,0 +1,167 @@
+package bucketstest
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/rampart-edge/rampart/event"
+	"github.com/rampart-edge/rampart/expression"
+	"github.com/rampart-edge/rampart/scenarios"
+)
+
+// Open makes empty buckets for one case. Every overflow goes to sink; flush
+// returns when all pours so far have had their effect.
+type Open func(t *testing.T, sink func(*scenarios.Overflow)) (b scenarios.Buckets, flush func())
+
+// Run runs the suite.
+func Run(t *testing.T, open Open) {
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) { c.run(t, open) })
+	}
+	t.Run("count", func(t *testing.T) { count(t, open) })
+	t.Run("flags", func(t *testing.T) { flags(t, open) })
+	t.Run("order of overflows", func(t *testing.T) { order(t, open) })
+	t.Run("random", func(t *testing.T) { random(t, open) })
+}
+
+// Scenario compiles one document; missing texts are filled in.
+func Scenario(t testing.TB, yaml string) *scenarios.Scenario {
+	t.Helper()
+	list, err := scenarios.Load(scenarios.Item{Path: "case.yaml", Own: true, Data: []byte(yaml)}, expression.New(expression.Options{}))
+	if err != nil || len(list) != 1 {
+		t.Fatalf("loading the case's scenario: %v", err)
+	}
+	return list[0]
+}
+
+// Start is the instant at which cases begin.
+var Start = time.Date(2024, 3, 1, 10, 0, 0, 0, time.UTC)
+
+// step is one event of a case: seconds after Start, and the distinct value.
+type step struct {
+	at       float64
+	distinct string
+	cancel   bool
+}
+
+func at(seconds ...float64) []step {
+	var out []step
+	for _, s := range seconds {
+		out = append(out, step{at: s})
+	}
+	return out
+}
+
+func every(n int, d float64) []step {
+	var out []step
+	for i := range n {
+		out = append(out, step{at: float64(i) * d})
+	}
+	return out
+}
+
+func values(list ...string) []step {
+	var out []step
+	for i, v := range list {
+		out = append(out, step{at: float64(i) / 10, distinct: v})
+	}
+	return out
+}
+
+// found is an overflow that a case expects: the number of the overflowing event
+// (from 0), the count, and the numbers of the samples.
+type found struct {
+	last, count int
+	samples     []int
+}
+
+type oneCase struct {
+	name   string
+	yaml   string
+	steps  []step
+	want   []found
+	replay []found // where it differs from want; nil: it does not
+}
+
+func (c *oneCase) run(t *testing.T, open Open) {
+	for _, replay := range []bool{false, true} {
+		t.Run(map[bool]string{false: "live", true: "replay"}[replay], func(t *testing.T) {
+			want := c.want
+			if replay && c.replay != nil {
+				want = c.replay
+			}
+			s := Scenario(t, c.yaml)
+			got := Play(t, open, drops(s, c.steps, replay))
+			model := NewModel()
+			model.Pour(drops(s, c.steps, replay))
+			if d := cmp.Diff(model.Seen, got); d != "" {
+				t.Errorf("differs from the model (-model +got):\n%s", d)
+			}
+			list := []found{}
+			for _, o := range got {
+				f := found{count: o.Count}
+				for _, id := range o.Samples {
+					n := 0
+					fmt.Sscan(id, &n)
+					f.samples = append(f.samples, n)
+					f.last = n
+				}
+				list = append(list, f)
+			}
+			if d := cmp.Diff(want, list, cmp.AllowUnexported(found{}), cmpopts.EquateEmpty()); d != "" {
+				t.Errorf("overflows (-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
+func drops(s *scenarios.Scenario, steps []step, replay bool) []scenarios.Drop {
+	var out []scenarios.Drop
+	for i, st := range steps {
+		out = append(out, Drop(s, "192.0.2.1", i, Start.Add(time.Duration(st.at*1e9)), replay))
+		out[i].Distinct, out[i].Cancel = st.distinct, st.cancel
+	}
+	return out
+}
+
+// Drop makes the drop of event number id.
+func Drop(s *scenarios.Scenario, ip string, id int, at time.Time, replay bool) scenarios.Drop {
+	ev := &event.Event{
+		Time: at, MarshaledTime: at.Format(time.RFC3339Nano),
+		Meta: map[string]string{"source_ip": ip, "id": fmt.Sprint(id), "log_type": "case"},
+	}
+	return scenarios.Drop{Scenario: s, Key: ip, At: at, Replay: replay, Count: 1, Event: ev}
+}
+
+// Play pours the drops in batches of changing length and returns the overflows.
+func Play(t testing.TB, open func(*testing.T, func(*scenarios.Overflow)) (scenarios.Buckets, func()), list []scenarios.Drop) []Seen {
+	t.Helper()
+	var got []Seen
+	ids := map[string]bool{}
+	b, flush := open(t.(*testing.T), func(o *scenarios.Overflow) {
+		got = append(got, See(o))
+		if ids[o.ID] {
+			t.Errorf("two overflows have the id %s", o.ID)
+		}
+		ids[o.ID] = true
+	})
+	for n := 1; len(list) > 0; n = n%5 + 1 {
+		n := min(n, len(list))
+		b.Pour(list[:n])
+		list = list[n:]
+	}
+	flush()
+	return got
+}
+
+func upTo(from, to int) []int {
+	var out []int
+	for i := from; i <= to; i++ {
+		out = append(out, i)
+	}
+	return out
+}
