@@ -34,6 +34,7 @@ func (l *loader) node(spec *nodeSpec, parent *node, stage string) (*node, error)
 			return nil, err
 		}
 		n.gates = gatesOf(n.filter)
+		n.gated = sufficient(spec.Filter.text, n.gates)
 	}
 	if err := l.patterns(spec.PatternSyntax); err != nil {
 		return nil, err

@@ -15,6 +15,7 @@ type node struct {
 	promotes    bool // onsuccess: next_stage
 	filter      *expression.Program
 	gates       []gate // comparisons that filter implies
+	gated       bool   // gates are all that filter asks
 
 	whitelisting bool
 	reason       string
@@ -88,6 +89,9 @@ func (n *node) admits(r *run) bool {
 		if !n.gates[i].open(r.ev) {
 			return false
 		}
+	}
+	if n.gated {
+		return true
 	}
 	ok, err := n.filter.Bool(&r.vars)
 	if err != nil {

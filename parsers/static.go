@@ -66,7 +66,7 @@ func (l *loader) static(spec *staticSpec) (static, error) {
 	case spec.Meta.text != "":
 		s.what, s.write = "meta "+key, func(ev *event.Event, v string) { ev.SetMeta(key, v) }
 	case spec.Target.text == "":
-		return s, atf(spec.Expression, "a static needs meta, parsed, target or method")
+		return s, atf(name, "a static needs meta, parsed, target or method")
 	case spec.Enriched.text != "":
 		s.what, s.write = "enriched "+spec.Enriched.text, func(ev *event.Event, v string) { ev.SetEnriched(spec.Enriched.text, v) }
 	default:

@@ -1,0 +1,59 @@
+package parsers
+
+import (
+	"testing"
+
+	"github.com/rampart-edge/rampart/event"
+)
+
+const (
+	sshdLine     = `Dec 10 06:55:48 LabSZ sshd[24200]: Failed password for invalid user webmaster from 173.234.31.186 port 38926 ssh2`
+	otherLine    = `Dec 10 06:55:48 LabSZ systemd-logind[1118]: New session 42 of user fztu.`
+	combinedLine = `83.149.9.216 - - [17/May/2015:10:05:03 +0000] "GET /presentations/logstash-monitorama-2013/images/kibana-search.png HTTP/1.1" 200 203023 "http://semicomplete.com/presentations/logstash-monitorama-2013/" "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_9_1) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/32.0.1700.77 Safari/537.36"`
+	caddyLine    = `{"level":"info","ts":1646861401.5241024,"logger":"http.log.access","msg":"handled request","request":{"remote_ip":"192.0.2.7","remote_port":"41342","client_ip":"192.0.2.7","proto":"HTTP/2.0","method":"GET","host":"localhost","uri":"/static/a.js?x=1","headers":{"User-Agent":["curl/7.82.0"],"Accept":["*/*"],"Accept-Encoding":["gzip, deflate, br"]},"tls":{"resumed":false,"version":772,"cipher_suite":4865,"proto":"h2","server_name":"example.com"}},"bytes_read":0,"user_id":"","duration":0.000929675,"size":10900,"status":200,"resp_headers":{"Server":["Caddy"],"Content-Encoding":["gzip"],"Content-Type":["text/html; charset=utf-8"],"Vary":["Accept-Encoding"]}}`
+)
+
+func BenchmarkParse(b *testing.B) {
+	for _, c := range []struct{ name, label, raw string }{
+		{"sshd", "syslog", sshdLine}, {"other", "syslog", otherLine},
+		{"combined", "nginx", combinedLine}, {"caddy", "caddy", caddyLine},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			p := builtin(b)
+			labels := map[string]string{"type": c.label}
+			var pool event.Pool
+			b.ReportAllocs()
+			for b.Loop() {
+				ev := pool.Get()
+				ev.Line = event.Line{Raw: c.raw, Src: "/var/log/x", Module: "file", Labels: labels}
+				if out := p.Parse(ev); out.Parsed != (c.name != "other") || out.Err != nil {
+					b.Fatal(out)
+				}
+				pool.Put(ev)
+			}
+		})
+	}
+}
+
+// BenchmarkHubParse is the same work with the Hub's parsers.
+func BenchmarkHubParse(b *testing.B) {
+	for _, c := range []struct{ name, label, raw, parser string }{
+		{"sshd", "syslog", sshdLine, "sshd-logs"}, {"combined", "nginx", combinedLine, "nginx-logs"}, {"caddy", "caddy", caddyLine, "caddy-logs"},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			p := load(b, []Item{hubItem(b, "s00-raw", "syslog-logs"), hubItem(b, "s01-parse", c.parser),
+				hubItem(b, "s02-enrich", "http-logs"), hubItem(b, "s02-enrich", "dateparse-enrich")})
+			labels := map[string]string{"type": c.label}
+			var pool event.Pool
+			b.ReportAllocs()
+			for b.Loop() {
+				ev := pool.Get()
+				ev.Line = event.Line{Raw: c.raw, Src: "/var/log/x", Module: "file", Labels: labels}
+				if out := p.Parse(ev); !out.Parsed {
+					b.Fatal(out)
+				}
+				pool.Put(ev)
+			}
+		})
+	}
+}
