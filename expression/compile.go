@@ -1,6 +1,7 @@
 package expression
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"regexp"
@@ -22,14 +23,7 @@ const (
 )
 
 // Compile checks src and makes it runnable. The error is an *Error.
-func (e *Env) Compile(src string, on On, kind Kind) (p *Program, err error) {
-	defer func() {
-		// The parser and checker are a library's; a fault there must cost one
-		// expression, not the process.
-		if r := recover(); r != nil {
-			p, err = nil, newError(src, 1, 1, oneLine(fmt.Sprint(r)), "simplify the expression")
-		}
-	}()
+func (e *Env) Compile(src string, on On, kind Kind) (*Program, error) {
 	if strings.TrimSpace(src) == "" {
 		return nil, newError(src, 1, 1, "the expression is empty", "write one, or leave the key out")
 	}
@@ -37,25 +31,52 @@ func (e *Env) Compile(src string, on On, kind Kind) (p *Program, err error) {
 		return nil, newError(src, 1, 1, fmt.Sprintf("the expression has %d bytes", len(src)),
 			fmt.Sprintf("keep it below %d: put long lists into a data file", maxSource))
 	}
-	c := e.config(on)
-	tree, err := checker.ParseCheck(src, c)
+	p := &Program{env: e, source: src, on: on}
+	err := p.compile(kind, true)
+	if errors.Is(err, errFault) {
+		// The optimiser makes trees that the library's own compiler cannot digest, of
+		// filter(…)[-1].field for one. Without it they are slower, and right.
+		err = p.compile(kind, false)
+	}
 	if err != nil {
 		return nil, e.explain(src, on, err)
 	}
-	if err := checkKind(src, tree.Node.Type(), kind); err != nil {
-		return nil, err
+	return p, nil
+}
+
+// errFault is a fault of the library, not of the expression.
+var errFault = errors.New("it cannot be compiled")
+
+// compile fills p. A panic of the library must cost one expression, not the
+// process.
+func (p *Program) compile(kind Kind, optimize bool) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v", errFault, r)
+		}
+	}()
+	e, c := p.env, p.env.config(p.on)
+	tree, err := checker.ParseCheck(p.source, c)
+	if err != nil {
+		return err
+	}
+	if err := checkKind(p.source, tree.Node.Type(), kind); err != nil {
+		return err
 	}
 	e.fold(&tree.Node)
 	// The optimiser rewrites the tree into shapes of its own: look at it before.
-	p = &Program{env: e, source: src, on: on, reads: readsOf(tree.Node)}
+	p.reads = readsOf(tree.Node)
 	p.requires, p.excludes = requirementsOf(tree.Node, true), requirementsOf(tree.Node, false)
-	if err := optimizer.Optimize(&tree.Node, c); err != nil {
-		return nil, e.explain(src, on, err)
+	if optimize {
+		if err := optimizer.Optimize(&tree.Node, c); err != nil {
+			return err
+		}
 	}
+	c.Optimize = optimize
 	if p.code, err = compiler.Compile(tree, c); err != nil {
-		return nil, e.explain(src, on, err)
+		return fmt.Errorf("%w: %s", errFault, oneLine(err.Error()))
 	}
-	return p, nil
+	return nil
 }
 
 func (e *Env) config(on On) *conf.Config {

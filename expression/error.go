@@ -33,6 +33,10 @@ func newError(src string, line, column int, reason, advice string) *Error {
 
 // explain makes an Error of what the library says about src.
 func (e *Env) explain(src string, on On, err error) *Error {
+	var own *Error
+	if errors.As(err, &own) {
+		return own
+	}
 	line, column, reason := 1, 1, oneLine(err.Error())
 	var fe *file.Error
 	if errors.As(err, &fe) {
