@@ -46,35 +46,45 @@ type kernel struct {
 // openKernel connects to nftables in the network namespace of the calling
 // thread, makes sure that no other process works on the table, and finds out
 // what the kernel can do. It changes nothing that lasts.
-func openKernel(o Options, c *counters, wake func()) (k *kernel, err error) {
-	k = &kernel{base: o.Table, counters: c}
-	defer func() {
-		if err != nil {
-			k.disconnect()
-		}
-	}()
-	if k.writer, k.writerRaw, err = dial(); err != nil {
+func openKernel(o Options, c *counters, wake func()) (*kernel, error) {
+	k := &kernel{base: o.Table, counters: c}
+	if err := k.open(o, wake); err != nil {
+		k.disconnect()
 		return nil, err
+	}
+	return k, nil
+}
+
+// connect opens the two sockets and the name of the table, in that order: who
+// lacks the privilege is told so.
+func (k *kernel) connect() (err error) {
+	if k.writer, k.writerRaw, err = dial(); err != nil {
+		return err
 	}
 	if k.reader, k.readerRaw, err = dial(); err != nil {
-		return nil, err
+		return err
 	}
 	if _, err = k.owned(); err != nil {
-		return nil, err
+		return err
 	}
-	if k.instance, err = claim(o.Table); err != nil {
-		return nil, err
+	k.instance, err = claim(k.base)
+	return err
+}
+
+func (k *kernel) open(o Options, wake func()) (err error) {
+	if err = k.connect(); err != nil {
+		return err
 	}
 	if k.can, err = k.probe(o.Owner); err != nil {
-		return nil, fmt.Errorf("probing nftables: %w", err)
+		return fmt.Errorf("probing nftables: %w", err)
 	}
 	if k.can.owner {
 		k.flags = nftables.TableFlagOwner | nftables.TableFlagPersist
 	}
 	if k.monitor, err = startMonitor(k.names(), k.writerRaw.PID(), wake); err != nil {
-		return nil, fmt.Errorf("listening for nftables changes: %w", err)
+		return fmt.Errorf("listening for nftables changes: %w", err)
 	}
-	return k, nil
+	return nil
 }
 
 // dial opens one lasting netlink socket with buffers for a batch. The library
@@ -248,18 +258,11 @@ func CleanUp(table string) error {
 	}
 	k := &kernel{base: table}
 	defer k.disconnect()
-	var err error
-	if k.writer, k.writerRaw, err = dial(); err != nil {
-		return err
-	}
-	if k.reader, k.readerRaw, err = dial(); err != nil {
+	if err := k.connect(); err != nil {
 		return err
 	}
 	ours, err := k.owned()
 	if err != nil {
-		return err
-	}
-	if k.instance, err = claim(table); err != nil {
 		return err
 	}
 	for _, t := range ours {
