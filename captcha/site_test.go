@@ -44,6 +44,7 @@ func (c *clock) add(d time.Duration) {
 type site struct {
 	t       testing.TB
 	gate    *captcha.Gate
+	secret  []byte
 	clock   *clock
 	visitor captcha.Visitor
 
@@ -71,7 +72,7 @@ func newSite(t testing.TB, change func(*captcha.Options)) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.gate = g
+	s.gate, s.secret = g, o.Secret
 	s.visitor = captcha.Visitor{
 		Client: netip.MustParseAddr("203.0.113.7"), Host: "shop.example", TLS: true,
 		DecisionID: 7, DecisionCreated: s.clock.now(), Incident: "01JNT5R6V8K2M4P6Q8S0T2W4Y6",
@@ -160,7 +161,7 @@ func (s *site) answering(page, digits string) *http.Request {
 
 func (s *site) digits(page string) string {
 	s.t.Helper()
-	d, err := testkit.Answer(secret, s.visitor.Host, page)
+	d, err := testkit.Answer(s.secret, s.visitor.Host, page)
 	if err != nil {
 		s.t.Fatal(err)
 	}
