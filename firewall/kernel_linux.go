@@ -17,9 +17,6 @@ const (
 	// batchSize is how many elements go into one transaction: fewer cost more
 	// CPU per element, more cost memory and keep others from changing nftables.
 	batchSize = 5000
-	// quietFrom is the number of changes from which the monitor is switched
-	// off while they are written: the kernel makes a message of each element.
-	quietFrom = 1000
 )
 
 // kernel is our side of nftables. All but its counters is used by the writer
@@ -169,9 +166,6 @@ func (k *kernel) flush() error {
 // apply writes changes in transactions of at most batchSize. A failed one
 // leaves the earlier ones in place.
 func (k *kernel) apply(ctx context.Context, changes []change, p plan) error {
-	if len(changes) >= quietFrom {
-		defer k.monitor.quiet()()
-	}
 	for len(changes) > 0 {
 		if err := ctx.Err(); err != nil {
 			return err

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"github.com/google/nftables/binaryutil"
 	"github.com/mdlayher/netlink"
@@ -23,7 +22,6 @@ type monitor struct {
 	conn  *netlink.Conn
 	wake  func()
 	done  chan struct{}
-	muted atomic.Int32
 
 	mu    sync.Mutex
 	found drift
@@ -61,24 +59,6 @@ func (m *monitor) ignoreOwn() error {
 		return err
 	}
 	return m.conn.SetBPF(filter)
-}
-
-// quiet stops listening until the function that it returns is called: while
-// nobody listens the kernel makes no messages, one for each element, to begin
-// with. What happened in between is looked for afterwards.
-func (m *monitor) quiet() (listen func()) {
-	if m.muted.Add(1) == 1 {
-		// If this fails there are messages to be filtered, no more.
-		_ = m.conn.LeaveGroup(nftablesGroup)
-	}
-	return func() {
-		if m.muted.Add(-1) > 0 {
-			return
-		}
-		// If this fails the checks at intervals remain.
-		_ = m.conn.JoinGroup(nftablesGroup)
-		m.wake()
-	}
 }
 
 // take returns what was found since the last time.

@@ -16,7 +16,6 @@ import (
 // transaction, hangs it into the packet path and deletes the one before, be it
 // ours or a dead process's. Until then that one works on.
 func (k *kernel) replace(ctx context.Context, p plan) error {
-	defer k.monitor.quiet()()
 	name, old, err := k.freeName()
 	if err != nil {
 		return err

@@ -1,0 +1,252 @@
+package firewall
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rampart-edge/rampart/internal/testkit"
+)
+
+// TestLoad counts with the nft command what 100,000 bans became: releases of
+// the library lost elements of long lists without an error.
+func TestLoad(t *testing.T) {
+	needNft(t)
+	const n = 100_000
+	count := func(ns *testkit.Namespace) int {
+		return strings.Count(ns.Run(t, "nft", "list", "map", "inet", "rampart", "ban4"), " expires ")
+	}
+	ns := testkit.SingleNamespace(t)
+	bans := manyBans(n)
+	table := started(t, ns, Options{Owner: true}, bans[:n/2])
+	if got := count(ns); got != n/2 {
+		t.Errorf("%d elements after Start, want %d", got, n/2)
+	}
+	if err := table.Set(context.Background(), bans, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := count(ns); got != n {
+		t.Errorf("%d elements after Set, want %d", got, n)
+	}
+	written := table.Stats().Written
+	if err := table.Set(context.Background(), bans, nil); err != nil {
+		t.Fatal(err)
+	}
+	if again := table.Stats().Written; again != written {
+		t.Errorf("an equal Set wrote %d elements", again-written)
+	}
+	if s := table.Stats(); s.Entries != n || s.Errors != 0 || s.Repairs != 0 {
+		t.Errorf("stats: %+v", s)
+	}
+	if err := table.Set(context.Background(), bans[:10], nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := count(ns); got != 10 {
+		t.Errorf("%d elements at the end, want 10", got)
+	}
+}
+
+func TestMaxEntriesInKernel(t *testing.T) {
+	needNft(t)
+	ns := testkit.SingleNamespace(t)
+	var seen events
+	table := started(t, ns, Options{MaxEntries: 100, Report: seen.add}, nil)
+	now := time.Now()
+	for i := range 150 {
+		p := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 1, 1, byte(i)}), 32)
+		mustAdd(t, table, Ban{p, now.Add(time.Hour + time.Duration(i)*time.Minute), "a"})
+	}
+	mustAdd(t, table, ban("10.1.2.1/32", now.Add(time.Minute), "a"))
+	got := listElements(t, ns)
+	if len(got) != 100 {
+		t.Errorf("%d elements, want 100", len(got))
+	}
+	if _, ok := got[netip.MustParsePrefix("10.1.1.50/32")]; !ok {
+		t.Error("the 100th longest ban is missing")
+	}
+	if s := table.Stats(); s.Evicted != 51 || s.Entries != 100 || s.Errors != 0 {
+		t.Errorf("stats: %+v", s)
+	}
+	eventually(t, "a report", func() bool { _, ok := seen.last(EventEvicting); return ok })
+	if err := table.Set(context.Background(), manyBans(300), nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := listElements(t, ns); len(got) != 100 {
+		t.Errorf("%d elements after Set of 300, want 100", len(got))
+	}
+}
+
+// TestDurationsInKernel sees to it that no odd duration becomes a ban for ever.
+func TestDurationsInKernel(t *testing.T) {
+	needNft(t)
+	ns := testkit.SingleNamespace(t)
+	table := started(t, ns, Options{}, nil)
+	now := time.Now()
+	untils := []time.Time{{}, time.Unix(0, 0), now.Add(-time.Hour), now.Add(-1), now.Add(math.MinInt64),
+		now.Add(math.MaxInt64), time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), now.Add(time.Hour)}
+	for i, u := range untils {
+		mustAdd(t, table, Ban{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 1, 1, byte(i)}), 32), u, "a"})
+	}
+	got := listElements(t, ns) // fails the test on elements without an end
+	if len(got) != 3 {
+		t.Errorf("elements: %v, want the last 3", got)
+	}
+	for p, e := range got {
+		if e.left <= 0 || e.left > maxTimeout {
+			t.Errorf("%s ends in %v", p, e.left)
+		}
+	}
+	mustAdd(t, table, Ban{netip.MustParsePrefix("10.1.2.1/32"), time.Now().Add(100 * time.Millisecond), "a"})
+	eventually(t, "the short ban ends", func() bool {
+		_, ok := listElements(t, ns)[netip.MustParsePrefix("10.1.2.1/32")]
+		return !ok
+	})
+}
+
+// TestKernelOracle compares the kernel with a plain list of bans after each of
+// many random changes: with all the kernel can do, and as older ones, which
+// know neither the update of a time-out nor destroying what is not there.
+func TestKernelOracle(t *testing.T) {
+	needNft(t)
+	for _, old := range []bool{false, true} {
+		t.Run(fmt.Sprintf("old=%t", old), func(t *testing.T) {
+			r := rand.New(rand.NewPCG(6, 7))
+			ns := testkit.SingleNamespace(t)
+			table := started(t, ns, Options{Owner: true}, nil)
+			if old {
+				table.kernel.can.update, table.kernel.can.destroy = false, false
+			}
+			n := &naive{}
+			random := func() []Ban {
+				bans := make([]Ban, r.IntN(8))
+				for i := range bans {
+					bans[i] = Ban{randomPrefix(r), time.Now().Add(time.Hour + time.Duration(r.IntN(3600))*time.Second),
+						[]string{"a", "b", "c"}[r.IntN(3)]}
+				}
+				return bans
+			}
+			note := func(bans []Ban) {
+				for _, b := range bans {
+					source, target, err := normalise(b.Prefix, 64)
+					if err != nil {
+						t.Fatal(err)
+					}
+					n.add(naiveBan{source, target, b.Until.UnixNano(), table.originIDs[b.Origin]})
+				}
+			}
+			for step := range 80 {
+				var what string
+				var err error
+				bans := random()
+				switch what = []string{"add", "remove", "update", "set", "allow"}[r.IntN(5)]; what {
+				case "add":
+					err = table.Add(bans...)
+					note(bans)
+				case "remove", "update":
+					gone := []netip.Prefix{randomPrefix(r), randomPrefix(r)}
+					if what == "remove" {
+						bans = nil
+					}
+					err = table.Update(bans, gone)
+					for _, p := range gone {
+						source, target, _ := normalise(p, 64)
+						n.remove(source, target, time.Now().UnixNano())
+					}
+					note(bans)
+				case "set":
+					err = table.Set(context.Background(), bans, nil)
+					n.bans = nil
+					note(bans)
+				case "allow":
+					err = table.Set(context.Background(), bans, []netip.Prefix{randomPrefix(r)})
+					n.bans = nil
+					note(bans)
+				}
+				if err != nil {
+					t.Fatalf("step %d, %s: %v", step, what, err)
+				}
+				compare(t, fmt.Sprintf("step %d, %s", step, what), listElements(t, ns), n)
+			}
+			if s := table.Stats(); s.Repairs != 0 || s.Errors != 0 {
+				t.Errorf("stats: %+v", s)
+			}
+		})
+	}
+}
+
+// compare checks elements for prefix, end and origin.
+func compare(t *testing.T, when string, got map[netip.Prefix]kernelElement, n *naive) {
+	t.Helper()
+	want := n.ends(time.Now().UnixNano())
+	if len(got) != len(want) {
+		t.Fatalf("%s: kernel has %v, want %v", when, got, want)
+	}
+	for p, until := range want {
+		e, ok := got[p]
+		if !ok {
+			t.Fatalf("%s: %s is missing", when, p)
+		}
+		// nft needs a moment to list, and cuts long durations to seconds.
+		if d := time.Until(time.Unix(0, until)) - e.left; d < -10*time.Second || d > 1500*time.Millisecond {
+			t.Fatalf("%s: %s ends in %v, which is off by %v", when, p, e.left, d)
+		}
+		fits := false
+		for _, b := range n.bans {
+			fits = fits || b.target == p && b.until == until && int(b.origin) == e.origin
+		}
+		if !fits {
+			t.Fatalf("%s: %s has origin %d; bans %+v", when, p, e.origin, n.bans)
+		}
+	}
+}
+
+// TestRenderLoads gives the text form to nft: it must be accepted, and give the
+// same elements when loaded. What nft lists of our own table must load, too,
+// since that is how people save a ruleset.
+func TestRenderLoads(t *testing.T) {
+	needNft(t)
+	ns := testkit.SingleNamespace(t)
+	until := time.Now().Add(time.Hour)
+	table := started(t, ns, Options{}, []Ban{
+		ban("10.1.1.1/32", until, "crowdsec"), ban("10.1.1.2/32", until, "lists:a \" b\n}"),
+		ban("10.2.0.0/16", until, "cscli"), ban("2001:db8::1/128", until, "cscli"), ban("2001:db8::/36", until, "cscli"),
+	}, parsePrefixes("10.9.0.0/16 10.8.0.1/32 2001:db8:9::/48 240.0.0.0/4")...)
+	empty := New(Options{})
+	if err := empty.Set(context.Background(), nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	before := listElements(t, ns)
+	saved := ns.Run(t, "nft", "list", "ruleset")
+	for name, text := range map[string]string{"table": table.Render(), "empty": empty.Render(), "saved": saved} {
+		file := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		fresh := testkit.SingleNamespace(t)
+		fresh.Run(t, "nft", "-c", "-f", file)
+		fresh.Run(t, "nft", "-f", file)
+		want := len(before)
+		if name == "empty" {
+			want = 0
+		}
+		if got := listElements(t, fresh); len(got) != want {
+			t.Errorf("%s: loaded elements %v, want %v\n%s", name, got, before, text)
+		}
+		if name == "saved" {
+			continue
+		}
+		rules := func(s string) string { return s[strings.Index(s, "chain pre"):] }
+		loaded := fresh.Run(t, "nft", "list", "chain", "inet", "rampart", "pre")
+		direct := ns.Run(t, "nft", "list", "chain", "inet", "rampart", "pre")
+		if name == "table" && rules(loaded) != rules(direct) {
+			t.Errorf("the text gives other rules:\n%s\nthan netlink:\n%s", loaded, direct)
+		}
+	}
+}
