@@ -74,6 +74,9 @@ type Provenance struct {
 	At time.Time
 	// Width64 asks for IPv6 sources to be keyed and decided by their /64.
 	Width64 bool
+	// Depth counts how often overflows led to this one, so that scenarios that feed
+	// on overflows cannot run in circles.
+	Depth int
 }
 
 // Appsec is what a WAF found in a request; filled by later layers.

@@ -1,0 +1,35 @@
+# Everything a developer runs. Nothing here needs root; what can use it says so.
+GO      ?= go
+TAGS    ?= nobadger,nomysql,nopgx
+LDFLAGS ?= -w -s
+PKGS    ?= ./...
+export CGO_ENABLED = 0
+
+.PHONY: build demo test soak race lint bench fmt
+
+build: ## bin/rampart: Caddy with Rampart in it
+	$(GO) build -trimpath -tags $(TAGS) -ldflags "$(LDFLAGS)" -o bin/rampart ./cmd/rampart
+
+demo: build ## attack the proxy and watch: no root, no network
+	$(GO) run ./demo bin/rampart
+
+test: ## what CI runs; kernel tests need root, browser tests need chromium, else they are skipped and say so
+	$(GO) vet -tags $(TAGS) $(PKGS)
+	$(GO) test -tags $(TAGS) -timeout 30m $(PKGS)
+
+race: ## the tests under the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race -short -tags $(TAGS) -timeout 40m $(PKGS)
+
+soak: ## long fuzz runs, mass kills, millions of mutations: before an issue is closed
+	./soak.sh
+
+bench: ## the figures of docs/benchmarks.md
+	$(GO) test -tags $(TAGS) -run '^$$' -bench . -benchmem -timeout 40m $(PKGS)
+
+fmt:
+	gofmt -l -w .
+
+lint: ## formatting, vet, and the layers
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run make fmt"; exit 1; }
+	$(GO) vet -tags $(TAGS) $(PKGS)
+	$(GO) test -run 'TestLayers|TestProductionIsFreeOfTests|TestHouse' .

@@ -1,0 +1,157 @@
+package appliance
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"go.uber.org/zap"
+
+	"github.com/rampart-edge/rampart/captcha"
+	"github.com/rampart-edge/rampart/engine"
+	"github.com/rampart-edge/rampart/scenarios"
+)
+
+// Options are what an appliance needs before it has settings.
+type Options struct {
+	Node   string
+	Logger *zap.Logger // until the first settings bring theirs
+}
+
+// Appliance is one node: it outlives the configurations that it runs under.
+type Appliance struct {
+	node     string
+	mu       sync.Mutex    // guards gens, state and every change of live
+	gens     []*generation // newest last
+	state    *state        // nil until the first Use and after Close
+	live     atomic.Pointer[live]
+	counters *counters
+	metrics  *metrics
+}
+
+// generation is one configuration that is in use; settings change when files
+// that it names do.
+type generation struct{ settings *Settings }
+
+// live is what requests and lines run under: one generation's settings with the
+// engine around them, and the state of the node.
+type live struct {
+	settings *Settings
+	engine   *engine.Engine
+	gate     *captcha.Gate
+	state    *state
+	// inline: request-phase scenarios may run before the request is proxied.
+	inline bool
+}
+
+// New makes an appliance that has opened nothing yet.
+func New(o Options) *Appliance {
+	a := &Appliance{node: o.Node, counters: newCounters()}
+	a.metrics = newMetrics(a)
+	return a
+}
+
+// Use makes s the settings in force and returns the function that withdraws
+// them, which may be called more than once. The newest settings that have not
+// been withdrawn rule; after the last withdrawal they stay in force for requests
+// that outlive their configuration, until Close. The first Use opens the data
+// directory; its error names who holds it.
+func (a *Appliance) Use(s *Settings) (release func(), err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.state == nil {
+		if a.state, err = a.open(s); err != nil {
+			return nil, err
+		}
+	}
+	g := &generation{settings: s}
+	a.gens = append(a.gens, g)
+	a.apply()
+	return sync.OnceFunc(func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.gens = slices.DeleteFunc(a.gens, func(o *generation) bool { return o == g })
+		a.apply()
+	}), nil
+}
+
+// apply brings the node in line with the newest generation. a.mu is held.
+func (a *Appliance) apply() {
+	if a.state == nil || len(a.gens) == 0 {
+		return
+	}
+	top := a.gens[len(a.gens)-1].settings
+	// Buckets of a generation that may come back are kept: a configuration that
+	// fails half-way is withdrawn again.
+	var all []*scenarios.Scenario
+	for _, g := range a.gens {
+		all = append(all, g.settings.rules.All()...)
+	}
+	a.state.buckets.Use(scenarios.NewRules(all))
+	if l := a.live.Load(); l != nil && l.settings == top {
+		return
+	}
+	top.bind(a.state.book)
+	l := &live{settings: top, state: a.state, engine: a.state.engine(top), gate: a.state.useGate(top),
+		inline: len(top.rules.RequestPhase()) > 0}
+	a.live.Store(l)
+	a.state.follow(top)
+}
+
+// replace exchanges the settings of the generation that has old for others that
+// were compiled from the same configuration. It reports whether old was in use.
+func (a *Appliance) replace(old, with *Settings) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, g := range a.gens {
+		if g.settings == old {
+			g.settings = with
+			a.apply()
+			return true
+		}
+	}
+	return false
+}
+
+// Close stops reading, finishes what is queued, and writes down decisions,
+// positions and half-full buckets. The context bounds how long it drains. All
+// methods may still be called; requests then pass unexamined.
+func (a *Appliance) Close(ctx context.Context) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.state == nil {
+		return nil
+	}
+	st := a.state
+	a.state, a.gens = nil, nil
+	err := st.close(ctx)
+	a.live.Store(nil)
+	return err
+}
+
+// Contact is what refusal pages offer to people who need help.
+func (a *Appliance) Contact() string {
+	if l := a.live.Load(); l != nil {
+		return l.settings.config.Contact
+	}
+	return ""
+}
+
+// Decide tells what is decided about an address right now.
+func (a *Appliance) Decide(addr netip.Addr) Verdict {
+	l := a.live.Load()
+	if l == nil {
+		return Verdict{}
+	}
+	return l.state.book.Set().Lookup(addr)
+}
+
+// logger is the one of the newest settings.
+func (a *Appliance) logger() *zap.Logger {
+	if l := a.live.Load(); l != nil {
+		return l.settings.log
+	}
+	return zap.NewNop()
+}

@@ -1,0 +1,163 @@
+package appliance
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Config is what an operator may say; its JSON form is that of the Caddy app
+// "rampart". The zero value is a working configuration.
+type Config struct {
+	// Node names this node and its state; two configurations with one name share
+	// buckets, decisions and positions. Default: "default".
+	Node string `json:"node,omitempty"`
+	// DataDir is where decisions, positions and bucket state are kept. Default:
+	// the directory "rampart" in Caddy's data directory.
+	DataDir string `json:"data_dir,omitempty"`
+	// Sources are the logs to read.
+	Sources []SourceConfig `json:"sources,omitempty"`
+	// Collections are the built-in collections to run. Default: rampart/http,
+	// rampart/sshd and rampart/wordpress. The single word "none" stands for none.
+	Collections []string `json:"collections,omitempty"`
+	// Scenarios are YAML files, or directories of them, with scenarios of your own.
+	// They are watched: a change takes effect without a reload, and an error leaves
+	// the last good state in force.
+	Scenarios []string `json:"scenarios,omitempty"`
+	// Parsers are directories laid out as <stage>/<file>.yaml with parsers of your own.
+	Parsers []string `json:"parsers,omitempty"`
+	// Profiles is a YAML file that turns alerts into decisions. Default: built in.
+	Profiles string `json:"profiles,omitempty"`
+	// Allow lists addresses and networks that can never be banned.
+	Allow []string `json:"allow,omitempty"`
+	// Firewall drops repeat offenders in the kernel.
+	Firewall FirewallConfig `json:"firewall,omitzero"`
+	// Captcha is the challenge that suspects meet.
+	Captcha CaptchaConfig `json:"captcha,omitzero"`
+	// Limits bound memory.
+	Limits LimitConfig `json:"limits,omitzero"`
+	// IPv6Prefix is the width by which live IPv6 clients are counted and decided
+	// upon: 64, or 128 for single addresses. Default: 64.
+	IPv6Prefix int `json:"ipv6_prefix,omitempty"`
+	// Contact is shown on refusal pages, so that people can ask for help.
+	Contact string `json:"contact,omitempty"`
+
+	// Trusted reports whether an address is a trusted proxy of the web server.
+	// Such an address is never banned. May be nil.
+	Trusted func(netip.Addr) bool `json:"-"`
+	// Refused reports why a path must not be read as a log (it is this server's own
+	// access log, say), nil where it may. May be nil.
+	Refused func(path string) error `json:"-"`
+}
+
+// SourceConfig is one log to read.
+type SourceConfig struct {
+	// Type is "file" or "journald".
+	Type string `json:"type"`
+	// Paths are the files to follow, as glob patterns (type file).
+	Paths []string `json:"paths,omitempty"`
+	// Exclude are regular expressions; a path that matches one is left out.
+	Exclude []string `json:"exclude,omitempty"`
+	// Match are journal matches such as _COMM=sshd (type journald).
+	Match []string `json:"match,omitempty"`
+	// Labels are given to every line; "type" selects the parsers: syslog for system
+	// logs, nginx, apache2 or caddy for access logs. Default: type=syslog.
+	Labels map[string]string `json:"labels,omitempty"`
+	// FromStart reads files from their first line at the first start, instead of
+	// from their end.
+	FromStart bool `json:"from_start,omitempty"`
+}
+
+// FirewallConfig is about the nftables remediator.
+type FirewallConfig struct {
+	// Mode is "nftables", "dry-run" (logs what it would do) or "off". Default: off.
+	Mode string `json:"mode,omitempty"`
+	// Table is the name of the table of ours. Default: rampart.
+	Table string `json:"table,omitempty"`
+	// Owner asks the kernel to protect the table from other programs. Default: true.
+	Owner *bool `json:"owner,omitempty"`
+	// Keep leaves bans in force when the process ends; they expire by themselves.
+	// Default: true.
+	Keep *bool `json:"keep,omitempty"`
+	// Hits is how many requests a banned client may still send within ten seconds
+	// before the kernel drops its packets. Default: 20.
+	Hits int `json:"hits,omitempty"`
+}
+
+// CaptchaConfig is about the challenge.
+type CaptchaConfig struct {
+	// Digits in a picture. Default: 6.
+	Digits int `json:"digits,omitempty"`
+	// TTL is how long a visitor has to answer. Default: 10m.
+	TTL Duration `json:"ttl,omitempty"`
+	// Grace is how long a solved challenge counts. Default: 1h.
+	Grace Duration `json:"grace,omitempty"`
+	// MinSolve is the least time a person needs; faster answers are refused.
+	// Default: 1.5s.
+	MinSolve Duration `json:"min_solve,omitempty"`
+}
+
+// LimitConfig bounds memory.
+type LimitConfig struct {
+	// Buckets is the most buckets held; beyond it the longest untouched go first.
+	// Default: 1000000.
+	Buckets int `json:"buckets,omitempty"`
+	// SampleBytes is the most memory for the events kept as evidence. Default: 64 MiB.
+	SampleBytes int64 `json:"sample_bytes,omitempty"`
+	// Queue is how many finished requests may wait for detection; beyond it they
+	// are dropped and counted. Default: 16384.
+	Queue int `json:"queue,omitempty"`
+	// Workers run detection off the request path. Default: 2.
+	Workers int `json:"workers,omitempty"`
+	// Alerts is how many alerts are kept. Default: 10000.
+	Alerts int `json:"alerts,omitempty"`
+}
+
+// Duration is a time.Duration that reads "90s", "1h30m" or "2d" in JSON, or a
+// number of nanoseconds.
+type Duration time.Duration
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (d *Duration) UnmarshalJSON(b []byte) error {
+	var n int64
+	if json.Unmarshal(b, &n) == nil {
+		*d = Duration(n)
+		return nil
+	}
+	var s string
+	if err := json.Unmarshal(b, &s); err != nil {
+		return fmt.Errorf("reading duration %s: write it as \"90s\", \"1h30m\" or \"2d\"", b)
+	}
+	v, err := ParseDuration(s)
+	*d = Duration(v)
+	return err
+}
+
+// MarshalJSON implements json.Marshaler.
+func (d Duration) MarshalJSON() ([]byte, error) {
+	return json.Marshal(time.Duration(d).String())
+}
+
+// ParseDuration reads a Go duration that may start with a whole number of days.
+func ParseDuration(s string) (time.Duration, error) {
+	days, rest, ok := strings.Cut(s, "d")
+	if !ok {
+		days, rest = "0", s
+	}
+	n, err := strconv.Atoi(days)
+	if err != nil || n > 36500 {
+		return 0, fmt.Errorf("reading duration %q: write it as 90s, 1h30m or 2d", s)
+	}
+	v := time.Duration(n) * 24 * time.Hour
+	if rest == "" && ok {
+		return v, nil
+	}
+	r, err := time.ParseDuration(rest)
+	if err != nil {
+		return 0, fmt.Errorf("reading duration %q: write it as 90s, 1h30m or 2d", s)
+	}
+	return v + r, nil
+}

@@ -1,0 +1,83 @@
+package appliance
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics reads the node's counters when it is scraped. It is one collector for
+// the life of the appliance, so that values survive every reload.
+type metrics struct {
+	a     *Appliance
+	descs map[string]*prometheus.Desc
+}
+
+func newMetrics(a *Appliance) *metrics {
+	m := &metrics{a: a, descs: map[string]*prometheus.Desc{}}
+	add := func(name, help string, labels ...string) {
+		m.descs[name] = prometheus.NewDesc("rampart_"+name, help, labels, prometheus.Labels{"node": a.node})
+	}
+	add("requests_total", "Requests examined, by verdict.", "verdict")
+	add("events_total", "Events, by kind and result.", "source_type", "result")
+	add("poured_total", "Events poured into buckets.")
+	add("overflows_total", "Buckets that overflowed.")
+	add("alerts_total", "Alerts concluded, by result.", "result")
+	add("buckets", "Buckets held.")
+	add("buckets_evicted_total", "Buckets evicted since the limit was reached.")
+	add("decisions", "Decisions in force, by type.", "type")
+	add("connections_closed_total", "Connections closed before a word was said.")
+	add("challenge_total", "Challenges, by result.", "result")
+	add("firewall_elements", "Bans in the firewall.")
+	add("source_lines_total", "Lines read, by source.", "source")
+	return m
+}
+
+// Collectors are to be registered with each configuration's registry.
+func (a *Appliance) Collectors() []prometheus.Collector { return []prometheus.Collector{a.metrics} }
+
+// Describe implements prometheus.Collector.
+func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range m.descs {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (m *metrics) Collect(ch chan<- prometheus.Metric) {
+	count := func(name string, v int64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(m.descs[name], prometheus.CounterValue, float64(v), labels...)
+	}
+	gauge := func(name string, v int64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(m.descs[name], prometheus.GaugeValue, float64(v), labels...)
+	}
+	c := m.a.counters
+	count("requests_total", c.engine.Requests.Load(), "pass")
+	count("requests_total", c.banned.Load(), "ban")
+	count("requests_total", c.throttled.Load(), "throttle")
+	count("requests_total", c.responded.Load(), "captcha")
+	count("requests_total", c.unknown.Load(), "unknown")
+	count("events_total", c.engine.Lines.Load()-c.engine.Unparsed.Load(), "log", "parsed")
+	count("events_total", c.engine.Unparsed.Load(), "log", "unparsed")
+	count("events_total", c.dropped.Load(), "http", "dropped")
+	count("poured_total", c.engine.Poured.Load())
+	count("overflows_total", c.engine.Overflows.Load())
+	count("alerts_total", c.engine.Alerts.Load(), "ok")
+	count("alerts_total", c.engine.Failed.Load(), "failed")
+	count("connections_closed_total", c.closed.Load())
+	l := m.a.live.Load()
+	if l == nil {
+		return
+	}
+	s := l.state.status()
+	gauge("buckets", int64(s.Buckets.Buckets))
+	count("buckets_evicted_total", s.Buckets.Evicted)
+	gauge("firewall_elements", int64(s.Firewall.Entries))
+	for t, n := range s.Decisions {
+		gauge("decisions", int64(n), t)
+	}
+	for result, n := range s.Challenge {
+		count("challenge_total", n, result)
+	}
+	for _, src := range s.Sources {
+		count("source_lines_total", src.Lines, src.Name)
+	}
+}

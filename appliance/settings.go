@@ -1,0 +1,309 @@
+package appliance
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/rampart-edge/rampart/decisions"
+	"github.com/rampart-edge/rampart/expression"
+	"github.com/rampart-edge/rampart/logsources"
+	"github.com/rampart-edge/rampart/logsources/file"
+	"github.com/rampart-edge/rampart/logsources/journald"
+	"github.com/rampart-edge/rampart/parsers"
+	"github.com/rampart-edge/rampart/scenarios"
+)
+
+// Settings is what a configuration compiles to: immutable, without side effects,
+// shared by all that run under it.
+type Settings struct {
+	config   Config
+	counts   *lateCounts
+	pipeline *parsers.Pipeline
+	rules    *scenarios.Rules
+	profiles *decisions.Profiles
+	allow    []netip.Prefix
+	sources  []logsources.Spec
+	// blockers are the enrichers and whitelists that read the response, so that no
+	// scenario can run before it.
+	blockers []string
+	log      *zap.Logger
+}
+
+// lateCounts answers expressions about decisions from the book of the node that
+// the settings run on: they are compiled before any book is open.
+type lateCounts struct {
+	book atomic.Pointer[decisions.Book]
+}
+
+func (l *lateCounts) Count(value string, since time.Time) int {
+	if b := l.book.Load(); b != nil {
+		return b.Count(value, since)
+	}
+	return 0
+}
+
+func (l *lateCounts) Active(value string) (int, time.Duration) {
+	if b := l.book.Load(); b != nil {
+		return b.Active(value)
+	}
+	return 0, 0
+}
+
+// responseSide are the fields that only a response gives. A scenario that reads
+// none of them can refuse the very request that overflows it.
+func responseSide() map[string]bool {
+	return map[string]bool{
+		"Meta.http_status": true, "Meta.sub_type": true, "Parsed.impact_completion": true,
+		"Parsed.status": true, "Parsed.body_bytes_sent": true,
+	}
+}
+
+// native reports the parser nodes whose work is done for a live request before it
+// enters the parsers: it has no text and no date to parse.
+func native(node string) bool {
+	switch node {
+	case "rampart/http-logs", "crowdsecurity/http-logs", "rampart/dateparse", "crowdsecurity/dateparse-enrich":
+		return true
+	}
+	return false
+}
+
+// Compile checks a configuration and compiles all it names. It reads files and
+// has no other effect, so that a configuration can be validated beside a running
+// node. The error joins everything that is wrong.
+func Compile(c Config, log *zap.Logger) (*Settings, error) {
+	if log == nil {
+		log = zap.NewNop()
+	}
+	counts := &lateCounts{}
+	s, err := compile(c, log, counts, time.Now, parsers.Options{Logger: log, Location: time.Local, Now: time.Now, FixYear: true})
+	if err != nil {
+		return nil, err
+	}
+	s.counts = counts
+	return s, nil
+}
+
+func compile(c Config, log *zap.Logger, counts expression.DecisionCounts, now func() time.Time,
+	po parsers.Options) (*Settings, error) {
+	c = c.withDefaults()
+	s := &Settings{config: c, log: log}
+	env := expression.New(expression.Options{Logger: log, Now: now, Decisions: counts})
+	err := errors.Join(c.check(), s.compileAllow(), s.compileParsers(env, po),
+		s.compileScenarios(env), s.compileProfiles(env), s.compileSources())
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// bind lets the settings' expressions ask the book of the node they run on.
+func (s *Settings) bind(b *decisions.Book) { s.counts.book.Store(b) }
+
+func (c Config) withDefaults() Config {
+	if c.Node == "" {
+		c.Node = "default"
+	}
+	if len(c.Collections) == 0 {
+		c.Collections = CollectionNames()
+	} else if len(c.Collections) == 1 && c.Collections[0] == none {
+		c.Collections = nil
+	}
+	if c.IPv6Prefix == 0 {
+		c.IPv6Prefix = 64
+	}
+	c.Firewall = c.Firewall.withDefaults()
+	c.Limits = c.Limits.withDefaults()
+	return c
+}
+
+func (f FirewallConfig) withDefaults() FirewallConfig {
+	yes := true
+	if f.Mode == "" {
+		f.Mode = FirewallOff
+	}
+	if f.Table == "" {
+		f.Table = "rampart"
+	}
+	if f.Owner == nil {
+		f.Owner = &yes
+	}
+	if f.Keep == nil {
+		f.Keep = &yes
+	}
+	if f.Hits == 0 {
+		f.Hits = 20
+	}
+	return f
+}
+
+func (l LimitConfig) withDefaults() LimitConfig {
+	def := LimitConfig{Buckets: 1_000_000, SampleBytes: 64 << 20, Queue: 16384, Workers: 2, Alerts: 10000}
+	if l.Buckets <= 0 {
+		l.Buckets = def.Buckets
+	}
+	if l.SampleBytes <= 0 {
+		l.SampleBytes = def.SampleBytes
+	}
+	if l.Queue <= 0 {
+		l.Queue = def.Queue
+	}
+	if l.Workers <= 0 {
+		l.Workers = def.Workers
+	}
+	if l.Alerts <= 0 {
+		l.Alerts = def.Alerts
+	}
+	return l
+}
+
+// Modes of the firewall.
+const (
+	FirewallOff      = "off"
+	FirewallDryRun   = "dry-run"
+	FirewallNftables = "nftables"
+)
+
+var nodeName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
+func (c Config) check() error {
+	var errs []error
+	switch c.Firewall.Mode {
+	case FirewallOff, FirewallDryRun, FirewallNftables:
+	default:
+		errs = append(errs, fmt.Errorf("firewall mode %q is unknown; use %s, %s or %s",
+			c.Firewall.Mode, FirewallNftables, FirewallDryRun, FirewallOff))
+	}
+	if c.IPv6Prefix != 64 && c.IPv6Prefix != 128 {
+		errs = append(errs, fmt.Errorf("ipv6_prefix %d is not possible; use 64, or 128 for single addresses", c.IPv6Prefix))
+	}
+	if !nodeName.MatchString(c.Node) {
+		errs = append(errs, fmt.Errorf("node %q is not a name; use letters, digits, dots, dashes and underscores", c.Node))
+	}
+	if d := c.Captcha.Digits; d != 0 && (d < 4 || d > 8) {
+		errs = append(errs, fmt.Errorf("captcha digits %d is not possible; use 4 to 8", d))
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Settings) compileAllow() error {
+	var errs []error
+	for _, text := range s.config.Allow {
+		p, err := ParsePrefix(text)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("reading allow: %w", err))
+			continue
+		}
+		s.allow = append(s.allow, p)
+	}
+	return errors.Join(errs...)
+}
+
+// ParsePrefix reads an address or a network; IPv4-mapped ones become IPv4.
+func ParsePrefix(text string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(text); err == nil {
+		a = a.WithZone("").Unmap()
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(text)
+	if err != nil {
+		return netip.Prefix{}, fmt.Errorf("%q is neither an address nor a network; write 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32", text)
+	}
+	if a := p.Addr(); a.Is4In6() && p.Bits() >= 96 {
+		p = netip.PrefixFrom(a.Unmap(), p.Bits()-96)
+	}
+	return p.Masked(), nil
+}
+
+func (s *Settings) compileParsers(env *expression.Env, o parsers.Options) error {
+	items, err := parserItems(s.config.Parsers)
+	if err != nil {
+		return err
+	}
+	if s.pipeline, err = parsers.Load(items, env, o); err != nil {
+		return fmt.Errorf("loading parsers: %w", err)
+	}
+	s.blockers = s.pipeline.RequestSide("s02-enrich", responseSide(), native)
+	return nil
+}
+
+func (s *Settings) compileScenarios(env *expression.Env) error {
+	items, err := builtinScenarios(s.config.Collections)
+	own, ownErr := ownScenarios(s.config.Scenarios)
+	list, loadErr := loadScenarios(append(items, own...), env)
+	if err := errors.Join(err, ownErr, loadErr); err != nil {
+		return err
+	}
+	s.rules = scenarios.NewRules(list)
+	if len(s.blockers) == 0 {
+		s.rules = s.rules.WithRequestPhase(responseSide())
+	}
+	return nil
+}
+
+func (s *Settings) compileProfiles(env *expression.Env) error {
+	name, data := "builtin:profiles.yaml", decisions.DefaultProfiles()
+	if s.config.Profiles != "" {
+		var err error
+		if data, err = os.ReadFile(s.config.Profiles); err != nil {
+			return fmt.Errorf("reading profiles: %w", err)
+		}
+		name = s.config.Profiles
+	}
+	var err error
+	s.profiles, err = decisions.LoadProfiles(name, data, env)
+	return err
+}
+
+func (s *Settings) compileSources() error {
+	var errs []error
+	for i, c := range s.config.Sources {
+		spec, err := c.spec(s.config.Refused)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("source %d (%s): %w", i+1, c.Type, err))
+			continue
+		}
+		s.sources = append(s.sources, spec)
+	}
+	return errors.Join(errs...)
+}
+
+func (c SourceConfig) spec(refused func(string) error) (logsources.Spec, error) {
+	labels := c.Labels
+	if labels["type"] == "" {
+		labels = map[string]string{"type": "syslog"}
+		for k, v := range c.Labels {
+			if k != "type" {
+				labels[k] = v
+			}
+		}
+	}
+	switch c.Type {
+	case "file":
+		if len(c.Paths) == 0 {
+			return logsources.Spec{}, errors.New("no path given; name the files to follow")
+		}
+		if refused != nil {
+			for _, p := range c.Paths {
+				if err := refused(p); err != nil {
+					return logsources.Spec{}, err
+				}
+			}
+		}
+		return file.Spec(file.Options{Patterns: c.Paths, Exclude: c.Exclude, Labels: labels, FromStart: c.FromStart})
+	case "journald":
+		if len(c.Paths) > 0 {
+			return logsources.Spec{}, fmt.Errorf("paths %s do not belong to a journal; use match", strings.Join(c.Paths, " "))
+		}
+		return journald.Spec(journald.Options{Match: c.Match, Labels: labels})
+	}
+	return logsources.Spec{}, fmt.Errorf("type %q is unknown; use file or journald", c.Type)
+}

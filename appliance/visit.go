@@ -1,0 +1,230 @@
+package appliance
+
+import (
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/rampart-edge/rampart/captcha"
+	"github.com/rampart-edge/rampart/decisions"
+	"github.com/rampart-edge/rampart/event"
+	"github.com/rampart-edge/rampart/scenarios"
+)
+
+// Arrival is what the web server knows about where a request came from.
+type Arrival struct {
+	// Client is the address the server takes for the client's, unmapped and without
+	// zone. The zero Addr (unknown) lets the request pass unexamined.
+	Client netip.Addr
+	// Peer is the address that the connection came from.
+	Peer netip.Addr
+	// Trusted: the peer is a trusted proxy.
+	Trusted bool
+	// Detect: the site only detects; nothing is refused.
+	Detect bool
+	// TLS: the client speaks https.
+	TLS bool
+}
+
+// Action is what is to happen to a request.
+type Action uint8
+
+// The actions.
+const (
+	Pass     Action = iota
+	Refuse          // 403
+	Throttle        // 429 with RetryAfter
+	Respond         // Visit.Respond writes the whole answer
+)
+
+// Visit is one request on its way through. Action and what explains it are set by
+// Begin; a visit that passes is ended with End.
+type Visit struct {
+	Action     Action
+	Incident   string        // 26 characters, set unless the request passes
+	RetryAfter time.Duration // for Throttle
+	Scenario   string        // what the decision is for
+	Origin     string
+	DecisionID int64
+
+	live     *live
+	event    *event.Event
+	whole    bool // no scenario has seen the event yet
+	reserved bool
+	visitor  captcha.Visitor
+}
+
+// Begin looks at a request before it is proxied: decisions first, then the
+// scenarios that need no response. It never waits for anything but memory.
+func (a *Appliance) Begin(r *http.Request, in Arrival) *Visit {
+	v := &Visit{}
+	l := a.live.Load()
+	if l == nil {
+		return v
+	}
+	if !in.Client.IsValid() {
+		a.counters.unknown.Add(1)
+		return v
+	}
+	if in.Trusted {
+		l.state.learnProxy(in.Peer)
+	}
+	v.live = l
+	verdict := l.state.book.Set().Lookup(in.Client)
+	v.reserved = !in.Detect && l.gate.Reserved(r.URL.Path)
+	if !in.Detect && v.decide(r, in, verdict) {
+		return v
+	}
+	l.gate.Strip(r)
+	v.observe(r, in)
+	return v
+}
+
+// decide applies a verdict; it reports whether the request goes no further.
+func (v *Visit) decide(r *http.Request, in Arrival, verdict Verdict) bool {
+	switch {
+	case verdict.Allowed || verdict.Action == decisions.None:
+		if !v.reserved {
+			return false
+		}
+	case verdict.Action == decisions.Captcha:
+		v.visitor = captcha.Visitor{Client: in.Client, Host: r.Host, TLS: in.TLS,
+			DecisionID: verdict.ID, DecisionCreated: verdict.Created}
+		if !v.reserved && v.live.gate.Solved(r, v.visitor) {
+			return false
+		}
+	case verdict.Action == decisions.Throttle:
+		v.refuse(r, in, verdict, Throttle)
+		return true
+	default:
+		v.refuse(r, in, verdict, Refuse)
+		return true
+	}
+	v.refuse(r, in, verdict, Respond)
+	return true
+}
+
+// refuse marks the visit refused, under a new incident id, and counts the hit.
+func (v *Visit) refuse(r *http.Request, in Arrival, verdict Verdict, act Action) {
+	st, now := v.live.state, time.Now()
+	v.Action, v.DecisionID = act, verdict.ID
+	if v.Incident == "" {
+		v.Incident = st.minter.Mint(now, verdict.ID)
+	}
+	if act == Throttle {
+		v.RetryAfter = max(verdict.Until.Sub(now), time.Second)
+	}
+	if d, ok := st.decision(verdict.ID); ok {
+		v.Scenario, v.Origin = d.Scenario, d.Origin
+	}
+	v.visitor.Client, v.visitor.Host, v.visitor.TLS = in.Client, r.Host, in.TLS
+	v.visitor.DecisionID, v.visitor.DecisionCreated = verdict.ID, verdict.Created
+	v.visitor.Incident = v.Incident
+	st.owner.counters.refused(act)
+	if verdict.ID != 0 {
+		st.recent.add(Refusal{Incident: v.Incident, Time: now, Client: in.Client, Site: r.Host,
+			Method: r.Method, Path: r.URL.Path, Action: act.String(), DecisionID: verdict.ID})
+	}
+	if act == Refuse && direct(in) {
+		st.hit(in.Client, v.live.settings.config.Firewall.Hits)
+	}
+	if v.event != nil {
+		v.live.engine.Done(v.event)
+		v.event = nil
+	}
+}
+
+// observe makes the event of a request and shows it to the request-phase
+// scenarios; the request that overflows one is itself refused.
+func (v *Visit) observe(r *http.Request, in Arrival) {
+	e := v.live.engine
+	v.event = e.Event()
+	requestFields(v.event, r, in.Client)
+	v.event.From = event.Provenance{Inline: true, At: time.Now(), Site: r.Host, Direct: direct(in),
+		Detect: in.Detect, Width64: v.live.settings.config.IPv6Prefix == 64}
+	v.event.Time = v.event.From.At
+	if !v.live.inline {
+		v.whole = true
+		return
+	}
+	if !e.Enrich(v.event) {
+		e.Done(v.event)
+		v.event = nil
+		return
+	}
+	over := e.Inline(v.live.state.buckets, v.event)
+	if len(over) == 0 {
+		return
+	}
+	v.overflow(r, in, over)
+}
+
+// overflow concludes what the request overflowed, and applies what follows from
+// it to the request itself.
+func (v *Visit) overflow(r *http.Request, in Arrival, over []*scenarios.Overflow) {
+	st := v.live.state
+	v.Incident = st.minter.Mint(time.Now(), 0)
+	for _, o := range over {
+		o.Incident = v.Incident
+		v.live.engine.Overflow(o)
+	}
+	verdict := st.book.Set().Lookup(in.Client)
+	if in.Detect || !v.decide(r, in, verdict) {
+		v.Incident = ""
+	}
+}
+
+// direct: the packets of the connection came from the client itself.
+func direct(in Arrival) bool { return !in.Trusted && in.Peer == in.Client }
+
+// Respond writes the answer of a visit whose Action is Respond: the challenge, or
+// what lies below the reserved path.
+func (v *Visit) Respond(w http.ResponseWriter, r *http.Request) {
+	if v.reserved {
+		v.live.gate.ServeReserved(w, r, v.visitor)
+		return
+	}
+	v.live.gate.Intercept(w, r, v.visitor)
+}
+
+// End hands the finished request to the scenarios: status and size as sent,
+// headers of the response. Only the first call counts; it may be made while the
+// response goes on, for connections that are upgraded.
+func (v *Visit) End(status int, size int64, h http.Header) {
+	ev := v.event
+	if ev == nil {
+		return
+	}
+	v.event = nil
+	responseFields(ev, status, h)
+	v.live.state.queue.offer(finished{live: v.live, event: ev, whole: v.whole})
+}
+
+// Refuses reports whether connections from a peer are to be closed before a word
+// is said, and counts the hit.
+func (a *Appliance) Refuses(peer netip.Addr) bool {
+	l := a.live.Load()
+	if l == nil {
+		return false
+	}
+	verdict := l.state.book.Set().Lookup(peer)
+	if verdict.Allowed || verdict.Action != decisions.Ban {
+		return false
+	}
+	a.counters.closed.Add(1)
+	l.state.hit(peer, l.settings.config.Firewall.Hits)
+	return true
+}
+
+// String names the action as logs and headers do.
+func (a Action) String() string {
+	switch a {
+	case Refuse:
+		return "ban"
+	case Throttle:
+		return "throttle"
+	case Respond:
+		return "captcha"
+	}
+	return "pass"
+}

@@ -1,0 +1,156 @@
+// Package engine is the way from an event to a decision: parse, pour, overflow,
+// postoverflow, profile. Live traffic, replay and tests run the same type.
+//
+//	Line ─► parsers ─► rules ─pour─► buckets ─overflow─► postoverflows ─► profiles ─► journal
+//
+// It reads no files, holds no buckets and keeps no decisions: those are given to
+// it. An Engine is immutable and safe for concurrent use; a new configuration
+// makes a new one around the same buckets and journal.
+package engine
+
+import (
+	"strconv"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/rampart-edge/rampart/decisions"
+	"github.com/rampart-edge/rampart/event"
+	"github.com/rampart-edge/rampart/parsers"
+	"github.com/rampart-edge/rampart/scenarios"
+)
+
+// EnrichStage is where live requests enter the parsers.
+const EnrichStage = "s02-enrich"
+
+// Late is how old a tailed line may be when it is read before its own timestamp
+// counts instead of the clock. CrowdSec always takes the clock, so that an hour
+// of lines read at once looks like a burst.
+const Late = 10 * time.Second
+
+// maxRepeat bounds "message repeated N times": syslog may claim any number.
+const maxRepeat = 100
+
+// maxDepth bounds chains of scenarios that consume overflows.
+const maxDepth = 3
+
+// Journal takes what the engine concludes; decisions.Book is one.
+type Journal interface {
+	Append(a *event.Alert, ds []decisions.Decision) error
+}
+
+// Options are the parts of an engine. Pipeline, Rules, Buckets, Profiles, Now and
+// Counters must be given.
+type Options struct {
+	Pipeline      *parsers.Pipeline
+	Postoverflows *parsers.Pipeline // nil: none
+	Rules         *scenarios.Rules
+	Buckets       scenarios.Buckets
+	Profiles      *decisions.Profiles
+	Journal       Journal // nil: conclusions only reach Watch
+	Watch         func(*event.Alert, []decisions.Decision)
+	Counters      *Counters
+	Logger        *zap.Logger
+	Now           func() time.Time
+	Machine       string // machine_id of alerts
+	Replay        bool   // lines count at their own time
+	// Native names the parser nodes that live requests need not run, since their
+	// fields were filled in without text.
+	Native func(node string) bool
+}
+
+// Engine is the compiled whole.
+type Engine struct {
+	Options
+	pool event.Pool
+}
+
+// New makes an engine of its parts.
+func New(o Options) *Engine {
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+	return &Engine{Options: o}
+}
+
+// Line parses one line and pours it. It returns whether a parser knew the line.
+func (e *Engine) Line(l event.Line) bool {
+	ev := e.pool.Get()
+	defer e.pool.Put(ev)
+	ev.Line, ev.Process = l, true
+	if e.Replay {
+		ev.ExpectMode = event.Replay
+	} else {
+		ev.Time = l.Time
+	}
+	e.Counters.Lines.Add(1)
+	if out := e.Pipeline.Parse(ev); !out.Parsed {
+		e.Counters.Unparsed.Add(1)
+		if out.Err != nil {
+			e.Logger.Debug("parsing a line", zap.String("source", l.Src), zap.Error(out.Err))
+		}
+		return false
+	}
+	if ev.Whitelisted {
+		e.Counters.Whitelisted.Add(1)
+		return true
+	}
+	// A log of another web server may name a client that came through a proxy;
+	// other services wrote down the peer itself.
+	ev.From.Direct = ev.Meta["service"] != "http"
+	at, ok := e.instant(ev)
+	if !ok {
+		e.Counters.Untimed.Add(1)
+		return true
+	}
+	e.pour(ev, scenarios.Whole, at)
+	return true
+}
+
+// instant is when ev counts; false where replay needs a timestamp and has none.
+func (e *Engine) instant(ev *event.Event) (time.Time, bool) {
+	if ev.From.Inline {
+		return ev.From.At, true
+	}
+	stamped, err := time.Parse(time.RFC3339Nano, ev.MarshaledTime)
+	if e.Replay {
+		return stamped, err == nil
+	}
+	read := ev.Line.Time
+	if read.IsZero() {
+		read = e.Now()
+	}
+	if err == nil && read.Sub(stamped) > Late {
+		e.Counters.Late.Add(1)
+		return stamped, true
+	}
+	return read, true
+}
+
+func (e *Engine) pour(ev *event.Event, phase scenarios.Phase, at time.Time) {
+	var room [8]scenarios.Drop
+	drops := e.Rules.Drops(ev, phase, at, room[:0])
+	if len(drops) == 0 {
+		return
+	}
+	count := repeat(ev)
+	for i := range drops {
+		drops[i].Replay = e.Replay && ev.Type == event.LogType
+		drops[i].Count = count
+	}
+	e.Counters.Poured.Add(int64(len(drops)))
+	e.Buckets.Pour(drops)
+}
+
+// repeat is how often the line says that it happened.
+func repeat(ev *event.Event) int {
+	text, ok := ev.Parsed["repeat"]
+	if !ok {
+		return 1
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		return 1
+	}
+	return min(n, maxRepeat)
+}

@@ -1,0 +1,95 @@
+package engine
+
+import (
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/rampart-edge/rampart/decisions"
+	"github.com/rampart-edge/rampart/event"
+	"github.com/rampart-edge/rampart/scenarios"
+)
+
+// Overflow turns an overflow into alerts and decisions, in the order of
+// CrowdSec's output: postoverflows, reprocessing, profiles, journal. It is the
+// sink of the buckets; they call it without holding a lock.
+func (e *Engine) Overflow(o *scenarios.Overflow) {
+	e.Counters.Overflows.Add(1)
+	ev, err := o.Event()
+	if err != nil {
+		e.Counters.Sourceless.Add(1)
+		e.Logger.Warn("making an alert", zap.String("scenario", o.Scenario.Name), zap.Error(err))
+		return
+	}
+	if e.Postoverflows != nil {
+		if out := e.Postoverflows.ParseFrom("", ev, nil); out.Err != nil {
+			e.Logger.Warn("running postoverflows", zap.String("scenario", o.Scenario.Name), zap.Error(out.Err))
+		}
+	}
+	if ev.Overflow.Whitelisted {
+		e.Counters.Forgiven.Add(1)
+		e.Logger.Info("overflow forgiven", zap.String("scenario", o.Scenario.Name),
+			zap.Strings("sources", ev.Overflow.GetSources()), zap.String("reason", ev.WhitelistReason))
+		return
+	}
+	if ev.Overflow.Reprocess {
+		e.reprocess(ev, o)
+	}
+	for i := range ev.Overflow.APIAlerts {
+		e.conclude(&ev.Overflow.APIAlerts[i])
+	}
+}
+
+// reprocess offers an overflow to the scenarios once more, as a live event like
+// CrowdSec does; in replay at the overflow's own instant.
+func (e *Engine) reprocess(ev *event.Event, o *scenarios.Overflow) {
+	if o.Depth >= maxDepth {
+		e.Counters.Looping.Add(1)
+		return
+	}
+	ev.From.Depth = o.Depth + 1
+	at := o.At
+	if !e.Replay {
+		at = e.Now()
+	}
+	e.pour(ev, scenarios.Whole, at)
+}
+
+func (e *Engine) conclude(a *event.Alert) {
+	now := e.Now()
+	if e.Replay {
+		now = a.Stop
+	}
+	a.MachineID, a.CreatedAt = e.Machine, now.UTC().Format(time.RFC3339)
+	ds, profile, err := e.Profiles.Decide(a, now)
+	if err != nil {
+		e.Counters.Failed.Add(1)
+		e.Logger.Error("running profiles", zap.String("profile", profile),
+			zap.String("scenario", a.Scenario), zap.Error(err))
+	}
+	if e.Journal != nil {
+		if err := e.Journal.Append(a, ds); err != nil {
+			e.Counters.Failed.Add(1)
+			e.Logger.Error("recording an alert", zap.String("scenario", a.Scenario),
+				zap.String("source", a.GetValue()), zap.Error(err))
+			return
+		}
+	}
+	e.Counters.Alerts.Add(1)
+	if e.Watch != nil {
+		e.Watch(a, ds)
+	}
+	e.logAlert(a, ds)
+}
+
+func (e *Engine) logAlert(a *event.Alert, ds []decisions.Decision) {
+	fields := []zap.Field{zap.String("scenario", a.Scenario), zap.String("source", a.GetValue()),
+		zap.Int32("events", a.EventsCount), zap.Int64("alert", a.ID)}
+	for _, d := range ds {
+		fields = append(fields, zap.String(d.Type, d.Value), zap.Time("until", d.Until))
+	}
+	if a.Simulated {
+		fields = append(fields, zap.Bool("simulated", true))
+	}
+	e.Logger.Info("alert", fields...)
+}

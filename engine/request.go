@@ -1,0 +1,51 @@
+package engine
+
+import (
+	"github.com/rampart-edge/rampart/event"
+	"github.com/rampart-edge/rampart/scenarios"
+)
+
+// Event returns an empty event for a live request. It goes back with Done.
+func (e *Engine) Event() *event.Event { return e.pool.Get() }
+
+// Done takes back an event that nobody uses any more.
+func (e *Engine) Done(ev *event.Event) { e.pool.Put(ev) }
+
+// Enrich runs the enrichment stage on a live request. It returns false for an
+// event that a parser whitelisted: nothing is poured then.
+func (e *Engine) Enrich(ev *event.Event) bool {
+	e.Pipeline.ParseFrom(EnrichStage, ev, e.Native)
+	if ev.Whitelisted {
+		e.Counters.Whitelisted.Add(1)
+		return false
+	}
+	return true
+}
+
+// Inline pours a live request into the request-phase scenarios of b and returns
+// what overflowed: the request itself may be refused for it. b is the memory
+// store; a shared store cannot answer at once.
+func (e *Engine) Inline(b *scenarios.Memory, ev *event.Event) []*scenarios.Overflow {
+	var room [8]scenarios.Drop
+	drops := e.Rules.Drops(ev, scenarios.Request, ev.From.At, room[:0])
+	e.Counters.Poured.Add(int64(len(drops)))
+	var over []*scenarios.Overflow
+	for _, d := range drops {
+		d.Count = 1
+		if o := b.Inline(d); o != nil {
+			over = append(over, o)
+		}
+	}
+	return over
+}
+
+// Respond pours a finished request into the scenarios that need the response, or
+// into all of them where whole is true.
+func (e *Engine) Respond(ev *event.Event, whole bool) {
+	e.Counters.Requests.Add(1)
+	phase := scenarios.Response
+	if whole {
+		phase = scenarios.Whole
+	}
+	e.pour(ev, phase, ev.From.At)
+}
