@@ -181,7 +181,7 @@ func TestWriteRepairs(t *testing.T) {
 func TestLeftOverOfAHalfBuiltTable(t *testing.T) {
 	for _, text := range []string{
 		"table inet rampart { }",
-		"table inet rampart_b {\n map ban4 {\n type ipv4_addr : mark\n }\n }",
+		"table inet rampart_b { map ban4 { type ipv4_addr : mark } }",
 		"table inet rampart { chain pre { type filter hook prerouting priority -310; } }\ntable inet rampart_b { }",
 		"table inet rampart { chain pre { type filter hook prerouting priority -310; } }\n" +
 			"table inet rampart_b { chain pre { type filter hook prerouting priority -310; } }",
@@ -189,7 +189,7 @@ func TestLeftOverOfAHalfBuiltTable(t *testing.T) {
 	} {
 		ns := testkit.SingleNamespace(t)
 		cmd := ns.Command("nft", "-f", "-")
-		cmd.Stdin = strings.NewReader(text)
+		cmd.Stdin = strings.NewReader(strings.NewReplacer("{", "{\n", "}", "\n}\n").Replace(text))
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}

@@ -49,10 +49,13 @@ type mirror struct {
 	evicted int64
 }
 
+// newMirror returns an empty mirror for about expect entries, at most maxEntries.
 func newMirror(maxEntries, expect int) *mirror {
+	expect = min(expect, maxEntries)
 	return &mirror{
 		max:     maxEntries,
-		entries: make(map[key]entry, min(expect, maxEntries)),
+		entries: make(map[key]entry, expect),
+		queue:   make(expiry, 0, expect),
 		refs:    make(map[key][]ref),
 		widths:  make(map[width]int),
 	}
