@@ -312,7 +312,7 @@ func TestIssueLimit(t *testing.T) {
 		}
 	}
 	w := s.do(browse("GET", "/", ""))
-	if w.Code != 429 || w.Header().Get("Retry-After") != "6" || w.Body.Len() > 2000 || !strings.Contains(w.Body.String(), s.visitor.Incident) {
+	if w.Code != 429 || w.Header().Get("Retry-After") != "6" || w.Body.Len() > 2048 || !strings.Contains(w.Body.String(), s.visitor.Incident) {
 		t.Errorf("sixth load: %d, retry after %q, %d bytes", w.Code, w.Header().Get("Retry-After"), w.Body.Len())
 	}
 	s.clock.add(6 * time.Second)

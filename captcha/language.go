@@ -21,22 +21,24 @@ type texts struct {
 	Tag string `json:"-"`
 	Dir string `json:"dir"`
 
-	Title      string `json:"title"`
-	Heading    string `json:"heading"`
-	Intro      string `json:"intro"`
-	Alt        string `json:"alt"`
-	Label      string `json:"label"`
-	LabelAudio string `json:"label_audio"`
-	Hint       string `json:"hint"`
-	Submit     string `json:"submit"`
-	Trouble    string `json:"trouble"`
-	New        string `json:"new"`
-	NewAudio   string `json:"new_audio"`
-	Listen     string `json:"listen"`
-	Look       string `json:"look"`
-	Player     string `json:"player"`
-	Download   string `json:"download"`
-	Voice      string `json:"voice"` // shown when the voice speaks another language
+	Title        string `json:"title"`
+	Heading      string `json:"heading"`
+	Intro        string `json:"intro"`
+	IntroAudio   string `json:"intro_audio"`
+	Alt          string `json:"alt"`
+	Label        string `json:"label"`
+	LabelAudio   string `json:"label_audio"`
+	Hint         string `json:"hint"`
+	Submit       string `json:"submit"`
+	Trouble      string `json:"trouble"`
+	TroubleAudio string `json:"trouble_audio"`
+	New          string `json:"new"`
+	NewAudio     string `json:"new_audio"`
+	Listen       string `json:"listen"`
+	Look         string `json:"look"`
+	Player       string `json:"player"`
+	Download     string `json:"download"`
+	Voice        string `json:"voice"` // shown when the voice speaks another language
 
 	Wrong   string `json:"wrong"`
 	Expired string `json:"expired"`
