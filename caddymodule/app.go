@@ -10,7 +10,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"github.com/rampart-edge/rampart/appliance"
@@ -64,7 +63,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("opening node %s: %w", a.Node, err)
 	}
 	a.borrowed = a.Node
-	return a.register(ctx.GetMetricsRegistry())
+	return a.register(ctx)
 }
 
 // expand replaces Caddy's global placeholders; what is not known stays.
@@ -86,12 +85,12 @@ func expandAll(r *caddy.Replacer, list []string) {
 	}
 }
 
-// register adds the node's collectors to the registry of this configuration:
-// each has its own, and only what is in it is exported.
-func (a *App) register(registry *prometheus.Registry) error {
+// register adds the node's collectors to the metrics registry of this
+// configuration: each has its own, and only what is in it is exported.
+func (a *App) register(ctx caddy.Context) error {
+	registry := ctx.GetMetricsRegistry()
 	for _, c := range a.node.Collectors() {
-		err := registry.Register(c)
-		if known := (prometheus.AlreadyRegisteredError{}); err != nil && !errors.As(err, &known) {
+		if err := registry.Register(c); err != nil {
 			return fmt.Errorf("registering metrics: %w", err)
 		}
 	}

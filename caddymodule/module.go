@@ -4,6 +4,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
@@ -20,6 +21,7 @@ func init() {
 	// Before redirects and rewrites, so that rules see the request as it came; after
 	// header, so that refusals carry the site's own headers.
 	httpcaddyfile.RegisterDirectiveOrder(appName, httpcaddyfile.Before, "redir")
+	caddycmd.RegisterCommand(caddyCommand())
 }
 
 // Interface guards.

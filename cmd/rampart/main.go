@@ -1,4 +1,5 @@
 // Command rampart is Caddy with Rampart and Caddy's standard modules built in.
+// Rampart's commands are at its root, beside Caddy's own.
 package main
 
 import (
@@ -7,16 +8,44 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	_ "github.com/caddyserver/caddy/v2/modules/standard" // Caddy's own modules
+	"github.com/spf13/cobra"
 
-	_ "github.com/rampart-edge/rampart" // Rampart's modules
+	"github.com/rampart-edge/rampart/caddymodule"
 )
 
 func main() {
 	caddy.CustomBinaryName = "rampart"
 	caddy.CustomLongDescription = `Rampart is a reverse proxy that detects attacks in live requests and in logs
-with the same leaky buckets, answers with 403, 429 or a CAPTCHA, and drops
+with the same leaky buckets, answers them with 403, 429 or a CAPTCHA, and drops
 repeat offenders in the kernel. It is Caddy with the app "rampart" built in.
 
-	$ rampart run --config Caddyfile`
+	$ rampart validate --config Caddyfile
+	$ rampart run --config Caddyfile
+	$ rampart status`
+	for _, c := range caddymodule.Commands("rampart") {
+		register(c)
+	}
 	caddycmd.Main()
+}
+
+// register puts a command at the root, unless Caddy has one of that name: what an
+// operator knows of Caddy stays as it is.
+func register(c *cobra.Command) {
+	if _, taken := caddycmd.Commands()[c.Name()]; taken {
+		return
+	}
+	caddycmd.RegisterCommand(caddycmd.Command{Name: c.Name(), Short: c.Short,
+		CobraFunc: func(at *cobra.Command) { graft(at, c) }})
+}
+
+// graft makes a command that Caddy has created the one that Rampart describes.
+func graft(at, c *cobra.Command) {
+	at.Use, at.Aliases, at.Long, at.Example = c.Use, c.Aliases, c.Long, c.Example
+	at.Args, at.ValidArgsFunction, at.RunE = c.Args, c.ValidArgsFunction, c.RunE
+	at.SilenceUsage, at.SilenceErrors = c.SilenceUsage, c.SilenceErrors
+	at.Flags().AddFlagSet(c.Flags())
+	at.PersistentFlags().AddFlagSet(c.PersistentFlags())
+	below := c.Commands()
+	c.RemoveCommand(below...)
+	at.AddCommand(below...)
 }
