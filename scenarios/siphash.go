@@ -20,14 +20,21 @@ func newHashKey() hashKey {
 // sum128 is SipHash-2-4 with 128 bits of result (Aumasson and Bernstein) over the
 // 16 bytes of id followed by text.
 func (h hashKey) sum128(id *[16]byte, text string) [16]byte {
-	s := sipState{
+	s := h.start128()
+	s.block(binary.LittleEndian.Uint64(id[:8]))
+	s.block(binary.LittleEndian.Uint64(id[8:]))
+	s.text(text, len(id))
+	return s.finish128()
+}
+
+func (h hashKey) start128() sipState {
+	return sipState{
 		h.k0 ^ 0x736f6d6570736575, h.k1 ^ 0x646f72616e646f6d ^ 0xee,
 		h.k0 ^ 0x6c7967656e657261, h.k1 ^ 0x7465646279746573,
 	}
-	s.block(binary.LittleEndian.Uint64(id[:8]))
-	s.block(binary.LittleEndian.Uint64(id[8:]))
-	s.text(text, 16)
-	var out [16]byte
+}
+
+func (s *sipState) finish128() (out [16]byte) {
 	s.v2 ^= 0xee
 	s.rounds(4)
 	binary.LittleEndian.PutUint64(out[:8], s.v0^s.v1^s.v2^s.v3)
