@@ -1,0 +1,345 @@
+package parsers
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"gopkg.in/yaml.v3"
+
+	"github.com/rampart-edge/rampart/event"
+)
+
+// exportGrok runs a pattern over text; nil means that it failed.
+func exportGrok(t testing.TB, g *grok, text string) map[string]string {
+	t.Helper()
+	ev := &event.Event{}
+	if !g.match(text, ev) {
+		return nil
+	}
+	return ev.Parsed
+}
+
+func TestGrok(t *testing.T) {
+	names := table{
+		"WORD": `\w+`, "INT": `\d+`, "PAIR": `%{WORD:key}=%{INT:value}`, "GROUPED": `(a|b)(?P<inner>c)`,
+		"SAME": `%{WORD:x}-%{WORD:x}`, "ALT": `a|ab`, "CLASS": `[](a-z]+`, "QUOTE": `\Q(a)\E`, "DEEP": `<%{PAIR}>`,
+	}
+	type fields = map[string]string
+	cases := []struct {
+		name, pattern, text string
+		want                fields
+	}{
+		{"field", `%{WORD:w}`, "hello", fields{"w": "hello"}},
+		{"nested fields", `%{DEEP}`, "<a=1>", fields{"key": "a", "value": "1"}},
+		{"unnamed reference exports nothing", `%{WORD} %{INT:n}`, "a 1", fields{"n": "1"}},
+		{"no field: a match is a failure", `%{WORD}`, "a", nil},
+		{"no reference at all", `a`, "a", nil},
+		{"outer hides nested", `%{INT:key} %{PAIR}`, "7 a=1", fields{"key": "7", "value": "1"}},
+		{"same field: the last wins", `%{WORD:x} %{WORD:x}`, "a b", fields{"x": "b"}},
+		{"same field: the last wins even unused", `%{WORD:x}!|%{INT:x}\?`, "a!", fields{"x": ""}},
+		{"same field nested: the later reference", `%{PAIR} %{PAIR}`, "a=1 b=2", fields{"key": "b", "value": "2"}},
+		{"same field twice in a nested pattern", `%{SAME}`, "a-b", fields{"x": "b"}},
+		{"unused field is there and empty", `%{WORD:a}( %{INT:b})?`, "x", fields{"a": "x", "b": ""}},
+		{"the author's groups shift nothing", `(x)(?:y)%{GROUPED}%{INT:n}`, "xybc42", fields{"n": "42"}},
+		{"named groups are not exported", `(?P<own>a)%{INT:n}`, "a1", fields{"n": "1"}},
+		{"parentheses in classes and quotes", `[(]%{INT:n}[)]\(%{QUOTE}%{CLASS}%{INT:m}`, "(1)((a)](2", fields{"n": "1", "m": "2"}},
+		{"a nested alternative stays inside", `^%{ALT}c%{INT:n}`, "abc1", fields{"n": "1"}},
+		{"flags", `(?i)HELLO %{WORD:w}`, "hello x", fields{"w": "x"}},
+		{"types are no syntax", `%{INT:n:int}|%{INT:m}`, "5", fields{"m": "5"}},
+		{"unanchored, leftmost", `%{INT:n}`, "a 12 34", fields{"n": "12"}},
+		{"bytes that are no UTF-8", `a.b %{INT:n}`, "a\xffb 1", fields{"n": "1"}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			g, err := compileGrok(c.pattern, names)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(c.want, exportGrok(t, g, c.text)); diff != "" {
+				t.Fatal(diff)
+			}
+		})
+	}
+	if _, err := compileGrok("%{NOPE}", names); !errors.Is(err, errNoPattern) {
+		t.Fatalf("unknown name: %v", err)
+	}
+	bomb := table{"A": strings.Repeat("%{B}", 40), "B": strings.Repeat("%{C}", 40), "C": strings.Repeat("%{D}", 40), "D": strings.Repeat("x", 100)}
+	if _, err := compileGrok("%{A:a}", bomb); err == nil || !strings.Contains(err.Error(), "1 MiB") {
+		t.Fatalf("a pattern that explodes: %v", err)
+	}
+}
+
+// TestLibrary: every definition compiles and means what its name says.
+func TestLibrary(t *testing.T) {
+	names, err := library()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range names {
+		if _, err := compileGrok("%{"+name+":x}", names); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	base := strings.Fields(`USERNAME USER EMAILLOCALPART HOSTNAME EMAILADDRESS HTTPDUSER INT BASE10NUM NUMBER BASE16NUM BASE16FLOAT
+		POSINT NONNEGINT WORD NOTSPACE SPACE DATA GREEDYDATA QUOTEDSTRING UUID CISCOMAC WINDOWSMAC COMMONMAC MAC IPV6 IPV4 IP IPORHOST
+		HOSTPORT UNIXPATH TTY WINPATH PATH URIPROTO URIHOST URIPATH URIPARAM URIPATHPARAM URI MONTH MONTHNUM MONTHNUM2 MONTHDAY DAY YEAR
+		HOUR MINUTE SECOND TIME DATE_US DATE_EU DATE_X ISO8601_TIMEZONE ISO8601_SECOND TIMESTAMP_ISO8601 DATE DATESTAMP TZ NUMTZ
+		DATESTAMP_RFC822 DATESTAMP_RFC2822 DATESTAMP_OTHER DATESTAMP_EVENTLOG HTTPDERROR_DATE ANSIC UNIXDATE RUBYDATE RFC822Z RFC850
+		RFC1123 RFC1123Z RFC3339 RFC3339NANO KITCHEN SYSLOGTIMESTAMP PROG SYSLOGPROG SYSLOGHOST SYSLOGFACILITY HTTPDATE QS LOGLEVEL
+		SYSLOGBASE COMMONAPACHELOG COMBINEDAPACHELOG HTTPD20_ERRORLOG HTTPD24_ERRORLOG HTTPD_ERRORLOG
+		NOTDQUOTE NGINXERRTIME NGUSER NGUSERNAME EXIM_DATE DAY2 APACHEERRORTIME SYSLOGBASE2 SYSLOGLINE SSHD_BAD_VERSION SSHD_DISC_PREAUTH
+		SSHD_USER_FAIL SSHD_FAIL COWRIE_NEW_CO HAPROXYCAPTUREDRESPONSEHEADERS HAPROXYDATE HAPROXYTIME HAPROXYCAPTUREDREQUESTHEADERS
+		TCPDUMP_OUTPUT SMB_AUTH_FAIL NAXSI_EXLOG`)
+	for _, name := range base {
+		if _, ok := names[name]; !ok {
+			t.Errorf("%s is not defined", name)
+		}
+	}
+	for _, c := range []struct{ name, whole, not string }{
+		{"IPV4", "0.0.0.0 9.29.99.255 192.0.2.201 10.0.0.29", "256.1.1.1 1.2.3 1.2.3.256"},
+		{"IPV6", ":: ::1 2001:db8:: 2001:db8::1 1:2:3:4:5:6:7:8 ::ffff:192.0.2.1 64:ff9b::192.0.2.1 1:2:3:4:5:6:1.2.3.4 fe80::1%eth0", "1:2 12:30:45 00:11:22:33:44:55 gg::1"},
+		{"IP", "192.0.2.1 2001:db8::1", "localhost 1.2.3"},
+		{"HOSTNAME", "a example.com a-b.example.com. 1.example", "-a .a"},
+		{"INT", "1 -1 +12", "a 1.5"}, {"NUMBER", "1 1.5 -0.1 .5", "x 1."}, {"BASE16NUM", "0xff FF -a", "xyz"},
+		{"POSINT", "1 10", "0 -1"}, {"NONNEGINT", "0 10", "-1 a"}, {"WORD", "a_1", "a-b"},
+		{"UUID", "123e4567-e89b-12d3-a456-426614174000", "123e4567"},
+		{"MAC", "00:11:22:33:44:55 00-11-22-33-44-55 0011.2233.4455", "00:11:22:33:44 00:11:22:33:44:5g"},
+		{"USERNAME", "root www-data a.b_c", "a@b"}, {"EMAILADDRESS", "a.b+c@example.com", "example.com 1@b"},
+		{"URIPATHPARAM", "/ /a/b?c=d&e=[f]", "a ?x"}, {"URI", "http://example.com:80/a?b https://u:p@h/", "example.com/a"},
+		{"MONTH", "Jan January Dec", "Janu jan"}, {"MONTHNUM", "1 01 12", "0 13"}, {"MONTHDAY", "1 01 31", "0 32"},
+		{"YEAR", "24 2024", "2 20245"}, {"TIME", "1:02:03 23:59:60 12:00:00.123 12:00:00,5", "24:00:00 12:60:00 12:00"},
+		{"TIMESTAMP_ISO8601", "2024-04-10T14:30:00Z 2024-04-10T14:30:00.123+02:00 2024-04-10T14:30", "2024-04-10 24-13-01T00:00"},
+		{"HTTPDATE", "", ""}, {"LOGLEVEL", "error WARN Notice information crit", "loud"}, {"PATH", `/a/b C:\a`, "a"},
+		{"TTY", "/dev/pts/3 /dev/ttyp0", "/dev/null"}, {"QS", `"a" 'b' "a\"b"`, `"a`}, {"DATE", "04/10/2024 10.04.2024", "2024"},
+	} {
+		g, err := compileGrok("^%{"+c.name+":x}$", names)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, text := range strings.Fields(c.whole) {
+			if exportGrok(t, g, text) == nil {
+				t.Errorf("%s does not match %q", c.name, text)
+			}
+		}
+		for _, text := range strings.Fields(c.not) {
+			if exportGrok(t, g, text) != nil {
+				t.Errorf("%s matches %q", c.name, text)
+			}
+		}
+	}
+}
+
+// source is one grok of a file with the names it sees.
+type source struct {
+	where, pattern string
+	names          patterns
+}
+
+// groksOf collects the groks of items.
+func groksOf(t testing.TB, items []Item) []source {
+	t.Helper()
+	global, err := library()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []source
+	for _, item := range items {
+		file := table{}
+		var walk func(n *nodeSpec)
+		walk = func(n *nodeSpec) {
+			for _, p := range n.PatternSyntax {
+				if _, dup := file[p.name]; !dup {
+					file[p.name] = p.body.text
+				}
+			}
+			pattern := n.Grok.Pattern.text
+			if n.Grok.Name.text != "" {
+				pattern = "%{" + n.Grok.Name.text + "}"
+			}
+			if pattern != "" {
+				out = append(out, source{where: fmt.Sprintf("%s:%d", item.Path, n.Grok.Pattern.line+n.Grok.Name.line), pattern: pattern, names: scoped{file, global}})
+			}
+			for i := range n.Nodes {
+				walk(&n.Nodes[i])
+			}
+		}
+		for dec := yaml.NewDecoder(bytes.NewReader(item.Data)); ; {
+			var n nodeSpec
+			if err := dec.Decode(&n); err == io.EOF {
+				break
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			walk(&n)
+		}
+	}
+	return out
+}
+
+// naiveGrok is the oracle: every reference a named group, all groups capture, no
+// prefilter.
+type naiveGrok struct {
+	re     *regexp.Regexp
+	fields map[string]string // field → group
+}
+
+func newNaive(pattern string, names patterns) *naiveGrok {
+	n := 0
+	var expand func(pattern string) (string, map[string]string)
+	expand = func(pattern string) (string, map[string]string) {
+		var text strings.Builder
+		own, nested := map[string]string{}, map[string]string{}
+		for {
+			start, end, name, field := nextReference(pattern)
+			if start < 0 {
+				text.WriteString(pattern)
+				break
+			}
+			n++
+			group := fmt.Sprintf("g%d", n)
+			body, _ := names.lookup(name)
+			inner, fields := expand(body)
+			fmt.Fprintf(&text, "%s(?P<%s>%s)", pattern[:start], group, inner)
+			if field != "" {
+				own[field] = group
+			}
+			maps.Copy(nested, fields)
+			pattern = pattern[end:]
+		}
+		maps.Copy(nested, own)
+		return text.String(), nested
+	}
+	text, fields := expand(pattern)
+	return &naiveGrok{re: regexp.MustCompile(text), fields: fields}
+}
+
+func (n *naiveGrok) export(text string) map[string]string {
+	m := n.re.FindStringSubmatch(text)
+	if m == nil || len(n.fields) == 0 {
+		return nil
+	}
+	out := map[string]string{}
+	for field, group := range n.fields {
+		out[field] = m[n.re.SubexpIndex(group)]
+	}
+	return out
+}
+
+// hubLines returns the first lines of every Hub test, whole and without their
+// syslog header.
+func hubLines(t testing.TB) []string {
+	logs, err := filepath.Glob(filepath.Join(shared(t), "hub", ".tests", "*", "*.log"))
+	if err != nil || len(logs) < 100 {
+		t.Fatalf("%d logs: %v", len(logs), err)
+	}
+	var out []string
+	for _, f := range logs {
+		data, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		line, _, _ := strings.Cut(string(data), "\n")
+		if len(line) > 2000 {
+			continue
+		}
+		out = append(out, line)
+		if _, message, ok := strings.Cut(line, "]: "); ok {
+			out = append(out, message)
+		}
+	}
+	return out
+}
+
+// TestGrokOracle compares our compiler and its prefilter with the naive reading
+// of every grok of the Hub and of ours, on the Hub's lines: same fields, and
+// nothing turned away that matches.
+func TestGrokOracle(t *testing.T) {
+	groks := groksOf(t, append(hubParsers(t), builtinItems(t)...))
+	lines := hubLines(t)
+	if testing.Short() {
+		lines = lines[:20]
+	}
+	hits, turned, runs := 0, 0, 0
+	for _, s := range groks {
+		g, err := compileGrok(s.pattern, s.names)
+		if err != nil {
+			t.Errorf("%s: %v", s.where, err)
+			continue
+		}
+		naive := newNaive(s.pattern, s.names)
+		for _, line := range lines {
+			runs++
+			want := naive.export(line)
+			if diff := cmp.Diff(want, exportGrok(t, g, line)); diff != "" {
+				t.Fatalf("%s on %q: %s", s.where, line, diff)
+			}
+			if want != nil {
+				hits++
+			}
+			if !g.needs.possible(line) {
+				turned++
+			}
+		}
+	}
+	t.Logf("%d groks, %d lines: %d hits, %d of %d misses turned away by the prefilter", len(groks), len(lines), hits, turned, runs-hits)
+	if hits < 100 {
+		t.Fatal("too few hits to mean something")
+	}
+}
+
+func TestPrefilter(t *testing.T) {
+	for _, c := range []struct{ expr, yes, no string }{
+		{`^Failed (?:a|b) for`, "Failed a for", "xFailed a for"},
+		{`x (?:foo|bar)+ y`, "x foobar y", "x baz y"},
+		{`port (\d+) ssh2$`, "port 1 ssh2", "port 1 ssh2 "},
+		{`(?i)failed`, "FAILED", ""},
+		{`a*b?`, "", ""},
+		{`(?:abc){2,}d`, "abcabcd", "ab d"},
+		{`(?:abc)?d.*long literal`, "d long literal", "abc d"},
+		{`^$`, "", ""},
+		{`�x`, "\xffx", ""},
+	} {
+		p := newPrefilter(c.expr)
+		if !regexp.MustCompile(c.expr).MatchString(c.yes) || !p.possible(c.yes) {
+			t.Errorf("%s turns %q away: %+v", c.expr, c.yes, p)
+		}
+		if c.no != "" && p.possible(c.no) {
+			t.Errorf("%s lets %q pass: %+v", c.expr, c.no, p)
+		}
+	}
+}
+
+// FuzzGrok: whatever compiles agrees with the naive reading, and the prefilter
+// turns nothing away that matches.
+func FuzzGrok(f *testing.F) {
+	names, err := library()
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, s := range [][2]string{
+		{`^%{IP:ip} (a|b)%{DATA:x}$`, "192.0.2.1 a"}, {`%{QS:q}[^)(]\Q(\E(?P<z>%{INT:n})?`, `"a"x(1`}, {`(?i)%{WORD:x}ab+c|d`, "ABC"}, {`\xff%{INT:a}`, "\xff1"},
+	} {
+		f.Add(s[0], s[1])
+	}
+	f.Fuzz(func(t *testing.T, pattern, text string) {
+		if len(pattern) > 200 || len(text) > 500 {
+			return
+		}
+		g, err := compileGrok(pattern, names)
+		if err != nil {
+			return
+		}
+		if g.re.MatchString(text) && !g.needs.possible(text) {
+			t.Fatalf("%q: the prefilter %+v turns %q away", pattern, g.needs, text)
+		}
+	})
+}
