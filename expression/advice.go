@@ -123,14 +123,14 @@ func (e *Env) adviseCall(name string) string {
 	return fmt.Sprintf("it is %s%s", name, strings.TrimPrefix(f.Types[0].String(), "func"))
 }
 
-// near returns up to three of names that look like name.
+// near returns up to three of names that look most like name.
 func near(name string, names []string) string {
 	type candidate struct {
 		name string
 		d    int
 	}
 	var found []candidate
-	limit := max(1, len(name)/3)
+	limit := max(len(name)/3, min(2, len(name)/2))
 	for _, n := range names {
 		if d := distance(strings.ToLower(name), strings.ToLower(n)); d <= limit {
 			found = append(found, candidate{n, d})
@@ -144,7 +144,9 @@ func near(name string, names []string) string {
 	})
 	var out []string
 	for _, c := range found[:min(3, len(found))] {
-		out = append(out, c.name)
+		if c.d == found[0].d {
+			out = append(out, c.name)
+		}
 	}
 	return strings.Join(out, ", ")
 }

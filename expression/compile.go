@@ -15,10 +15,11 @@ import (
 )
 
 const (
-	// maxSource bounds the text, and with it the depth of the parser's
-	// recursion. The longest of the Hub has 30 KiB.
+	// maxSource bounds the text, in bytes, and with it the depth of the parser's
+	// recursion, which counts no brackets.
 	maxSource = 128 << 10
-	// maxNodes bounds the tree; the Hub's largest has about 4,000 nodes.
+	// maxNodes bounds the tree. The library's own limit, which CrowdSec has, is half
+	// of it.
 	maxNodes = 20000
 )
 

@@ -90,10 +90,15 @@ func excerpt(src string, at int) string {
 	return "`" + piece + "`"
 }
 
-// oneLine returns the first line of s, without the space around it.
+// oneLine returns the first line of s, without the space around it, and of that
+// no more than people read.
 func oneLine(s string) string {
 	s, _, _ = strings.Cut(strings.TrimSpace(s), "\n")
-	return strings.TrimSpace(s)
+	s = strings.TrimSpace(s)
+	if len(s) > 300 {
+		s = strings.ToValidUTF8(s[:300], "") + "…"
+	}
+	return s
 }
 
 // typeName says what v is, for people.

@@ -150,7 +150,7 @@ func parseDuration(s string) (time.Duration, error) {
 		return time.ParseDuration(s)
 	}
 	days, err := strconv.ParseFloat(before, 64)
-	if err != nil || days < 0 || days > 100000 {
+	if err != nil || !(days >= 0 && days <= 100000) { // so written, NaN is refused
 		return 0, fmt.Errorf("parsing duration %q: the days are not a number from 0 to 100000", s)
 	}
 	var rest time.Duration

@@ -82,8 +82,9 @@ func (f *frame) bind(on On, v *Vars) any {
 	}
 }
 
-// forget drops what the run referred to, so that a pooled frame keeps nothing
-// alive.
+// forget drops what the run referred to, so that a pooled frame does not keep
+// events alive; only the list that a closure went over last stays until the next
+// closure.
 func (f *frame) forget() {
 	f.event, f.queue, f.overflow, f.alert = eventVars{}, queueVars{}, overflowVars{}, alertVars{}
 	clear(f.machine.Stack[:cap(f.machine.Stack)])
@@ -93,7 +94,8 @@ func (f *frame) forget() {
 // Source returns the text that was compiled.
 func (p *Program) Source() string { return p.source }
 
-// Any runs the program and returns what it gives.
+// Any runs the program and returns what it gives. v is never nil. The error is a
+// *RunError.
 func (p *Program) Any(v *Vars) (any, error) {
 	if p.reads.Writes && v.Evt != nil && v.Evt.Unmarshaled == nil {
 		// Decoders write into the map that the expression hands them.
