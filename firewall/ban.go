@@ -14,9 +14,9 @@ const (
 	widest6 = 16
 )
 
-// Errors of single bans. A *RefusedError matches ErrRefused and one of the others.
+// Errors of single prefixes. A *RefusedError matches ErrRefused and one of the others.
 var (
-	ErrRefused  = errors.New("ban refused")
+	ErrRefused  = errors.New("prefix refused")
 	ErrInvalid  = errors.New("not a valid address or prefix")
 	ErrTooWide  = fmt.Errorf("prefix is wider than /%d (IPv4) or /%d (IPv6)", widest4, widest6)
 	ErrReserved = errors.New("unspecified, loopback, multicast and link-local addresses cannot be banned")
@@ -42,7 +42,7 @@ type RefusedError struct {
 }
 
 func (e *RefusedError) Error() string {
-	return fmt.Sprintf("ban of %s refused: %v", e.Prefix, e.Err)
+	return fmt.Sprintf("prefix %s refused: %v", e.Prefix, e.Err)
 }
 
 // Unwrap makes the error match ErrRefused and its reason.

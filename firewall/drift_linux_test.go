@@ -3,8 +3,10 @@ package firewall
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -175,6 +177,26 @@ func TestWriteRepairs(t *testing.T) {
 	server.Run(t, "nft", "flush", "ruleset")
 	mustAdd(t, table, ban(base+"/32", time.Now().Add(time.Hour), "a"))
 	expect(t, server, client, "after Add", map[string]bool{base: true, in24a: true, other: false})
+}
+
+// TestClockStep sets the clock: the kernel must learn the new ends.
+func TestClockStep(t *testing.T) {
+	ns := testkit.SingleNamespace(t)
+	var ahead atomic.Int64
+	table := hasty(t, ns, Options{
+		CheckEvery: 20 * time.Millisecond,
+		Now:        func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) },
+	}, []Ban{
+		ban("10.1.1.1/32", time.Now().Add(10*time.Hour), "a"),
+		ban("10.1.1.2/32", time.Now().Add(time.Hour), "a"),
+	})
+	ahead.Store(int64(9 * time.Hour))
+	eventually(t, "a repair", func() bool { return table.Stats().Repairs == 1 })
+	got := listElements(t, ns)
+	left := got[netip.MustParsePrefix("10.1.1.1/32")].left
+	if len(got) != 1 || left > time.Hour || left < 50*time.Minute {
+		t.Errorf("elements nine hours later: %v", got)
+	}
 }
 
 // TestLeftOverOfAHalfBuiltTable begins where a process died while staging.

@@ -117,68 +117,79 @@ func TestKernelOracle(t *testing.T) {
 	needNft(t)
 	for _, old := range []bool{false, true} {
 		t.Run(fmt.Sprintf("old=%t", old), func(t *testing.T) {
-			r := rand.New(rand.NewPCG(6, 7))
 			ns := testkit.SingleNamespace(t)
 			table := started(t, ns, Options{Owner: true}, nil)
 			if old {
 				table.kernel.can.update, table.kernel.can.destroy = false, false
 			}
-			n := &naive{}
-			random := func() []Ban {
-				bans := make([]Ban, r.IntN(8))
-				for i := range bans {
-					bans[i] = Ban{randomPrefix(r), time.Now().Add(time.Hour + time.Duration(r.IntN(3600))*time.Second),
-						[]string{"a", "b", "c"}[r.IntN(3)]}
-				}
-				return bans
-			}
-			note := func(bans []Ban) {
-				for _, b := range bans {
-					source, target, err := normalise(b.Prefix, 64)
-					if err != nil {
-						t.Fatal(err)
-					}
-					n.add(naiveBan{source, target, b.Until.UnixNano(), table.originIDs[b.Origin]})
-				}
-			}
+			o := &oracle{r: rand.New(rand.NewPCG(6, 7)), table: table}
 			for step := range 80 {
-				var what string
-				var err error
-				bans := random()
-				switch what = []string{"add", "remove", "update", "set", "allow"}[r.IntN(5)]; what {
-				case "add":
-					err = table.Add(bans...)
-					note(bans)
-				case "remove", "update":
-					gone := []netip.Prefix{randomPrefix(r), randomPrefix(r)}
-					if what == "remove" {
-						bans = nil
-					}
-					err = table.Update(bans, gone)
-					for _, p := range gone {
-						source, target, _ := normalise(p, 64)
-						n.remove(source, target, time.Now().UnixNano())
-					}
-					note(bans)
-				case "set":
-					err = table.Set(context.Background(), bans, nil)
-					n.bans = nil
-					note(bans)
-				case "allow":
-					err = table.Set(context.Background(), bans, []netip.Prefix{randomPrefix(r)})
-					n.bans = nil
-					note(bans)
-				}
+				what, err := o.step(t)
 				if err != nil {
 					t.Fatalf("step %d, %s: %v", step, what, err)
 				}
-				compare(t, fmt.Sprintf("step %d, %s", step, what), listElements(t, ns), n)
+				compare(t, fmt.Sprintf("step %d, %s", step, what), listElements(t, ns), &o.naive)
 			}
 			if s := table.Stats(); s.Repairs != 0 || s.Errors != 0 {
 				t.Errorf("stats: %+v", s)
 			}
 		})
 	}
+}
+
+// oracle changes a table and a plain list of bans alike.
+type oracle struct {
+	r     *rand.Rand
+	table *Table
+	naive naive
+}
+
+func (o *oracle) bans() []Ban {
+	bans := make([]Ban, o.r.IntN(8))
+	for i := range bans {
+		left := time.Hour + time.Duration(o.r.IntN(3600))*time.Second
+		bans[i] = Ban{randomPrefix(o.r), time.Now().Add(left), []string{"a", "b", "c"}[o.r.IntN(3)]}
+	}
+	return bans
+}
+
+// step makes one random change.
+func (o *oracle) step(t *testing.T) (what string, err error) {
+	t.Helper()
+	bans := o.bans()
+	what = []string{"add", "remove", "update", "set", "allow"}[o.r.IntN(5)]
+	switch what {
+	case "add":
+		err = o.table.Add(bans...)
+	case "remove", "update":
+		gone := []netip.Prefix{randomPrefix(o.r), randomPrefix(o.r)}
+		if what == "remove" {
+			bans = nil
+		}
+		err = o.table.Update(bans, gone)
+		for _, p := range gone {
+			source, target, errPrefix := normalise(p, 64)
+			if errPrefix != nil {
+				t.Fatal(errPrefix)
+			}
+			o.naive.remove(source, target, time.Now().UnixNano())
+		}
+	case "set", "allow":
+		var allow []netip.Prefix
+		if what == "allow" {
+			allow = append(allow, randomPrefix(o.r))
+		}
+		err = o.table.Set(context.Background(), bans, allow)
+		o.naive.bans = nil
+	}
+	for _, b := range bans {
+		source, target, errPrefix := normalise(b.Prefix, 64)
+		if errPrefix != nil {
+			t.Fatal(errPrefix)
+		}
+		o.naive.add(naiveBan{source, target, b.Until.UnixNano(), o.table.originIDs[b.Origin]})
+	}
+	return what, err
 }
 
 // compare checks elements for prefix, end and origin.

@@ -3,6 +3,7 @@ package firewall
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"runtime"
@@ -140,22 +141,26 @@ func TestTwoInstances(t *testing.T) {
 
 func TestCloseKeepsOrDeletes(t *testing.T) {
 	for _, owner := range []bool{true, false} {
-		server, client := lab(t)
-		hour := time.Now().Add(time.Hour)
-		table := started(t, server, Options{Owner: owner}, []Ban{ban(base+"/32", hour, "a")})
-		if err := table.Close(true); err != nil {
-			t.Fatal(err)
-		}
-		expect(t, server, client, "kept", map[string]bool{base: true})
-		again := started(t, server, Options{Owner: owner}, []Ban{ban(other+"/32", hour, "a")})
-		expect(t, server, client, "taken over", map[string]bool{base: false, other: true})
-		if err := again.Close(false); err != nil {
-			t.Fatal(err)
-		}
-		expect(t, server, client, "deleted", map[string]bool{base: false, other: false})
-		if out := server.Run(t, "nft", "list", "ruleset"); out != "" {
-			t.Errorf("left over:\n%s", out)
-		}
+		t.Run(fmt.Sprintf("owner=%t", owner), func(t *testing.T) { closeKeepsOrDeletes(t, owner) })
+	}
+}
+
+func closeKeepsOrDeletes(t *testing.T, owner bool) {
+	server, client := lab(t)
+	hour := time.Now().Add(time.Hour)
+	table := started(t, server, Options{Owner: owner}, []Ban{ban(base+"/32", hour, "a")})
+	if err := table.Close(true); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, server, client, "kept", map[string]bool{base: true})
+	again := started(t, server, Options{Owner: owner}, []Ban{ban(other+"/32", hour, "a")})
+	expect(t, server, client, "taken over", map[string]bool{base: false, other: true})
+	if err := again.Close(false); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, server, client, "deleted", map[string]bool{base: false, other: false})
+	if out := server.Run(t, "nft", "list", "ruleset"); out != "" {
+		t.Errorf("left over:\n%s", out)
 	}
 }
 

@@ -96,6 +96,9 @@ func (t *Table) check(ctx context.Context) time.Duration {
 	}
 	if !t.dirty {
 		d, err := t.kernel.verify(t.plan())
+		if by := t.steps.since(t.o.Now()); err == nil && d.what == "" && by.Abs() > maxStep {
+			d.what = fmt.Sprintf("the clock was set by %v: the ends of all entries moved", by.Round(time.Second))
+		}
 		if err != nil {
 			t.failed(fmt.Errorf("checking the firewall table: %w", err))
 			return 0
@@ -117,6 +120,26 @@ func (t *Table) check(ctx context.Context) time.Duration {
 	t.mu.Unlock()
 	t.report(Event{Kind: EventRepaired, Entries: len(t.mirror.entries), Text: "table inet " + t.kernel.name()})
 	return 0
+}
+
+// maxStep is how far the clock may be set before all entries are written anew.
+const maxStep = 5 * time.Second
+
+// clockSteps notices that the clock was set, or stood still while the machine
+// slept. Bans end at an instant of the clock, but the kernel counts down from
+// when it was told, in a time of its own.
+type clockSteps struct {
+	clock, kernel time.Time
+}
+
+// take remembers that both agree now.
+func (c *clockSteps) take(now time.Time) {
+	c.clock, c.kernel = now.Round(0), time.Now() // Round(0) leaves the wall clock alone
+}
+
+// since returns by how much the clock went ahead of the kernel's.
+func (c *clockSteps) since(now time.Time) time.Duration {
+	return now.Round(0).Sub(c.clock) - time.Since(c.kernel)
 }
 
 // drift is what somebody else did to the table; no text means nothing.

@@ -23,6 +23,7 @@ type Table struct {
 	kernel     *kernel // nil in dry-run
 	dirty      bool    // the kernel may differ from the mirror
 	lastRepair time.Time
+	steps      clockSteps
 	loop       *loop
 	closed     bool
 	closing    sync.Once
@@ -92,6 +93,7 @@ func (t *Table) Start(ctx context.Context, bans []Ban, allow []netip.Prefix) err
 		return errors.Join(err, refused)
 	}
 	t.kernel, t.dirty = k, false
+	t.steps.take(t.o.Now())
 	t.publish()
 	t.report(Event{Kind: EventStarted, Text: "table inet " + k.name()})
 	return refused
@@ -150,9 +152,11 @@ func (t *Table) edit(add []Ban, remove []netip.Prefix, now time.Time) ([]change,
 	t.mirror.before = make(map[key]entry, min(len(add)+len(remove), t.o.MaxEntries))
 	for _, p := range remove {
 		source, target, err := normalise(p, t.o.IPv6Prefix)
-		if err != nil {
+		if errors.Is(err, ErrInvalid) {
 			no.add(p, err)
-			continue
+		}
+		if err != nil {
+			continue // it cannot be there
 		}
 		t.mirror.remove(keyOf(source), keyOf(target), now.UnixNano())
 	}
@@ -191,15 +195,14 @@ func (t *Table) fill(m *mirror, bans []Ban, now time.Time, no *refusals) {
 		}
 		m.put(keyOf(target), ref{source: keyOf(source), entry: e}, now.UnixNano())
 	}
-	if len(bans) == 0 {
-		return
-	}
-	full := m.evicted > before
-	if full && !t.evicting {
+	if m.evicted > before && !t.evicting {
+		t.evicting = true
 		t.report(Event{Kind: EventEvicting, Entries: len(m.entries),
 			Text: fmt.Sprintf("more than %d entries: those with the shortest time left are not enforced", m.max)})
 	}
-	t.evicting = full
+	if len(m.entries) < m.max-m.max/20 {
+		t.evicting = false
+	}
 }
 
 // originID returns the number of an origin, from 1.
@@ -292,6 +295,7 @@ func (t *Table) rebuild(ctx context.Context) error {
 		return err
 	}
 	t.dirty = false
+	t.steps.take(t.o.Now())
 	t.publish()
 	return nil
 }

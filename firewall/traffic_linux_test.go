@@ -2,6 +2,7 @@ package firewall
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/netip"
 	"testing"
@@ -21,9 +22,11 @@ const (
 	other6 = "fd77:0:1:2::5"
 )
 
-// lab is a server with echo and a client with many addresses.
+// lab is a server with echo and a client with many addresses. Tests that use it
+// mostly wait, and so do it together.
 func lab(t *testing.T) (server, client *testkit.Namespace) {
 	t.Helper()
+	t.Parallel()
 	server, client = testkit.Namespaces(t)
 	for _, a := range []string{in24a, in24b, other} {
 		client.AddAddress(t, netip.MustParsePrefix(a+"/16"))
@@ -37,50 +40,54 @@ func lab(t *testing.T) (server, client *testkit.Namespace) {
 
 func TestDropsExactlyTheBanned(t *testing.T) {
 	for _, owner := range []bool{true, false} {
-		server, client := lab(t)
-		table := started(t, server, Options{Owner: owner}, nil)
-		hour := time.Now().Add(time.Hour)
-		ctx := context.Background()
-		steps := []struct {
-			name    string
-			do      func() error
-			dropped map[string]bool
-		}{
-			{"nobody", func() error { return nil },
-				map[string]bool{base: false, in24a: false, in24b: false, other: false, in64a: false, in64b: false, other6: false}},
-			{"one", func() error { return table.Add(ban(in24a+"/32", hour, "a")) },
-				map[string]bool{base: false, in24a: true, in24b: false}},
-			{"removed", func() error { return table.Remove(netip.MustParsePrefix(in24a + "/32")) },
-				map[string]bool{in24a: false}},
-			{"/24", func() error { return table.Add(ban("10.77.3.0/24", hour, "b")) },
-				map[string]bool{base: false, in24a: true, in24b: true, other: false}},
-			{"mapped", func() error { return table.Add(ban("::ffff:"+other+"/128", hour, "a")) },
-				map[string]bool{base: false, in24a: true, other: true}},
-			{"IPv6 address", func() error { return table.Add(ban(in64a+"/128", hour, "a")) },
-				map[string]bool{in64a: true, in64b: true, other6: false}},
-			{"allowed in a banned range", func() error {
-				return table.Set(ctx, []Ban{ban("10.77.0.0/16", hour, "c"), ban("fd77:0:1::/48", hour, "c")}, parsePrefixes(base+"/32 "+in64a+"/128"))
-			}, map[string]bool{base: false, in24a: true, other: true, in64a: false, in64b: true, other6: true}},
-			{"not allowed any more", func() error { return table.Set(ctx, []Ban{ban("10.77.0.0/16", hour, "c")}, nil) },
-				map[string]bool{base: true, in24a: true, in64b: false}},
-			{"nobody again", func() error { return table.Set(ctx, nil, nil) },
-				map[string]bool{base: false, in24a: false, other: false, in64a: false, other6: false}},
+		t.Run(fmt.Sprintf("owner=%t", owner), func(t *testing.T) { dropsExactlyTheBanned(t, owner) })
+	}
+}
+
+func dropsExactlyTheBanned(t *testing.T, owner bool) {
+	server, client := lab(t)
+	table := started(t, server, Options{Owner: owner}, nil)
+	hour := time.Now().Add(time.Hour)
+	ctx := context.Background()
+	steps := []struct {
+		name    string
+		do      func() error
+		dropped map[string]bool
+	}{
+		{"nobody", func() error { return nil },
+			map[string]bool{base: false, in24a: false, in24b: false, other: false, in64a: false, in64b: false, other6: false}},
+		{"one", func() error { return table.Add(ban(in24a+"/32", hour, "a")) },
+			map[string]bool{base: false, in24a: true, in24b: false}},
+		{"removed", func() error { return table.Remove(netip.MustParsePrefix(in24a + "/32")) },
+			map[string]bool{in24a: false}},
+		{"/24", func() error { return table.Add(ban("10.77.3.0/24", hour, "b")) },
+			map[string]bool{base: false, in24a: true, in24b: true, other: false}},
+		{"mapped", func() error { return table.Add(ban("::ffff:"+other+"/128", hour, "a")) },
+			map[string]bool{base: false, in24a: true, other: true}},
+		{"IPv6 address", func() error { return table.Add(ban(in64a+"/128", hour, "a")) },
+			map[string]bool{in64a: true, in64b: true, other6: false}},
+		{"allowed in a banned range", func() error {
+			return table.Set(ctx, []Ban{ban("10.77.0.0/16", hour, "c"), ban("fd77:0:1::/48", hour, "c")}, parsePrefixes(base+"/32 "+in64a+"/128"))
+		}, map[string]bool{base: false, in24a: true, other: true, in64a: false, in64b: true, other6: true}},
+		{"not allowed any more", func() error { return table.Set(ctx, []Ban{ban("10.77.0.0/16", hour, "c")}, nil) },
+			map[string]bool{base: true, in24a: true, in64b: false}},
+		{"nobody again", func() error { return table.Set(ctx, nil, nil) },
+			map[string]bool{base: false, in24a: false, other: false, in64a: false, other6: false}},
+	}
+	for _, s := range steps {
+		if err := s.do(); err != nil {
+			t.Fatalf("%s: %v", s.name, err)
 		}
-		for _, s := range steps {
-			if err := s.do(); err != nil {
-				t.Fatalf("%s: %v", s.name, err)
-			}
-			expect(t, server, client, s.name, s.dropped)
+		expect(t, server, client, s.name, s.dropped)
+	}
+	stats := table.Stats()
+	for _, origin := range []string{"a", "b", "c"} {
+		if stats.Dropped[origin].Packets == 0 || stats.Dropped[origin].Bytes == 0 {
+			t.Errorf("no packets counted for origin %s: %+v", origin, stats.Dropped)
 		}
-		stats := table.Stats()
-		for _, origin := range []string{"a", "b", "c"} {
-			if stats.Dropped[origin].Packets == 0 || stats.Dropped[origin].Bytes == 0 {
-				t.Errorf("no packets counted for origin %s: %+v", origin, stats.Dropped)
-			}
-		}
-		if stats.Owner != owner || stats.Mode != ModeNftables || stats.Repairs != 0 || stats.Errors != 0 {
-			t.Errorf("stats: %+v", stats)
-		}
+	}
+	if stats.Owner != owner || stats.Mode != ModeNftables || stats.Repairs != 0 || stats.Errors != 0 {
+		t.Errorf("stats: %+v", stats)
 	}
 }
 

@@ -56,6 +56,11 @@ func (k *kernel) verify(p plan) (drift, error) {
 // checkRules compares handles: a rule that was replaced has a new one.
 func (k *kernel) checkRules(rs *ruleset) (string, error) {
 	found, err := k.handles(rs.table)
+	for range 3 {
+		if errors.Is(err, errInterrupted) {
+			found, err = k.handles(rs.table)
+		}
+	}
 	if err != nil {
 		return "", err
 	}
@@ -69,6 +74,9 @@ func (k *kernel) checkRules(rs *ruleset) (string, error) {
 	}
 	return "", nil
 }
+
+// errInterrupted says that somebody changed nftables during a dump.
+var errInterrupted = errors.New("listing rules: interrupted by a change")
 
 // handles returns the handles of all rules of a table; the library can only
 // ask for one chain. The caller holds reading.
@@ -91,6 +99,9 @@ func (k *kernel) handles(t *nftables.Table) (map[uint64]bool, error) {
 	}
 	handles := make(map[uint64]bool, len(replies))
 	for _, m := range replies {
+		if m.Header.Flags&netlink.DumpInterrupted != 0 {
+			return nil, errInterrupted
+		}
 		if len(m.Data) < 4 {
 			continue
 		}
