@@ -26,7 +26,7 @@ type function struct {
 func (e *Env) table() (map[string]*builtin.Function, map[string]bool) {
 	functions, pure := map[string]*builtin.Function{}, map[string]bool{}
 	for _, list := range [][]function{
-		textFunctions(), splitFunctions(), escapeFunctions(), listFunctions(),
+		textFunctions(), splitFunctions(), escapeFunctions(), listFunctions(), decoderFunctions(),
 		e.addressFunctions(), e.numberFunctions(), e.timeFunctions(), e.jsonFunctions(), e.valueFunctions(),
 		e.markupFunctions(), e.fileFunctions(), e.stashFunctions(), e.decisionFunctions(),
 	} {

@@ -11,27 +11,7 @@ import (
 )
 
 func (e *Env) jsonFunctions() []function {
-	decoder := func(name string, decode func(text string, into map[string]any, key string) error) function {
-		return function{name, new(func(string, map[string]any, string) error), false, func(a args) (any, error) {
-			text, err := a.text(0)
-			if err != nil {
-				return nil, err
-			}
-			into, ok := a[1].(map[string]any)
-			if !ok || into == nil {
-				return nil, fmt.Errorf("argument 2 is %s, a map is needed", typeName(a[1]))
-			}
-			key, err := a.text(2)
-			if err != nil {
-				return nil, err
-			}
-			return nil, decode(text, into, key)
-		}}
-	}
 	return []function{
-		decoder("UnmarshalJSON", unmarshalJSON),
-		decoder("ParseKV", parseKV),
-		decoder("ParseKVLax", parseKVLax),
 		{"JsonExtract", new(func(string, string) string), false, func(a args) (any, error) {
 			s, err := a.texts(2)
 			if err != nil {
@@ -72,6 +52,32 @@ func (e *Env) jsonFunctions() []function {
 			}
 			return string(b), nil
 		}},
+	}
+}
+
+// decoderFunctions write what they decode into a map, commonly evt.Unmarshaled.
+func decoderFunctions() []function {
+	decoder := func(name string, decode func(text string, into map[string]any, key string) error) function {
+		return function{name, new(func(string, map[string]any, string) error), false, func(a args) (any, error) {
+			text, err := a.text(0)
+			if err != nil {
+				return nil, err
+			}
+			into, ok := a[1].(map[string]any)
+			if !ok || into == nil {
+				return nil, fmt.Errorf("argument 2 is %s, a map is needed", typeName(a[1]))
+			}
+			key, err := a.text(2)
+			if err != nil {
+				return nil, err
+			}
+			return nil, decode(text, into, key)
+		}}
+	}
+	return []function{
+		decoder("UnmarshalJSON", unmarshalJSON),
+		decoder("ParseKV", parseKV),
+		decoder("ParseKVLax", parseKVLax),
 	}
 }
 
