@@ -95,7 +95,7 @@ func TestHTTPAccess(t *testing.T) {
 	}
 }
 
-// pairs are the request fields that the Hub's http-logs works on.
+// httpEvents are events as parsers of requests leave them, odd ones among them.
 func httpEvents() []*event.Event {
 	var events []*event.Event
 	for _, path := range []string{
