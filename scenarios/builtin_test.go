@@ -201,6 +201,9 @@ func parseEvents(line string) ([]time.Time, func(int, time.Time) *event.Event, e
 		if f["user"] != "" {
 			return sshEvent(f, at)
 		}
+		if f["captcha"] != "" {
+			return challengeEvent(f, at)
+		}
 		return httpEvent(f, at)
 	}, nil
 }
@@ -208,6 +211,14 @@ func parseEvents(line string) ([]time.Time, func(int, time.Time) *event.Event, e
 func sshEvent(f map[string]string, at time.Time) *event.Event {
 	return &event.Event{Time: at, Meta: map[string]string{
 		"service": "ssh", "log_type": "ssh_failed-auth", "source_ip": f["ip"], "target_user": f["user"],
+	}}
+}
+
+// challengeEvent tells how a challenge went.
+func challengeEvent(f map[string]string, at time.Time) *event.Event {
+	return &event.Event{Time: at, Meta: map[string]string{
+		"service": "http", "log_type": "rampart_captcha", "source_ip": f["ip"],
+		"captcha_result": strings.ReplaceAll(f["captcha"], "-", "_"),
 	}}
 }
 
@@ -266,7 +277,7 @@ func TestBuiltinRequestPhase(t *testing.T) {
 		got = append(got, strings.TrimPrefix(s.Name, "rampart/"))
 	}
 	want := []string{
-		"http-bad-user-agent", "http-crawl", "http-flood", "http-flood-any", "http-path-traversal",
+		"http-bad-user-agent", "captcha-guessing", "captcha-ignored", "http-crawl", "http-flood", "http-flood-any", "http-path-traversal",
 		"http-sensitive-files", "http-sqli-probing", "http-xss-probing",
 		"wordpress-author-enumeration", "wordpress-xmlrpc",
 	}
