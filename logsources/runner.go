@@ -29,7 +29,6 @@ type runner struct {
 	started  time.Time
 	next     time.Time
 	ended    error // why the run before this one ended
-	trouble  error // what the running source reports
 	text     string
 	since    time.Time
 	lastText string // what was logged last, so that a change is logged once
@@ -98,7 +97,7 @@ func (r *runner) once(ctx context.Context, now time.Time) (err error) {
 		return err
 	}
 	r.mu.Lock()
-	r.state, r.started, r.next, r.trouble = Running, now, time.Time{}, nil
+	r.state, r.started, r.next = Running, now, time.Time{}
 	r.mu.Unlock()
 	return src.Run(ctx, r.opts.Sink)
 }
@@ -125,7 +124,7 @@ func (r *runner) fail(err error, wait time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.opts.Now()
-	r.state, r.ended, r.trouble, r.next = Failing, err, nil, now.Add(wait)
+	r.state, r.ended, r.next = Failing, err, now.Add(wait)
 	r.counters.Files.Store(0)
 	r.note(err.Error(), now)
 }
@@ -137,7 +136,7 @@ func (r *runner) report(trouble error) {
 	if r.state != Running {
 		return
 	}
-	r.trouble, r.ended = trouble, nil
+	r.ended = nil
 	text := ""
 	if trouble != nil {
 		text = trouble.Error()

@@ -18,6 +18,9 @@ type checksum struct {
 }
 
 func sumOf(b []byte) checksum {
+	if len(b) == 0 {
+		return checksum{}
+	}
 	sum := uint64(0xcbf29ce484222325)
 	for _, c := range b {
 		sum = (sum ^ uint64(c)) * 0x100000001b3

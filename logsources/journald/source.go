@@ -45,6 +45,8 @@ type source struct {
 	env logsources.Environment
 	pos position
 	any bool // an entry was read in this run
+
+	unsaved bool // the cursor could not be saved
 }
 
 // Run follows the journal until ctx is done, journalctl ends or the sink fails.
@@ -114,9 +116,13 @@ func (s *source) arguments() []string {
 
 func (s *source) save() {
 	b, _ := json.Marshal(&s.pos) // a string and a number cannot fail
-	if err := s.env.Positions.Save(s.set.positionKey(), b); err != nil {
+	err := s.env.Positions.Save(s.set.positionKey(), b)
+	if err != nil {
 		s.env.Report(fmt.Errorf("saving the journal cursor: %w: after a restart, entries may be read twice", err))
+	} else if s.unsaved {
+		s.env.Report(nil)
 	}
+	s.unsaved = err != nil
 }
 
 // checkCursor gives up a cursor that journalctl refuses, or it would refuse it for
