@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -39,7 +40,9 @@ func holdTable(mode string) int {
 		return 1
 	}
 	fmt.Println("ready")
-	select {}
+	// The end of the input is the end of the tests, however they ended.
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	return 0
 }
 
 // startChild runs holdTable in ns and returns when the table is in place.
@@ -49,6 +52,9 @@ func startChild(t *testing.T, ns *testkit.Namespace, mode string) *exec.Cmd {
 	cmd.Env = append(os.Environ(), childEnv+"="+mode)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cmd.StdinPipe(); err != nil { // open until the child has gone
 		t.Fatal(err)
 	}
 	if err := cmd.Start(); err != nil {
