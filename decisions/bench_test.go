@@ -1,0 +1,215 @@
+package decisions_test
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"runtime"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rampart-edge/rampart/decisions"
+)
+
+// The population that docs/benchmarks.md speaks of.
+const (
+	bench4     = 1_000_000
+	benchRange = 50_000
+	bench6     = 50_000
+)
+
+func randomAddr4(r *rand.Rand) netip.Addr {
+	x := r.Uint32()
+	return netip.AddrFrom4([4]byte{byte(x >> 24), byte(x >> 16), byte(x >> 8), byte(x)})
+}
+
+func randomAddr6(r *rand.Rand) netip.Addr {
+	a, b := r.Uint64(), r.Uint64()
+	out := [16]byte{0: 0x20, 1: 1}
+	for i := range 6 {
+		out[2+i] = byte(a >> (8 * i))
+	}
+	for i := range 8 {
+		out[8+i] = byte(b >> (8 * i))
+	}
+	return netip.AddrFrom16(out)
+}
+
+// population returns a million single addresses, 50,000 ranges of /18 to /24 and
+// 50,000 IPv6 addresses.
+func population(r *rand.Rand) []decisions.Change {
+	out := make([]decisions.Change, 0, bench4+benchRange+bench6)
+	until := time.Now().Add(24 * time.Hour)
+	add := func(scope, value string) {
+		out = append(out, decisions.Change{Decision: decisions.Decision{
+			ID: int64(len(out) + 1), Scope: scope, Value: value, Type: "ban", Created: time.Now(), Until: until,
+		}})
+	}
+	for range bench4 {
+		add("Ip", randomAddr4(r).String())
+	}
+	for range benchRange {
+		add("Range", netip.PrefixFrom(randomAddr4(r), 18+r.IntN(7)).Masked().String())
+	}
+	for range bench6 {
+		add("Ip", randomAddr6(r).String())
+	}
+	return out
+}
+
+func heap() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// threadTime is the CPU time of the calling thread: on a busy machine, and with a
+// writer beside, the wall clock says little about a lookup.
+func threadTime() time.Duration {
+	const thisThread = 1
+	var u syscall.Rusage
+	if err := syscall.Getrusage(thisThread, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// BenchmarkLookup looks up in the full set while a writer publishes a batch of
+// 100 bans and the end of 100 others every 10 ms.
+func BenchmarkLookup(b *testing.B) {
+	r := rand.New(rand.NewPCG(1, 1))
+	all := population(r)
+	allow := decisions.NewAllow(time.Now)
+	set := decisions.NewSet(allow, time.Now)
+	before := heap()
+	set.Apply(all)
+	perEntry := float64(heap()-before) / float64(set.Len())
+	const many = 1 << 20
+	hits := make([]netip.Addr, many)
+	misses := make([]netip.Addr, many)
+	for i := range many {
+		hits[i] = addr(all[r.IntN(bench4)].Decision.Value)
+		misses[i] = randomAddr4(r)
+	}
+	hits6 := make([]netip.Addr, bench6)
+	for i := range hits6 {
+		hits6[i] = addr(all[bench4+benchRange+i].Decision.Value)
+	}
+	for _, tc := range []struct {
+		name  string
+		addrs []netip.Addr
+		clock bool
+	}{
+		{"hot hit", hits[:1024], false}, {"hot hit, clock given", hits[:1024], true}, {"hot other", misses[:1024], false},
+		{"cold hit", hits, false}, {"cold other", misses, false}, {"v6 hit", hits6, false},
+	} {
+		b.Run(tc.name, func(b *testing.B) {
+			stop := publishBeside(set)
+			defer stop()
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			b.ReportAllocs()
+			i, found := 0, 0
+			now := time.Now()
+			cpu := threadTime()
+			for b.Loop() {
+				if i++; i == len(tc.addrs) {
+					i = 0
+				}
+				v := decisions.Verdict{}
+				if tc.clock {
+					v = set.LookupAt(tc.addrs[i], now)
+				} else {
+					v = set.Lookup(tc.addrs[i])
+				}
+				if v.Action == decisions.Ban {
+					found++
+				}
+			}
+			b.ReportMetric(float64(threadTime()-cpu)/float64(b.N), "cpu-ns/op")
+			b.ReportMetric(perEntry, "B/entry")
+			b.ReportMetric(float64(found)/float64(b.N), "hits/op")
+		})
+	}
+}
+
+// publishBeside starts the writer of BenchmarkLookup. What it allocates is counted
+// to the benchmark, but stays below one allocation per lookup.
+func publishBeside(set *decisions.Set) (stop func()) {
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		r := rand.New(rand.NewPCG(7, 7))
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		var last []decisions.Change
+		id := int64(1 << 32)
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+			}
+			batch := make([]decisions.Change, 0, 200)
+			for _, c := range last {
+				batch = append(batch, gone(c))
+			}
+			last = nil
+			for range 100 {
+				id++
+				last = append(last, decisions.Change{Decision: decisions.Decision{
+					ID: id, Scope: "Ip", Value: randomAddr4(r).String(), Type: "ban", Created: time.Now(), Until: time.Now().Add(time.Hour),
+				}})
+			}
+			set.Apply(append(batch, last...))
+		}
+	})
+	return func() { close(done); wg.Wait() }
+}
+
+// BenchmarkPublish brings bans into the full set.
+func BenchmarkPublish(b *testing.B) {
+	r := rand.New(rand.NewPCG(2, 2))
+	all := population(r)
+	for _, tc := range []struct {
+		name string
+		n    int
+		six  bool
+	}{{"one v4", 1, false}, {"one v6", 1, true}, {"batch of 100,000 v4", 100_000, false}} {
+		b.Run(tc.name, func(b *testing.B) {
+			set := decisions.NewSet(nil, time.Now)
+			set.Apply(all)
+			id := int64(1 << 32)
+			b.ReportAllocs()
+			for b.Loop() {
+				b.StopTimer()
+				batch := make([]decisions.Change, tc.n)
+				for i := range batch {
+					id++
+					a := randomAddr4(r)
+					if tc.six {
+						a = randomAddr6(r)
+					}
+					batch[i].Decision = decisions.Decision{
+						ID: id, Scope: "Ip", Value: a.String(), Type: "ban", Created: time.Now(), Until: time.Now().Add(time.Hour),
+					}
+				}
+				b.StartTimer()
+				set.Apply(batch)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*tc.n), "ns/ban")
+		})
+	}
+}
+
+func BenchmarkAllowContains(b *testing.B) {
+	allow := decisions.NewAllow(time.Now)
+	a := addr("192.0.2.1")
+	b.ReportAllocs()
+	for b.Loop() {
+		allow.Contains(a)
+	}
+}

@@ -1,0 +1,236 @@
+package decisions_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/rampart-edge/rampart/decisions"
+	"github.com/rampart-edge/rampart/event"
+	"github.com/rampart-edge/rampart/expression"
+)
+
+// counts answers as the journal would, for every value.
+type counts struct{ day, week, active int }
+
+func (c counts) Count(_ string, since time.Time) int {
+	if start.Sub(since) <= 24*time.Hour {
+		return c.day
+	}
+	return c.week
+}
+
+func (c counts) Active(string) (int, time.Duration) { return c.active, 0 }
+
+func env(c counts) *expression.Env {
+	return expression.New(expression.Options{Decisions: c, Now: func() time.Time { return start }})
+}
+
+// alert is one of a scenario with remediation that ended just now.
+func alert(scope, value, service string) *event.Alert {
+	return &event.Alert{
+		Scenario: "test/scenario", Remediation: true, Stop: start, IncidentID: "INC", Site: "example.com", Direct: true,
+		Source: &event.Source{Scope: scope, Value: value}, ScenarioLabels: map[string]any{"service": service},
+	}
+}
+
+func load(t *testing.T, text string, c counts) *decisions.Profiles {
+	t.Helper()
+	p, err := decisions.LoadProfiles("p.yaml", []byte(text), env(c))
+	must(t, err)
+	return p
+}
+
+// brief writes decisions as "type value duration", with marks.
+func brief(ds []decisions.Decision) []string {
+	var out []string
+	for _, d := range ds {
+		s := fmt.Sprintf("%s %s %s %s", d.Type, d.Scope, d.Value, d.Until.Sub(start))
+		if d.Origin != decisions.OriginLocal {
+			s += " " + d.Origin
+		}
+		if d.Simulated {
+			s += " simulated"
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+func TestDefaultProfiles(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		alert   *event.Alert
+		counts  counts
+		want    []string
+		profile string
+	}{
+		{"ssh", alert("Ip", "192.0.2.1", "ssh"), counts{day: 3, week: 3}, []string{"ban Ip 192.0.2.1 4h0m0s"}, "ssh_ban"},
+		{"first http", alert("Ip", "192.0.2.1", "http"), counts{week: 2}, []string{"captcha Ip 192.0.2.1 1h0m0s"}, "http_first"},
+		{"second http", alert("Ip", "192.0.2.1", "http"), counts{day: 1, week: 1}, []string{"ban Ip 192.0.2.1 4h0m0s"}, "http_again"},
+		{"third http", alert("Ip", "192.0.2.1", "http"), counts{day: 1, week: 2}, []string{"ban Ip 192.0.2.1 8h0m0s"}, "http_again"},
+		{"sixth http", alert("Ip", "192.0.2.1", "http"), counts{day: 1, week: 5}, []string{"ban Ip 192.0.2.1 64h0m0s"}, "http_again"},
+		{"seventh http", alert("Ip", "192.0.2.1", "http"), counts{day: 1, week: 6}, []string{"ban Ip 192.0.2.1 128h0m0s"}, "http_again"},
+		{"thousandth http", alert("Ip", "192.0.2.1", "http"), counts{day: 9, week: 999}, []string{"ban Ip 192.0.2.1 128h0m0s"}, "http_again"},
+		{"range", alert("Range", "192.0.2.0/24", "http"), counts{}, []string{"captcha Range 192.0.2.0/24 1h0m0s"}, "http_first"},
+		{"other service", alert("Ip", "192.0.2.1", "ftp"), counts{}, []string{"ban Ip 192.0.2.1 4h0m0s"}, "other_ban"},
+		{"no service, blackhole", func() *event.Alert {
+			a := alert("Ip", "192.0.2.1", "")
+			a.ScenarioLabels, a.Blackhole = nil, 5*time.Minute
+			return a
+		}(), counts{}, []string{"ban Ip 192.0.2.1 5m0s"}, "other_ban"},
+		{"no remediation", func() *event.Alert { a := alert("Ip", "192.0.2.1", "ssh"); a.Remediation = false; return a }(), counts{}, nil, ""},
+		{"scope of its own", alert("username", "root", "ssh"), counts{}, nil, ""},
+		{"over by now", func() *event.Alert { a := alert("Ip", "192.0.2.1", "ssh"); a.Stop = start.Add(-4 * time.Hour); return a }(), counts{}, nil, "ssh_ban"},
+		{"over by now, though a ban by another profile would not be", func() *event.Alert {
+			a := alert("Ip", "192.0.2.1", "http")
+			a.Stop = start.Add(-2 * time.Hour)
+			return a
+		}(), counts{}, nil, "http_first"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			p, err := decisions.LoadProfiles("default", decisions.DefaultProfiles(), env(tc.counts))
+			must(t, err)
+			ds, name, err := p.Decide(tc.alert, start)
+			must(t, err)
+			if d := cmp.Diff(tc.want, brief(ds)); d != "" || name != tc.profile {
+				t.Errorf("profile %q: %s", name, d)
+			}
+		})
+	}
+}
+
+func TestDecisionFields(t *testing.T) {
+	a := alert("ip", "2001:db8::7", "ssh")
+	a.Width64, a.Stop, a.StopAt = true, time.Time{}, start.Add(-time.Minute).Format(time.RFC3339Nano)
+	ds, _, err := load(t, "name: p\nfilters: ['true']\ndecisions: [{type: BAN, duration: 1d2h}]", counts{}).Decide(a, start)
+	must(t, err)
+	want := []decisions.Decision{{
+		IncidentID: "INC", Scope: "Range", Value: "2001:db8::/64", Type: "ban", Origin: "crowdsec", Scenario: "test/scenario",
+		Host: "example.com", Created: start, Until: start.Add(26*time.Hour - time.Minute), Direct: true,
+	}}
+	if d := cmp.Diff(want, ds); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestProfiles(t *testing.T) {
+	const two = "\n---\nname: second\nfilters: ['true']\ndecisions: [{type: captcha, duration: 1h}]"
+	for _, tc := range []struct {
+		name, yaml string
+		want       []string
+		profile    string
+		wantErr    string
+	}{
+		{"two true filters decide once", "name: p\nfilters: ['true', 'true']\ndecisions: [{type: ban}, {type: captcha, duration: 1m}]",
+			[]string{"ban Ip 192.0.2.1 4h0m0s", "captcha Ip 192.0.2.1 1m0s"}, "p", ""},
+		{"one of two filters", "name: p\nfilters: ['false', 'true']\ndecisions: [{type: ban}]", []string{"ban Ip 192.0.2.1 4h0m0s"}, "p", ""},
+		{"none", "name: p\nfilters: ['false']\ndecisions: [{type: ban}]" + two, []string{"captcha Ip 192.0.2.1 1h0m0s"}, "second", ""},
+		{"only the first contributes", "name: p\nfilters: ['true']\ndecisions: [{type: ban}]\non_success: continue" + two, []string{"ban Ip 192.0.2.1 4h0m0s"}, "p", ""},
+		{"matched without decisions, goes on", "name: p\nfilters: ['true']\non_success: continue" + two, []string{"captcha Ip 192.0.2.1 1h0m0s"}, "second", ""},
+		{"matched without decisions, stops", "name: p\nfilters: ['true']\non_success: break" + two, nil, "p", ""},
+		{"origin, value, scope, simulated", "name: p\nfilters: ['true']\ndecisions: [{type: mfa, duration: 2d, origin: x, scope: AS, value: AS64496, simulated: true}]",
+			[]string{"mfa AS 64496 48h0m0s crowdsec/x simulated"}, "p", ""},
+		{"duration_expr", "name: p\nfilters: ['true']\ndecisions: [{type: ban, duration: 1h}]\nduration_expr: \"'1d'\"", []string{"ban Ip 192.0.2.1 24h0m0s"}, "p", ""},
+		{"duration_expr that is no duration", "name: p\nfilters: ['true']\ndecisions: [{type: ban, duration: 1h}]\nduration_expr: \"'soon'\"", []string{"ban Ip 192.0.2.1 1h0m0s"}, "p", `duration "soon"`},
+		{"duration_expr below zero", "name: p\nfilters: ['true']\ndecisions: [{type: ban, duration: 1h}]\nduration_expr: \"'-1h'\"", []string{"ban Ip 192.0.2.1 1h0m0s"}, "p", "above zero"},
+		{"ignored keys", "name: p\ndebug: true\nfilters: ['true']\nnotifications: [mail]\non_failure: apply\ndecisions: [{type: ban, id: 7, uuid: x, until: y, scenario: z}]", []string{"ban Ip 192.0.2.1 4h0m0s"}, "p", ""},
+		{"failing filter goes on and tells", "name: p\nfilters: [FAIL]\ndecisions: [{type: ban}]" + two, []string{"captcha Ip 192.0.2.1 1h0m0s"}, "second", `filter of profile "p"`},
+		{"failing filter, another is true", "name: p\nfilters: [FAIL, 'true']\ndecisions: [{type: ban}]", []string{"ban Ip 192.0.2.1 4h0m0s"}, "p", `filter of profile "p"`},
+		{"on_error continue", "name: p\nfilters: [FAIL]\non_error: continue\ndecisions: [{type: ban}]" + two, []string{"captcha Ip 192.0.2.1 1h0m0s"}, "second", ""},
+		{"on_error ignore", "name: p\nfilters: [FAIL]\non_error: ignore\ndecisions: [{type: ban}]" + two, []string{"captcha Ip 192.0.2.1 1h0m0s"}, "second", ""},
+		{"on_error apply", "name: p\nfilters: [FAIL]\non_error: apply\non_success: break\ndecisions: [{type: ban}]" + two, nil, "p", `filter of profile "p"`},
+		{"on_error break", "name: p\nfilters: [FAIL]\non_error: break\ndecisions: [{type: ban}]" + two, nil, "", `filter of profile "p"`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			text := strings.ReplaceAll(tc.yaml, "FAIL", `"Alert.Events[7].Timestamp == ''"`)
+			ds, name, err := load(t, text, counts{}).Decide(alert("Ip", "192.0.2.1", ""), start)
+			if d := cmp.Diff(tc.want, brief(ds)); d != "" || name != tc.profile {
+				t.Errorf("profile %q: %s", name, d)
+			}
+			if (err != nil) != (tc.wantErr != "") || err != nil && !strings.Contains(err.Error(), tc.wantErr) {
+				t.Errorf("error %v, want %q", err, tc.wantErr)
+			}
+		})
+	}
+}
+
+func TestDecideLeavesDecidedAlertsAlone(t *testing.T) {
+	a := alert("Ip", "192.0.2.1", "ssh")
+	a.Decisions = []event.AlertDecision{{Type: "ban"}}
+	ds, name, err := load(t, string(decisions.DefaultProfiles()), counts{}).Decide(a, start)
+	if ds != nil || name != "" || err != nil {
+		t.Errorf("got %v, %q, %v", ds, name, err)
+	}
+}
+
+func TestDecideSimulatedAlert(t *testing.T) {
+	a := alert("Ip", "192.0.2.1", "ssh")
+	a.Simulated = true
+	ds, _, err := load(t, string(decisions.DefaultProfiles()), counts{}).Decide(a, start)
+	must(t, err)
+	if len(ds) != 1 || !ds[0].Simulated {
+		t.Errorf("got %+v", ds)
+	}
+}
+
+func TestProfileErrors(t *testing.T) {
+	for _, tc := range []struct {
+		name, yaml string
+		want       []string
+	}{
+		{"empty", "", []string{"p.yaml: no profile in it"}},
+		{"only comments", "# nothing\n---\n# here", []string{"no profile in it"}},
+		{"unknown key", "name: p\nfilters: ['true']\nfilter: x", []string{"p.yaml: line 3: field filter not found"}},
+		{"missing type", "name: p\nfilters: ['true']\ndecisions:\n  - duration: 4h", []string{"p.yaml:4: decision without a type"}},
+		{"bad duration", "name: p\nfilters: ['true']\ndecisions:\n  - type: ban\n    duration: 4x", []string{`p.yaml:5: decision ban: duration "4x"`}},
+		{"negative duration", "name: p\nfilters: ['true']\ndecisions:\n  - type: ban\n    duration: -4h", []string{"p.yaml:5", "above zero"}},
+		{"no name", "filters: ['true']", []string{"p.yaml:1: profile without a name"}},
+		{"no filters", "\nname: p", []string{"p.yaml:2", "no filters"}},
+		{"bad word", "name: p\nfilters: ['true']\non_success: stop", []string{`p.yaml:3: on_success "stop"`}},
+		{"bad filter in the second document", "name: p\nfilters: ['true']\n---\nname: q\nfilters:\n  - Alert.Nope()", []string{`p.yaml:6: filter of profile "q"`}},
+		{"filter that is text", "name: p\nfilters:\n  - Alert.GetScope()", []string{"p.yaml:3", "true or false"}},
+		{"filter that is a map", "name: p\nfilters:\n  - {a: b}", []string{"p.yaml", "line 3", "found a map"}},
+		{"bad duration_expr", "name: p\nfilters: ['true']\nduration_expr: )", []string{`p.yaml:3: duration_expr of profile "p"`}},
+		{"not yaml", "name: [p", []string{"p.yaml: line 1"}},
+		{"all faults at once", "name: p\nfilters: ['true']\ndecisions: [{duration: 1h}]\n---\nfilters: [')']", []string{"p.yaml:3", "p.yaml:5: profile without", "p.yaml:5: filter"}},
+		{"too long", strings.Repeat("#", 2<<20), []string{"at most"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			p, err := decisions.LoadProfiles("p.yaml", []byte(tc.yaml), env(counts{}))
+			if p != nil || err == nil {
+				t.Fatalf("got %v, %v", p, err)
+			}
+			for _, w := range tc.want {
+				if !strings.Contains(err.Error(), w) {
+					t.Errorf("%q is not in: %v", w, err)
+				}
+			}
+		})
+	}
+}
+
+func FuzzProfiles(f *testing.F) {
+	f.Add(decisions.DefaultProfiles())
+	f.Add([]byte("name: p\nfilters: ['true']\non_error: apply\nduration_expr: \"'1d'\"\ndecisions: [{type: ban, value: ::1}]\n---\n"))
+	f.Add([]byte("a: &a [*a]"))
+	e := env(counts{})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		p, err := decisions.LoadProfiles("p.yaml", data, e)
+		if (p == nil) == (err == nil) {
+			t.Fatalf("%v, %v", p, err)
+		}
+		if p == nil {
+			return
+		}
+		ds, _, _ := p.Decide(alert("Ip", "192.0.2.1", "http"), start)
+		for _, d := range ds {
+			if d.Type == "" || !d.Until.After(start) {
+				t.Fatalf("decided %+v", d)
+			}
+		}
+	})
+}
