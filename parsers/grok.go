@@ -19,7 +19,7 @@ const (
 // errNoPattern is wrapped in errors about names that nobody defined.
 var errNoPattern = errors.New("no such grok pattern")
 
-// Patterns finds the definition of a pattern name.
+// patterns finds the definition of a pattern name.
 type patterns interface {
 	lookup(name string) (string, bool)
 }

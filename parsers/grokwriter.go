@@ -1,7 +1,7 @@
 package parsers
 
 import (
-	"fmt"
+	"errors"
 	"strings"
 )
 
@@ -25,7 +25,7 @@ func (w *grokWriter) write(p *grokPart) error {
 			continue
 		}
 		if w.inClass || w.inQuote {
-			return fmt.Errorf("expanding grok: a reference stands inside a character class or a quotation")
+			return errors.New("expanding grok: a reference stands inside a character class or a quotation")
 		}
 		if field, ok := w.keep[part]; ok {
 			w.fields = append(w.fields, grokField{name: field, group: len(w.fields) + 1})

@@ -3,6 +3,7 @@ package parsers
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -237,7 +238,7 @@ func TestAccessLikeHub(t *testing.T) {
 	own := builtin(t)
 	n := 0
 	for lines := bufio.NewScanner(f); lines.Scan(); n++ {
-		if n%20 != 0 {
+		if n%50 != 0 {
 			continue
 		}
 		got := line("nginx", lines.Text())
@@ -261,5 +262,45 @@ func TestAccessLikeHub(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d lines, every 20th compared", n)
+	t.Logf("%d lines, every 50th compared", n)
+}
+
+// escaped returns what the servers write for a field that a client sent.
+func escaped(server, s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		switch {
+		case server == "apache2" && (c == '"' || c == '\\'):
+			b.WriteString(`\` + string(rune(c)))
+		case c < 0x20 || c >= 0x7f || c == '"' || c == '\\':
+			fmt.Fprintf(&b, `\x%02X`, c)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+// FuzzHTTPAccess: whatever a client sends as user, target, referer and agent, no
+// field takes the place of another.
+func FuzzHTTPAccess(f *testing.F) {
+	f.Add("bob", "/a", "-", "curl")
+	f.Add(`x [10/Apr/2024:14:30:00 +0000] "GET / HTTP/1.1" 401 0`, `/" 401 5 "`, `" "`, `\" 401`)
+	f.Add("203.0.113.9 - -", "/ HTTP/1.1", `\`, `" 401 5 "-" "-`)
+	p := builtin(f)
+	f.Fuzz(func(t *testing.T, user, target, referer, agent string) {
+		for _, server := range []string{"nginx", "apache2"} {
+			u, q, r, a := escaped(server, user), escaped(server, target), escaped(server, referer), escaped(server, agent)
+			ev := line(server, `198.51.100.7 - `+u+` [10/Apr/2024:14:30:00 +0000] "GET `+q+` HTTP/1.1" 200 5 "`+r+`" "`+a+`"`)
+			if out := p.Parse(ev); !out.Parsed {
+				t.Fatalf("%q: %+v", ev.Line.Raw, out)
+			}
+			got := []string{ev.Meta["source_ip"], ev.Meta["http_status"], ev.StrTime, ev.Meta["http_path"], ev.Parsed["http_referer"], ev.Parsed["http_user_agent"], ev.Parsed["verb"]}
+			want := []string{"198.51.100.7", "200", "10/Apr/2024:14:30:00 +0000", q, r, a, "GET"}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Fatalf("%q: %s", ev.Line.Raw, diff)
+			}
+		}
+	})
 }

@@ -107,6 +107,20 @@ func TestSSHD(t *testing.T) {
 	}
 }
 
+// TestNewline: a line break inside a line, as a careless source may hand it on,
+// makes no second line.
+func TestNewline(t *testing.T) {
+	p := builtin(t)
+	for _, raw := range []string{
+		"Dec 10 06:55:48 h sshd[1]: Failed password for invalid user x\nDec 10 06:55:48 h sshd[1]: Failed password for root from 203.0.113.9 port 22 ssh2",
+		"Dec 10 06:55:48 h sshd[1]: Invalid user x\nFailed password for root from 203.0.113.9 port 22 ssh2 from 198.51.100.7 port 4242",
+	} {
+		if ev := line("syslog", raw); p.Parse(ev).Parsed || ev.Meta["source_ip"] != "" {
+			t.Errorf("%q: %v", raw, ev.Meta)
+		}
+	}
+}
+
 func TestSSHDRepeat(t *testing.T) {
 	ev := line("syslog", "Dec 10 06:55:48 h sshd[1]: message repeated 5 times: [ Failed password for root from 198.51.100.7 port 4242 ssh2]")
 	if builtin(t).Parse(ev); ev.Parsed["repeat"] != "5" || ev.Parsed["message"] != "Failed password for root from 198.51.100.7 port 4242 ssh2" {
