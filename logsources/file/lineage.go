@@ -65,11 +65,12 @@ func (l *lineage) insertBefore(t *tail, older ...*tail) {
 	l.tails = slices.Insert(l.tails, i, older...)
 }
 
-// copied reports whether t has the content of a file that this lineage has read
-// or is reading, other than t itself; done, whether it has read that to its end.
-func (l *lineage) copied(t *tail, size int64) (copied, done bool) {
+// copied reports whether t, to be called name in dir (which ends in a slash), has
+// the content of a file that this lineage has read or is reading and that rotation
+// could give such a name; done, whether it has read that to its end.
+func (l *lineage) copied(t *tail, size int64, dir, name string) (copied, done bool) {
 	for _, o := range l.tails {
-		if o.id == t.id || o.off == 0 {
+		if o.id == t.id || o.off == 0 || !sibling(dir, name, o.from, o.real) {
 			continue
 		}
 		if p := o.position(); p.matches(t.f, size) || copying(o, t, size) {
@@ -77,22 +78,21 @@ func (l *lineage) copied(t *tail, size int64) (copied, done bool) {
 		}
 	}
 	for _, p := range l.saved {
-		if p.Off > 0 && p.matches(t.f, size) {
+		if p.Off > 0 && sibling(dir, name, l.path, p.From, p.Real) && p.matches(t.f, size) {
 			return true, false
 		}
 	}
 	for _, p := range l.retired {
-		if p.matches(t.f, size) {
+		if sibling(dir, name, l.path, p.From, p.Real) && p.matches(t.f, size) {
 			return true, true
 		}
 	}
 	return false, false
 }
 
-// sibling reports whether rotation of l's path could make the file name in dir
-// (which ends in a slash).
-func (l *lineage) sibling(dir, name string) bool {
-	for _, path := range [2]string{l.path, l.linkAt} {
+// sibling reports whether rotation of one of paths could make the file name in dir.
+func sibling(dir, name string, paths ...string) bool {
+	for _, path := range paths {
 		if base, ok := strings.CutPrefix(path, dir); ok && rotatedName(base, name) {
 			return true
 		}

@@ -118,6 +118,7 @@ func (s *source) move(l *lineage, t *tail) {
 		t.real = real
 	}
 	s.adopt(l, t)
+	s.hurry(l)
 	if from != l {
 		s.save(from)
 	}
@@ -217,10 +218,10 @@ func (s *source) reclaim(l *lineage, not identity) {
 // remainder opens the sibling of l's path that p belongs to, at p: the rotated
 // file itself or a copy that was made before a truncation.
 func (s *source) remainder(l *lineage, p *position, not identity) *tail {
-	candidates := siblings(l.path, p.Real)
+	candidates := siblings(l.path, p.Real, p.From)
 	if p.Real != "" {
 		if in, err := look(p.Real); err == nil {
-			candidates = append(candidates, sibling{p.Real, in})
+			candidates = append(candidates, candidate{p.Real, in})
 		}
 	}
 	for _, c := range candidates {
@@ -258,7 +259,7 @@ func (s *source) between(l *lineage, base info, not identity) []*tail {
 		if err != nil {
 			continue
 		}
-		if copied, _ := l.copied(t, in.size); copied || in.id != c.info.id {
+		if copied, _ := s.isCopy(t, in); copied || in.id != c.info.id {
 			t.f.Close()
 			continue
 		}
@@ -276,10 +277,7 @@ func (s *source) between(l *lineage, base info, not identity) []*tail {
 func (s *source) isCopy(t *tail, in info) (copied, done bool) {
 	dir, name := filepath.Split(t.path)
 	for _, l := range s.lineages {
-		if !l.sibling(dir, name) {
-			continue
-		}
-		if c, d := l.copied(t, in.size); c {
+		if c, d := l.copied(t, in.size, dir, name); c {
 			copied, done = true, done || d
 		}
 	}

@@ -31,6 +31,7 @@ func sumOf(b []byte) checksum {
 // position says how far a file was read and how to know the file again.
 type position struct {
 	identity
+	From string   `json:"from,omitempty"` // the path where the file was first followed
 	Real string   `json:"real,omitempty"` // where the symbolic link led to
 	Off  int64    `json:"off"`
 	Skip bool     `json:"skip,omitempty"` // Off is inside a line that is too long

@@ -134,7 +134,7 @@ func (s *source) release(present map[string]*found) {
 // arrange gives every path in list its file. Files that are known by identity go
 // first, so that none of them is taken for something new.
 func (s *source) arrange(list []found) {
-	type candidate struct {
+	type arrival struct {
 		found
 		t  *tail
 		in info
@@ -145,14 +145,14 @@ func (s *source) arrange(list []found) {
 			saved[p.identity] = append(saved[p.identity], p)
 		}
 	}
-	var rest []candidate
+	var rest []arrival
 	for _, f := range list {
 		l := s.lineages[f.path]
 		if l.current() != nil {
 			continue
 		}
 		if t, in := s.recognise(l, f, saved); t != nil {
-			rest = append(rest, candidate{f, t, in})
+			rest = append(rest, arrival{f, t, in})
 		}
 	}
 	// Paths with a past next: what they miss may be at the path of another one.

@@ -57,18 +57,18 @@ func compressed(path string) bool {
 	return false
 }
 
-// sibling is a file that may be an older generation of a path.
-type sibling struct {
+// candidate is a file that may be an older generation of a path.
+type candidate struct {
 	path string
 	info info
 }
 
 // siblings lists the rotated files of the given paths, oldest change first. What
 // cannot be read is left out.
-func siblings(paths ...string) []sibling {
-	var list []sibling
-	for _, path := range paths {
-		if path == "" {
+func siblings(paths ...string) []candidate {
+	var list []candidate
+	for i, path := range paths {
+		if path == "" || slices.Contains(paths[:i], path) {
 			continue
 		}
 		dir, base := filepath.Split(path)
@@ -77,14 +77,14 @@ func siblings(paths ...string) []sibling {
 			if !rotatedName(base, e.Name()) || compressed(e.Name()) {
 				continue
 			}
-			s := sibling{path: filepath.Join(dir, e.Name())}
+			s := candidate{path: filepath.Join(dir, e.Name())}
 			var err error
 			if s.info, err = look(s.path); err == nil && s.info.mode.IsRegular() {
 				list = append(list, s)
 			}
 		}
 	}
-	slices.SortStableFunc(list, func(a, b sibling) int { return a.info.mtime.Compare(b.info.mtime) })
+	slices.SortStableFunc(list, func(a, b candidate) int { return a.info.mtime.Compare(b.info.mtime) })
 	if len(list) > maxSiblings {
 		list = list[len(list)-maxSiblings:]
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -171,6 +172,14 @@ func (s *source) queue(l *lineage) {
 	if !l.queued {
 		l.queued = true
 		s.ready = append(s.ready, l)
+	}
+}
+
+// hurry gives l its turn first.
+func (s *source) hurry(l *lineage) {
+	if i := slices.Index(s.ready, l); i > 0 {
+		copy(s.ready[1:i+1], s.ready[:i])
+		s.ready[0] = l
 	}
 }
 

@@ -26,6 +26,7 @@ var errTruncated = errors.New("file was truncated")
 type tail struct {
 	id   identity
 	path string // where it was found
+	from string // where it was found first: its copies and successors have names like that
 	real string // where symbolic links led, if elsewhere
 	f    *os.File
 	off  int64    // behind the last line delivered
@@ -53,7 +54,7 @@ func openTail(path string) (*tail, info, error) {
 		f.Close()
 		return nil, in, err
 	}
-	t := &tail{id: in.id, path: path, f: f}
+	t := &tail{id: in.id, path: path, from: path, f: f}
 	if real := resolve(path); real != path {
 		t.real = real
 	}
@@ -64,6 +65,9 @@ func openTail(path string) (*tail, info, error) {
 // not be read when it was taken) is moved back to the start of its line.
 func (t *tail) resume(p *position, maxLine int) {
 	t.off, t.skip, t.head = p.Off, p.Skip, p.Head
+	if p.From != "" {
+		t.from = p.From
+	}
 	if p.Head.N == 0 {
 		t.seekLine(p.Off, maxLine)
 	}
@@ -107,7 +111,7 @@ func (t *tail) remember(passed []byte) {
 }
 
 func (t *tail) position() position {
-	return position{identity: t.id, Real: t.real, Off: t.off, Skip: t.skip, Head: t.head, Last: sumOf(t.last)}
+	return position{identity: t.id, From: t.from, Real: t.real, Off: t.off, Skip: t.skip, Head: t.head, Last: sumOf(t.last)}
 }
 
 // restart puts t back to the start of what is a new file now.
