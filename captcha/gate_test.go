@@ -257,6 +257,11 @@ func TestPage(t *testing.T) {
 			t.Errorf("policy %q lacks %q", csp, want)
 		}
 	}
+	for _, tag := range regexp.MustCompile(`<(script|style)[^>]*>`).FindAllString(page, -1) {
+		if !strings.Contains(tag, `nonce="`+nonce+`"`) {
+			t.Errorf("%s would not run under the policy", tag)
+		}
+	}
 	for _, want := range []string{`<html lang="en" dir="ltr">`, `<label for="a">`, `inputmode="numeric"`, `autocomplete="off"`,
 		`aria-describedby="hint"`, s.visitor.Incident, "help@example.com", "shop.example"} {
 		if !strings.Contains(page, want) {

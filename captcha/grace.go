@@ -238,7 +238,7 @@ func (g *Gate) stripLine(line string) string {
 	removed := false
 	for pair := range strings.SplitSeq(line, ";") {
 		name, _, _ := strings.Cut(pair, "=")
-		if name = strings.Trim(name, " \t"); name == g.secure || name == g.plain {
+		if name = strings.TrimSpace(name); name == g.secure || name == g.plain {
 			removed = true
 			continue
 		}

@@ -95,8 +95,8 @@ func (k *keys) addressTag(a netip.Addr) tag {
 		bits = 24
 	}
 	p, err := a.WithZone("").Prefix(bits)
-	if err != nil {
-		return tag{} // no address: the zero tag binds to nothing that has one
+	if err != nil || !a.IsValid() {
+		return tag{} // no address: the zero tag holds for nobody
 	}
 	var buf [sha256.Size + 2 + 16]byte
 	n := copy(buf[:], k.bind[:])

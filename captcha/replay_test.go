@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/rampart-edge/rampart/captcha"
 	"golang.org/x/text/encoding/charmap"
@@ -104,6 +105,9 @@ func TestFormReplay(t *testing.T) {
 			if w.Code != 200 || !strings.Contains(page, `action="/form?step=2"`) || !strings.Contains(page, `method="post"`) {
 				t.Fatalf("no replay page: %d\n%.800s", w.Code, page)
 			}
+			if !utf8.ValidString(page) {
+				t.Error("the page is not the UTF-8 that it says it is")
+			}
 			got, err := url.ParseQuery(resubmit(page))
 			if err != nil {
 				t.Fatal(err)
@@ -164,6 +168,7 @@ func TestFormNotReplayed(t *testing.T) {
 		"NUL":            {nil, "a=%00", resend, "/"},
 		"lone line feed": {nil, "a=x%0Ay", resend, "/"},
 		"no name":        {nil, "=1&a=2", resend, "/"},
+		"long address":   {func(r *http.Request) { r.URL.RawQuery = strings.Repeat("q", 1024) }, "", resend, "/"},
 		"compressed":     {func(r *http.Request) { r.Header.Set("Content-Encoding", "gzip") }, "", resend, "/"},
 	} {
 		t.Run(name, func(t *testing.T) {
