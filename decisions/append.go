@@ -137,16 +137,17 @@ func (b *Book) commit(alertID int64, ready []prepared, now time.Time) *job {
 			j.put(historyBucket, s.key(), []byte(s.value))
 		}
 	}
-	for len(b.index.byID) > b.o.MaxDecisions {
-		b.end(b.index.due[0], j)
-		b.evictedDecisions.Add(1)
-	}
 	b.tidy(now, j)
 	return j
 }
 
-// create makes a record of d, which gets its id and uuid.
+// create makes a record of d, which gets its id and uuid. If there is no place,
+// those that end first make it.
 func (b *Book) create(d *Decision, p netip.Prefix, j *job) *record {
+	for len(b.index.byID) >= b.o.MaxDecisions {
+		b.end(b.index.due[0], j)
+		b.evictedDecisions.Add(1)
+	}
 	d.ID, d.UUID = b.decision.take(), newUUID()
 	d.Scope, d.Type, d.Origin = b.intern(d.Scope), b.intern(d.Type), b.intern(d.Origin)
 	d.Scenario, d.Host = b.intern(d.Scenario), b.intern(d.Host)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/rampart-edge/rampart/decisions"
+	"github.com/rampart-edge/rampart/store"
 )
 
 // The population that docs/benchmarks.md speaks of.
@@ -212,4 +213,25 @@ func BenchmarkAllowContains(b *testing.B) {
 	for b.Loop() {
 		allow.Contains(a)
 	}
+}
+
+// BenchmarkAppend records an alert with one decision, the disk writing behind.
+func BenchmarkAppend(b *testing.B) {
+	db, err := store.Open(b.TempDir(), store.Options{})
+	must(b, err)
+	defer db.Close()
+	book, err := decisions.OpenBook(decisions.BookOptions{DB: db})
+	must(b, err)
+	defer book.Close()
+	r := rand.New(rand.NewPCG(3, 3))
+	b.ReportAllocs()
+	for b.Loop() {
+		a := fullAlert()
+		a.IncidentID = ""
+		ds := []decisions.Decision{{Value: randomAddr4(r).String(), Type: "ban", Until: time.Now().Add(time.Hour)}}
+		if err := book.Append(a, ds); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(book.Stats().Blocked), "blocked")
 }

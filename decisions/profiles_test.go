@@ -84,7 +84,11 @@ func TestDefaultProfiles(t *testing.T) {
 		}(), counts{}, []string{"ban Ip 192.0.2.1 5m0s"}, "other_ban"},
 		{"no remediation", func() *event.Alert { a := alert("Ip", "192.0.2.1", "ssh"); a.Remediation = false; return a }(), counts{}, nil, ""},
 		{"scope of its own", alert("username", "root", "ssh"), counts{}, nil, ""},
-		{"over by now", func() *event.Alert { a := alert("Ip", "192.0.2.1", "ssh"); a.Stop = start.Add(-4 * time.Hour); return a }(), counts{}, nil, "ssh_ban"},
+		{"over by now", func() *event.Alert {
+			a := alert("Ip", "192.0.2.1", "ssh")
+			a.Stop = start.Add(-4 * time.Hour)
+			return a
+		}(), counts{}, nil, "ssh_ban"},
 		{"over by now, though a ban by another profile would not be", func() *event.Alert {
 			a := alert("Ip", "192.0.2.1", "http")
 			a.Stop = start.Add(-2 * time.Hour)
