@@ -117,14 +117,14 @@ var errUnverified = errors.New("client address is not verified yet (0-RTT)")
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if r.TLS != nil && !r.TLS.HandshakeComplete {
-		return caddyhttp.Error(http.StatusTooEarly, errUnverified)
-	}
 	ctx := r.Context()
 	if seen, _ := caddyhttp.GetVar(ctx, varSeen).(bool); seen {
 		return next.ServeHTTP(w, r) // error routes, or the directive twice: a request counts once
 	}
 	caddyhttp.SetVar(ctx, varSeen, true)
+	if r.TLS != nil && !r.TLS.HandshakeComplete {
+		return caddyhttp.Error(http.StatusTooEarly, errUnverified)
+	}
 	visit := h.node.Begin(r, h.arrival(r))
 	if visit.Action == appliance.Pass {
 		return pass(w, r, next, visit)

@@ -26,6 +26,7 @@ func TestTrustedProxies(t *testing.T) {
 		{name: "loose, private ranges", servers: "trusted_proxies static private_ranges\nclient_ip_headers X-Real-IP", refused: true},
 		{name: "loose without our handler", servers: trust, site: "respond x"},
 		{name: "loose, handler in a route", servers: trust, site: "route /x {\nrampart\n}", refused: true},
+		{name: "loose, handler in a named route", servers: trust, site: "invoke guard\n}\n&(guard) {\nrampart", refused: true},
 		{name: "loose, handler in an error route", servers: trust, site: "handle_errors {\nrampart\n}", refused: true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

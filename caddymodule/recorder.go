@@ -86,6 +86,9 @@ func (rec *recorder) FlushError() error {
 	return http.NewResponseController(rec.wrapper.ResponseWriter).Flush()
 }
 
+// Flush implements http.Flusher, for handlers that look for it.
+func (rec *recorder) Flush() { _ = rec.FlushError() }
+
 // Hijack implements http.Hijacker. Who takes over the connection without a word
 // has upgraded it.
 func (rec *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {

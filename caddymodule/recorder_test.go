@@ -309,6 +309,7 @@ func TestRecorderCalls(t *testing.T) {
 			"header 103,header 100,header 404", false, 404, 0},
 		{"implicit", "GET", func(w http.ResponseWriter) { _, _ = w.Write([]byte("abc")) }, "header 200,write abc", false, 200, 3},
 		{"flush first", "GET", func(w http.ResponseWriter) { _ = http.NewResponseController(w).Flush() }, "header 200,flush", false, 200, 0},
+		{"old flush", "GET", func(w http.ResponseWriter) { w.(http.Flusher).Flush() }, "header 200,flush", false, 200, 0},
 		{"read from", "GET", func(w http.ResponseWriter) { _, _ = io.Copy(w, strings.NewReader("abcd")) }, "header 200,write abcd", false, 200, 4},
 		{"twice", "GET", func(w http.ResponseWriter) { w.WriteHeader(500); w.WriteHeader(200) }, "header 500,header 200", false, 500, 0},
 	} {

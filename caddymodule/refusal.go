@@ -259,6 +259,5 @@ func writeGRPC(w http.ResponseWriter, n notice) {
 		h.Set("Grpc-Status", grpcResourceExhausted)
 	}
 	h.Set("Grpc-Message", "refused, incident "+n.Incident)
-	h.Del("Connection") // a matter of HTTP/2
 	w.WriteHeader(http.StatusOK)
 }

@@ -14,6 +14,9 @@ import (
 // pageOut is where TestRefusalPage leaves the page, to be looked at.
 var pageOut = flag.String("page-out", "", "write the refusal page to this file")
 
+// shotOut is where TestRefusalInBrowser leaves a picture.
+var shotOut = flag.String("shot-out", "", "write a picture of the refusal page to this file")
+
 func ban() notice {
 	return notice{Status: 403, Remediation: "ban", Incident: "01JDEFGH0123456789ABCDEFGH",
 		Time: time.Date(2026, 11, 24, 6, 5, 4, 321e6, time.UTC), Contact: "help@example.com"}
