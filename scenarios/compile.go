@@ -205,8 +205,8 @@ func (c *compiler) programs(s *Scenario) {
 		c.fail("filter", "missing filter directive")
 	}
 	s.filter = c.program("filter", c.spec.Filter, expression.OnEvent, expression.Bool)
-	s.groupBy = c.program("groupby", c.spec.GroupBy, expression.OnEvent, expression.String)
-	s.distinct = c.program("distinct", c.spec.Distinct, expression.OnEvent, expression.Any)
+	s.groupBy = newText(c.program("groupby", c.spec.GroupBy, expression.OnEvent, expression.String))
+	s.distinct = newText(c.program("distinct", c.spec.Distinct, expression.OnEvent, expression.Any))
 	s.cancelOn = c.program("cancel_on", c.spec.CancelOn, expression.OnEvent, expression.Bool)
 	s.overflowFilter = c.program("overflow_filter", c.spec.OverflowFilter, expression.OnOverflow, expression.Bool)
 	for key, set := range map[string]bool{
@@ -227,6 +227,7 @@ func (c *compiler) program(key, src string, on expression.On, kind expression.Ki
 	p, err := c.env.Compile(src, on, kind)
 	if err != nil {
 		c.fail(key, "compiling %s: %w", key, err)
+		return nil
 	}
 	return p
 }

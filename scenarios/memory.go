@@ -72,7 +72,7 @@ func NewMemory(o MemoryOptions) *Memory {
 	}
 	n := 1
 	// A shard with few buckets would be full long before the others are.
-	for n*2 <= o.Shards && o.MaxBuckets/(n*2) >= 1024 {
+	for n*2 <= o.Shards && o.MaxBuckets/(n*2) >= 1024 || o.MaxBuckets/n > mostInOne {
 		n *= 2
 	}
 	m := &Memory{shards: make([]shard, n), now: o.Now, sink: o.Overflow}

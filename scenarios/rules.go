@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -10,6 +11,8 @@ import (
 	"github.com/rampart-edge/rampart/event"
 	"github.com/rampart-edge/rampart/expression"
 )
+
+var errNoText = errors.New("groupby gave something other than a text")
 
 // Rules is an immutable list of scenarios with an index. Only its counters of
 // failed expressions move.
@@ -193,7 +196,10 @@ func (r *Rules) drop(n int, b *round, at time.Time, out []Drop) []Drop {
 	}
 	d := Drop{Scenario: owner, At: at, Replay: ev.ExpectMode == event.Replay, Count: 1, Event: ev}
 	if s.groupBy != nil {
-		key, err := s.groupBy.String(&b.vars)
+		key, ok, err := s.groupBy.value(&b.vars)
+		if err == nil && !ok {
+			err = errNoText
+		}
 		if err != nil {
 			r.failed(n, err)
 			return out
@@ -207,13 +213,13 @@ func (r *Rules) drop(n int, b *round, at time.Time, out []Drop) []Drop {
 		return append(out, d)
 	}
 	if owner.distinct != nil {
-		v, err := owner.distinct.Any(&b.vars)
+		// CrowdSec compatible: what is not a text counts as "".
+		v, _, err := owner.distinct.value(&b.vars)
 		if err != nil {
 			r.failed(n, err)
 			d.Uncompared = true
 		}
-		// CrowdSec compatible: what is not a text counts as "".
-		d.Distinct, _ = v.(string)
+		d.Distinct = v
 	}
 	if owner.cancelOn != nil {
 		cancel, err := owner.cancelOn.Bool(&b.vars)

@@ -46,8 +46,8 @@ type Scenario struct {
 
 	id             [16]byte // of the fingerprint
 	filter         *expression.Program
-	groupBy        *expression.Program
-	distinct       *expression.Program
+	groupBy        *text // nil: none
+	distinct       *text
 	cancelOn       *expression.Program
 	overflowFilter *expression.Program
 	scopeValue     *expression.Program
@@ -77,7 +77,13 @@ func (s *Scenario) MapKey(group string) string {
 
 // programs returns what is run on events; a nil one is absent.
 func (s *Scenario) programs() []*expression.Program {
-	return []*expression.Program{s.filter, s.groupBy, s.distinct, s.cancelOn, s.scopeValue}
+	list := []*expression.Program{s.filter, s.cancelOn, s.scopeValue}
+	for _, t := range []*text{s.groupBy, s.distinct} {
+		if t != nil {
+			list = append(list, t.program)
+		}
+	}
+	return list
 }
 
 // seal computes what follows from the exported fields.

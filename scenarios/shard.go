@@ -34,7 +34,6 @@ const (
 
 const (
 	entryBytes = 80  // of an entry itself
-	indexBytes = 32  // of its place in the index, on average
 	chunk      = 128 // entries that are allocated together
 	candidates = 8   // entries that are compared to find one to evict
 	// idle is how long, in seconds, buckets on the log's clock wait for more.
@@ -47,8 +46,8 @@ const (
 // shard is a part of the buckets under one lock.
 type shard struct {
 	mu     sync.Mutex
-	index  map[[16]byte]uint32 // number in the slab
-	slab   [][]entry
+	index  keymap
+	slab   slab
 	size   int // entries in the slab
 	free   []uint32
 	sets   sets
@@ -62,16 +61,20 @@ type shard struct {
 }
 
 func (sh *shard) init(buckets int, samples int64) {
-	sh.index = map[[16]byte]uint32{}
-	sh.max = max(buckets, 1)
+	sh.max = min(max(buckets, 1), mostInOne)
 	sh.ring = newRing(samples)
 	sh.room = max(int64(sh.max)*roomEach, roomLeast)
 }
 
-func (sh *shard) at(n uint32) *entry { return &sh.slab[n/chunk][n%chunk] }
+func (sh *shard) at(n uint32) *entry { return sh.slab.at(n) }
+
+// slab holds entries in chunks, so that they stay where they are.
+type slab [][]entry
+
+func (s slab) at(n uint32) *entry { return &s[n/chunk][n%chunk] }
 
 func (sh *shard) find(key *[16]byte) *entry {
-	n, ok := sh.index[*key]
+	n, ok := sh.index.find(key, &sh.slab)
 	if !ok {
 		return nil
 	}
@@ -80,7 +83,7 @@ func (sh *shard) find(key *[16]byte) *entry {
 
 // add makes an entry for key, which has none.
 func (sh *shard) add(key *[16]byte, slot uint16) *entry {
-	for len(sh.index) >= sh.max {
+	for sh.index.n >= sh.max {
 		sh.evict(nil)
 	}
 	var n uint32
@@ -95,7 +98,7 @@ func (sh *shard) add(key *[16]byte, slot uint16) *entry {
 	}
 	e := sh.at(n)
 	*e = entry{key: *key, slot: slot, flags: used, hole: math.MinInt64}
-	sh.index[*key] = n
+	sh.index.add(key, n, &sh.slab)
 	return e
 }
 
@@ -112,18 +115,18 @@ func (sh *shard) release(e *entry) {
 	if e.flags&filled != 0 {
 		sh.spill(e)
 	}
-	n := sh.index[e.key]
-	delete(sh.index, e.key)
+	n, _ := sh.index.find(&e.key, &sh.slab)
+	sh.index.remove(&e.key, &sh.slab)
 	*e = entry{}
 	sh.free = append(sh.free, n)
-	if len(sh.index) == 0 {
+	if sh.index.n == 0 {
 		sh.clear()
 	}
 }
 
-// clear returns the memory of a shard that has run empty; maps do not shrink.
+// clear returns the memory of a shard that has run empty.
 func (sh *shard) clear() {
-	sh.index = map[[16]byte]uint32{}
+	sh.index = keymap{}
 	sh.slab, sh.free, sh.size = nil, nil, 0
 	sh.sets = sets{}
 	sh.hand, sh.broom = 0, 0
@@ -154,7 +157,7 @@ func (sh *shard) evict(spare *entry) {
 
 // trim evicts until the distinct values fit, but not keep.
 func (sh *shard) trim(keep *entry) {
-	for sh.sets.bytes > sh.room && len(sh.index) > 1 {
+	for sh.sets.bytes > sh.room && sh.index.n > 1 {
 		sh.evict(keep)
 	}
 }
@@ -222,9 +225,9 @@ func (sh *shard) count(s *Stats) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	s.Buckets += sh.filled
-	s.Blackholes += int64(len(sh.index)) - sh.filled
+	s.Blackholes += int64(sh.index.n) - sh.filled
 	s.SampleBytes += sh.ring.bytes
-	s.Bytes += int64(sh.size)*(entryBytes+indexBytes) + sh.sets.bytes + sh.ring.bytes
+	s.Bytes += int64(len(sh.slab))*chunk*entryBytes + int64(len(sh.index.slots))*4 + sh.sets.bytes + sh.ring.bytes
 	s.Poured += sh.stats.Poured
 	s.Discarded += sh.stats.Discarded
 	s.Cancelled += sh.stats.Cancelled

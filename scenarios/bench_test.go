@@ -1,0 +1,167 @@
+package scenarios_test
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rampart-edge/rampart/event"
+	"github.com/rampart-edge/rampart/scenarios"
+)
+
+// spent returns the processor time of this process so far; on a shared machine it
+// says more than the wall clock does.
+func spent() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// cpu reports the processor time of an operation since before.
+func cpu(b *testing.B, before time.Duration) {
+	b.ReportMetric(float64(spent()-before)/float64(b.N), "cpu-ns/op")
+}
+
+// request is a live request as the engine hands it on: 12 fields of Meta.
+func request(status string) *event.Event {
+	ev := httpEvent(map[string]string{
+		"ip": "203.0.113.77", "path": "/products/garden/chairs?sort=price&page=2", "status": status, "verb": "GET",
+		"ua": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36", "host": "shop.example.com",
+	}, start)
+	ev.MarshaledTime = start.Format(time.RFC3339Nano)
+	ev.Meta["timestamp"] = ev.MarshaledTime
+	ev.Meta["http_args_len"], ev.Meta["datasource_type"], ev.Meta["datasource_path"] = "17", "http", "rampart"
+	return ev
+}
+
+// million fills a Memory with a million buckets.
+func million(b *testing.B, s *scenarios.Scenario) (*scenarios.Memory, []string) {
+	b.Helper()
+	m := scenarios.NewMemory(scenarios.MemoryOptions{MaxBuckets: 1_200_000})
+	keys := make([]string, 1<<20)
+	ev := request("200")
+	for i := range keys {
+		keys[i] = fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255)
+		m.Pour([]scenarios.Drop{{Scenario: s, Key: keys[i], At: start, Event: ev}})
+	}
+	if n := m.Stats().Buckets; n != 1<<20 {
+		b.Fatalf("%d buckets", n)
+	}
+	return m, keys
+}
+
+// BenchmarkPour pours into one of a million live buckets, each time another.
+func BenchmarkPour(b *testing.B) {
+	s := leaky(b, "a", "capacity: 40\nleakspeed: 500ms\n")
+	for _, name := range []string{"live", "replay"} {
+		b.Run(name, func(b *testing.B) {
+			m, keys := million(b, s)
+			batch := []scenarios.Drop{{Scenario: s, At: start, Event: request("200"), Replay: name == "replay"}}
+			b.ReportAllocs()
+			i, before := 0, spent()
+			for b.Loop() {
+				i = (i + 7919*131) & (len(keys) - 1)
+				batch[0].Key, batch[0].At = keys[i], start.Add(time.Duration(i)*time.Microsecond)
+				m.Pour(batch)
+			}
+			cpu(b, before)
+			runtime.KeepAlive(m)
+		})
+	}
+}
+
+// BenchmarkFilters is what each of our scenarios costs on a benign page view.
+func BenchmarkFilters(b *testing.B) {
+	for _, name := range append(builtinNames(b, "http/*.yaml"), builtinNames(b, "wordpress/*.yaml")...) {
+		b.Run(strings.TrimSuffix(name, ".yaml"), func(b *testing.B) {
+			rules := scenarios.NewRules(loadBuiltin(b, name))
+			ev := request("200")
+			var out []scenarios.Drop
+			b.ReportAllocs()
+			before := spent()
+			for b.Loop() {
+				out = rules.Drops(ev, scenarios.Whole, start, out[:0])
+			}
+			cpu(b, before)
+		})
+	}
+}
+
+// BenchmarkBucketBytes reports what a bucket costs the process, without samples.
+func BenchmarkBucketBytes(b *testing.B) {
+	s := leaky(b, "a", "capacity: 40\nleakspeed: 500ms\n")
+	for b.Loop() {
+		var before, after runtime.MemStats
+		m := scenarios.NewMemory(scenarios.MemoryOptions{MaxBuckets: 1_200_000, SampleBytes: -1})
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		for i := range 1 << 20 {
+			m.Pour([]scenarios.Drop{{Scenario: s, Key: fmt.Sprint(i), At: start, Event: &event.Event{}}})
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/(1<<20), "B/bucket")
+		runtime.KeepAlive(m)
+	}
+}
+
+// BenchmarkDrops finds what a live event pours, with all our HTTP scenarios: both
+// phases together.
+func BenchmarkDrops(b *testing.B) {
+	names := append(builtinNames(b, "http/*.yaml"), builtinNames(b, "wordpress/*.yaml")...)
+	rules := scenarios.NewRules(loadBuiltin(b, names...)).WithRequestPhase(responseSide)
+	for _, status := range []string{"200", "404"} {
+		b.Run(status, func(b *testing.B) {
+			ev := request(status)
+			var out []scenarios.Drop
+			b.ReportAllocs()
+			before := spent()
+			for b.Loop() {
+				out = rules.Drops(ev, scenarios.Request, start, out[:0])
+				out = rules.Drops(ev, scenarios.Response, start, out)
+			}
+			cpu(b, before)
+			b.ReportMetric(float64(len(out)), "drops")
+		})
+	}
+	b.Run("ssh", func(b *testing.B) {
+		ev := sshEvent(map[string]string{"ip": "203.0.113.77", "user": "root"}, start)
+		var out []scenarios.Drop
+		b.ReportAllocs()
+		for b.Loop() {
+			out = rules.Drops(ev, scenarios.Whole, start, out[:0])
+		}
+	})
+}
+
+// TestPourAllocations pins the hot path: a pour into a bucket that is there.
+func TestPourAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	s := leaky(t, "a", "capacity: 40\nleakspeed: 1us\n")
+	distinct := leaky(t, "b", "capacity: 40\nleakspeed: 1us\ndistinct: evt.Meta.x\n")
+	m := scenarios.NewMemory(scenarios.MemoryOptions{SampleBytes: 1 << 20})
+	at := start
+	batch := []scenarios.Drop{
+		{Scenario: s, Key: "203.0.113.77", Event: request("200")},
+		{Scenario: distinct, Key: "203.0.113.77", Distinct: "/a", Event: request("200")},
+	}
+	pour := func() {
+		at = at.Add(time.Microsecond)
+		batch[0].At, batch[1].At = at, at
+		m.Pour(batch)
+	}
+	// The ring's pages are made once.
+	for range 10_000 {
+		pour()
+	}
+	if n := testing.AllocsPerRun(1000, pour); n > 0.5 {
+		t.Errorf("%v allocations for two pours, want 0", n)
+	}
+}
