@@ -26,6 +26,7 @@ type Program struct {
 	source   string
 	on       On
 	code     *vm.Program
+	native   native
 	requires []Requirement
 	excludes []Requirement
 	reads    Reads
@@ -114,6 +115,14 @@ func (p *Program) Any(v *Vars) (any, error) {
 // Bool runs the program and returns true or false. Anything else that it gives
 // is an error.
 func (p *Program) Bool(v *Vars) (bool, error) {
+	if v.Evt != nil {
+		if p.native.truth != nil {
+			return p.native.truth(v.Evt), nil
+		}
+		if p.native.guard != nil && !p.native.guard(v.Evt) {
+			return false, nil
+		}
+	}
 	out, err := p.Any(v)
 	if err != nil {
 		return false, err
@@ -128,6 +137,9 @@ func (p *Program) Bool(v *Vars) (bool, error) {
 // String runs the program and returns the text it gives. Anything else that it
 // gives is an error.
 func (p *Program) String(v *Vars) (string, error) {
+	if v.Evt != nil && p.native.words != nil {
+		return p.native.words(v.Evt), nil
+	}
 	out, err := p.Any(v)
 	if err != nil {
 		return "", err
