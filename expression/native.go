@@ -1,6 +1,7 @@
 package expression
 
 import (
+	"maps"
 	"net/url"
 	"regexp"
 	"slices"
@@ -49,11 +50,31 @@ func nativeOf(root ast.Node) native {
 // translator makes closures; nil stands for what it does not know.
 type translator struct {
 	functions map[string]func(string) string
+	// lets are the let variables in scope. Their text is made anew where it is
+	// used, which a condition before it may spare.
+	lets map[string]words
+}
+
+// with is t inside a let expression; false where its value is not known.
+func (t translator) with(n *ast.VariableDeclaratorNode) (translator, bool) {
+	value := t.words(n.Value)
+	t.lets = maps.Clone(t.lets)
+	if t.lets == nil {
+		t.lets = map[string]words{}
+	}
+	t.lets[n.Name] = value
+	return t, value != nil
 }
 
 // guard translates the conjuncts of a conjunction from the left for as long as it
 // knows them.
 func (t translator) guard(node ast.Node) truth {
+	if let, ok := node.(*ast.VariableDeclaratorNode); ok {
+		if inner, ok := t.with(let); ok {
+			return inner.guard(let.Expr)
+		}
+		return nil
+	}
 	n, ok := node.(*ast.BinaryNode)
 	if !ok || n.Operator != "&&" && n.Operator != "and" {
 		return nil
@@ -81,8 +102,57 @@ func (t translator) truth(node ast.Node) truth {
 		}
 	case *ast.BinaryNode:
 		return t.binary(n)
+	case *ast.VariableDeclaratorNode:
+		if inner, ok := t.with(n); ok {
+			return inner.truth(n.Expr)
+		}
+	case *ast.BuiltinNode:
+		if n.Name == "any" && len(n.Arguments) == 2 {
+			return t.anyOf(n.Arguments[0], n.Arguments[1])
+		}
 	}
 	return nil
+}
+
+// anyOf is any([constants], {text contains #}), and the like.
+func (t translator) anyOf(list, predicate ast.Node) truth {
+	values, ok := constants(list)
+	p, isPredicate := predicate.(*ast.PredicateNode)
+	if !ok || !isPredicate {
+		return nil
+	}
+	n, ok := p.Node.(*ast.BinaryNode)
+	if !ok {
+		return nil
+	}
+	if item, ok := n.Right.(*ast.PointerNode); !ok || item.Name != "" {
+		return nil
+	}
+	text, holds := t.words(n.Left), comparison(n.Operator)
+	if text == nil || holds == nil {
+		return nil
+	}
+	return func(ev *event.Event) bool {
+		s := text(ev)
+		return slices.ContainsFunc(values, func(v string) bool { return holds(s, v) })
+	}
+}
+
+// constants are the texts of a list that has nothing else.
+func constants(list ast.Node) ([]string, bool) {
+	array, ok := list.(*ast.ArrayNode)
+	if !ok {
+		return nil, false
+	}
+	values := make([]string, len(array.Nodes))
+	for i, v := range array.Nodes {
+		s, ok := v.(*ast.StringNode)
+		if !ok {
+			return nil, false
+		}
+		values[i] = s.Value
+	}
+	return values, true
 }
 
 func (t translator) binary(n *ast.BinaryNode) truth {
@@ -94,40 +164,29 @@ func (t translator) binary(n *ast.BinaryNode) truth {
 	case "matches":
 		return t.match(n)
 	}
-	left, right := t.words(n.Left), t.words(n.Right)
-	if left == nil || right == nil {
+	left, right, holds := t.words(n.Left), t.words(n.Right), comparison(n.Operator)
+	if left == nil || right == nil || holds == nil {
 		return nil
 	}
 	if c, ok := n.Right.(*ast.StringNode); ok {
-		return compareConstant(n.Operator, left, c.Value)
+		return func(ev *event.Event) bool { return holds(left(ev), c.Value) }
 	}
-	switch n.Operator {
-	case "==":
-		return func(ev *event.Event) bool { return left(ev) == right(ev) }
-	case "!=":
-		return func(ev *event.Event) bool { return left(ev) != right(ev) }
-	case "contains":
-		return func(ev *event.Event) bool { return strings.Contains(left(ev), right(ev)) }
-	case "startsWith":
-		return func(ev *event.Event) bool { return strings.HasPrefix(left(ev), right(ev)) }
-	case "endsWith":
-		return func(ev *event.Event) bool { return strings.HasSuffix(left(ev), right(ev)) }
-	}
-	return nil
+	return func(ev *event.Event) bool { return holds(left(ev), right(ev)) }
 }
 
-func compareConstant(op string, left words, c string) truth {
-	switch op {
+// comparison is an operator between two texts, nil for any other.
+func comparison(operator string) func(a, b string) bool {
+	switch operator {
 	case "==":
-		return func(ev *event.Event) bool { return left(ev) == c }
+		return func(a, b string) bool { return a == b }
 	case "!=":
-		return func(ev *event.Event) bool { return left(ev) != c }
+		return func(a, b string) bool { return a != b }
 	case "contains":
-		return func(ev *event.Event) bool { return strings.Contains(left(ev), c) }
+		return strings.Contains
 	case "startsWith":
-		return func(ev *event.Event) bool { return strings.HasPrefix(left(ev), c) }
+		return strings.HasPrefix
 	case "endsWith":
-		return func(ev *event.Event) bool { return strings.HasSuffix(left(ev), c) }
+		return strings.HasSuffix
 	}
 	return nil
 }
@@ -146,17 +205,9 @@ func (t translator) junction(n *ast.BinaryNode) truth {
 // member is text in a list of constants.
 func (t translator) member(n *ast.BinaryNode) truth {
 	left := t.words(n.Left)
-	list, ok := n.Right.(*ast.ArrayNode)
+	values, ok := constants(n.Right)
 	if left == nil || !ok {
 		return nil
-	}
-	values := make([]string, len(list.Nodes))
-	for i, v := range list.Nodes {
-		s, ok := v.(*ast.StringNode)
-		if !ok {
-			return nil
-		}
-		values[i] = s.Value
 	}
 	return func(ev *event.Event) bool { return slices.Contains(values, left(ev)) }
 }
@@ -181,6 +232,12 @@ func (t translator) words(node ast.Node) words {
 		return func(*event.Event) string { return n.Value }
 	case *ast.MemberNode:
 		return field(n)
+	case *ast.IdentifierNode:
+		return t.lets[n.Value]
+	case *ast.VariableDeclaratorNode:
+		if inner, ok := t.with(n); ok {
+			return inner.words(n.Expr)
+		}
 	case *ast.CallNode:
 		if id, ok := n.Callee.(*ast.IdentifierNode); ok {
 			return t.call(id.Value, n.Arguments)

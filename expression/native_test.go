@@ -32,6 +32,13 @@ func shape(r *rand.Rand, depth int) string {
 			"len(evt.Meta) > 1", "evt.GetMeta('k') == 'a'", "int(evt.Meta.k) == 1", "evt.Unmarshaled.x.y == 'a'")
 	}
 	a, b := shape(r, depth-1), shape(r, depth-1)
+	switch r.IntN(8) {
+	case 0:
+		name := fmt.Sprintf("v%d", r.IntN(1e9))
+		return "(let " + name + " = " + text() + "; " + name + " == 'a' || " + name + " contains 'b' && " + a + ")"
+	case 1:
+		return "any(['a', 'b', ''], {" + text() + one(" contains #", " == #", " endsWith #", " != #") + "}) && " + a
+	}
 	return one(a+" && "+b, a+" and "+b, "("+a+" || "+b+")", "("+a+" or "+b+")", "!("+a+")", "not ("+a+")", a)
 }
 
