@@ -8,7 +8,8 @@ import (
 )
 
 const (
-	maxGone    = 64 // rotated files of one path that are open at a time
+	maxGone    = 32 // rotated files of one path that are open at a time
+	maxQuiet   = 8  // of those, read to their end and kept in case their writer goes on
 	maxRetired = 16 // positions of finished files that are remembered for a path
 )
 
@@ -20,6 +21,7 @@ type lineage struct {
 	retired []position
 	trouble error
 	queued  bool   // in source.ready
+	behind  bool   // older files have to be read before newer ones can be opened
 	known   bool   // there was a record, or a file was followed: the path is not new
 	atEnd   bool   // there at the first use of its pattern, but could not be looked at
 	linkAt  string // where the path, a symbolic link, leads
@@ -115,13 +117,15 @@ func copying(o, t *tail, size int64) bool {
 	return a == b && c == d
 }
 
-// expired returns the rotated files that nobody has written to for a while, and
-// any beyond what may be open, oldest first.
+// room is how many more rotated files may be opened.
+func (l *lineage) room() int { return max(0, maxGone-len(l.tails)) }
+
+// expired returns the rotated files that were read to their end and that nobody
+// has written to for a while, or that are too many.
 func (l *lineage) expired(now time.Time, linger time.Duration) []*tail {
 	var list []*tail
-	excess := len(l.tails) - maxGone
 	for i, t := range l.tails {
-		if t.gone && (i < excess || t.eof && now.Sub(t.quiet) >= linger) {
+		if t.gone && t.eof && (now.Sub(t.quiet) >= linger || i < len(l.tails)-maxQuiet) {
 			list = append(list, t)
 		}
 	}

@@ -56,15 +56,21 @@ func (s *source) place(l *lineage, f found, t *tail, in info) {
 			return
 		}
 	}
+	ok := true
 	switch {
 	case len(l.saved) > 0:
-		s.inherit(l, t, in)
+		ok = s.inherit(l, t, in)
 	case len(l.tails) > 0:
-		s.succeed(l, t, in)
+		ok = s.succeed(l, t, in)
 	case first && !s.set.start:
 		t.seekLine(in.size, s.set.maxLine)
 		t.sameHead()
 		t.remember(nil)
+	}
+	if !ok {
+		t.f.Close()
+		l.behind = true
+		return
 	}
 	s.adopt(l, t)
 }
@@ -149,47 +155,63 @@ func (s *source) claim(l *lineage, t *tail, in info, saved []position) bool {
 }
 
 // succeed decides where to start in a file that replaced another one while it
-// was followed.
-func (s *source) succeed(l *lineage, t *tail, in info) {
+// was followed. It returns false if there are so many files in between that some
+// of them have to be read first.
+func (s *source) succeed(l *lineage, t *tail, in info) bool {
 	old := l.tails[len(l.tails)-1]
-	s.env.Counters.Rotations.Add(1)
 	if p := old.position(); p.certain() && p.matches(t.f, in.size) {
 		// The same log in a new file: an editor, or a copy that was put back.
 		t.resume(&p, s.set.maxLine)
 		s.drop(l, old)
-		return
+		s.env.Counters.Rotations.Add(1)
+		return true
 	}
-	if base, err := lookAt(old.f); err == nil {
-		for _, m := range s.between(l, base, t.id) {
-			s.adopt(l, m)
-		}
+	if !s.fill(l, old, t.id) {
+		return false
 	}
+	s.env.Counters.Rotations.Add(1)
+	return true
+}
+
+// fill opens the files that were at l's path after that of last and before the one
+// that is there now. It returns false if there is no room for all of them.
+func (s *source) fill(l *lineage, last *tail, now identity) bool {
+	base, err := lookAt(last.f)
+	if err != nil {
+		return true
+	}
+	list, all := s.between(l, base, now)
+	for _, t := range list {
+		s.adopt(l, t)
+	}
+	return all
 }
 
 // inherit decides where to start in a file whose path was followed before, by this
-// process or an earlier one, but which is not the file that was there.
-func (s *source) inherit(l *lineage, t *tail, in info) {
-	n := len(l.saved)
-	if n > 0 {
-		p := l.saved[n-1]
-		switch same := p.Ino == t.id.Ino; {
-		case (same || p.certain()) && p.matches(t.f, in.size):
-			t.resume(&p, s.set.maxLine)
-			l.saved = l.saved[:n-1]
-		case p.identity == t.id:
-			s.env.Counters.Truncations.Add(1)
-			t.hole = true
-		default:
-			s.env.Counters.Rotations.Add(1)
-		}
+// process or an earlier one, but which is not the file that was there. It returns
+// false as succeed does.
+func (s *source) inherit(l *lineage, t *tail, in info) bool {
+	p := l.saved[len(l.saved)-1]
+	switch same := p.Ino == t.id.Ino; {
+	case (same || p.certain()) && p.matches(t.f, in.size):
+		t.resume(&p, s.set.maxLine)
+		l.saved = l.saved[:len(l.saved)-1]
+		s.reclaim(l, t.id)
+		return true // its position is in t alone now
+	case p.identity == t.id:
+		s.env.Counters.Truncations.Add(1)
+		t.hole = true
+	default:
+		s.env.Counters.Rotations.Add(1)
 	}
-	s.reclaim(l, t.id)
+	return s.reclaim(l, t.id)
 }
 
 // reclaim finds the files of the positions saved for l among the siblings of its
 // path, and the generations that came and went since. What is not found now,
-// while another file (not) is at the path, will not come back.
-func (s *source) reclaim(l *lineage, not identity) {
+// while another file (not) is at the path, will not come back. It returns false
+// as succeed does.
+func (s *source) reclaim(l *lineage, not identity) bool {
 	saved := l.saved
 	l.saved = nil
 	var last *tail
@@ -205,14 +227,7 @@ func (s *source) reclaim(l *lineage, not identity) {
 			l.retire(*p)
 		}
 	}
-	if last == nil {
-		return
-	}
-	if base, err := lookAt(last.f); err == nil {
-		for _, m := range s.between(l, base, not) {
-			s.adopt(l, m)
-		}
-	}
+	return last == nil || s.fill(l, last, not)
 }
 
 // remainder opens the sibling of l's path that p belongs to, at p: the rotated
@@ -244,8 +259,9 @@ func (s *source) remainder(l *lineage, p *position, not identity) *tail {
 }
 
 // between opens the siblings of l's path that were written after base was: files
-// that were at the path between two looks.
-func (s *source) between(l *lineage, base info, not identity) []*tail {
+// that were at the path between two looks, oldest first. It returns false if
+// there is no room for all of them.
+func (s *source) between(l *lineage, base info, not identity) ([]*tail, bool) {
 	var list []*tail
 	for _, c := range siblings(l.path, l.linkAt) {
 		switch {
@@ -263,11 +279,15 @@ func (s *source) between(l *lineage, base info, not identity) []*tail {
 			t.f.Close()
 			continue
 		}
+		if len(list) >= l.room() {
+			t.f.Close()
+			return list, false
+		}
 		t.gone, t.quiet = true, s.env.Now()
 		s.env.Counters.Rotations.Add(1)
 		list = append(list, t)
 	}
-	return list
+	return list, true
 }
 
 // isCopy reports whether a file that appeared is a copy of one that is followed
@@ -293,7 +313,8 @@ func (s *source) truncated(l *lineage, t *tail) {
 		l.insertBefore(t, o)
 		s.register(l, o)
 		if base, err := lookAt(o.f); err == nil {
-			for _, m := range s.between(l, base, t.id) {
+			list, _ := s.between(l, base, t.id)
+			for _, m := range list {
 				l.insertBefore(t, m)
 				s.register(l, m)
 			}

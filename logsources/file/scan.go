@@ -50,6 +50,7 @@ func (s *source) scan() {
 		}
 	}
 	s.release(present)
+	s.retire()
 	s.arrange(list)
 	for path, l := range s.lineages {
 		if s.first && len(l.saved) > 0 && present[path] == nil {
@@ -148,7 +149,7 @@ func (s *source) arrange(list []found) {
 	var rest []arrival
 	for _, f := range list {
 		l := s.lineages[f.path]
-		if l.current() != nil {
+		if l.current() != nil || l.behind {
 			continue
 		}
 		if t, in := s.recognise(l, f, saved); t != nil {
@@ -178,20 +179,22 @@ func (s *source) arrange(list []found) {
 	}
 }
 
-// expire closes rotated files that are quiet and forgets paths that are missing
-// for long.
-func (s *source) expire(present map[string]*found) {
+// retire closes rotated files that are done with.
+func (s *source) retire() {
 	now := s.env.Now()
-	for path, l := range s.lineages {
+	for _, l := range s.lineages {
 		for _, t := range l.expired(now, s.set.linger) {
-			if !t.eof {
-				s.env.Logger.Warn("giving up on a rotated file that was not read to its end: too many of them",
-					pathField(t.path))
-			}
 			l.retire(t.position())
 			s.drop(l, t)
 			s.save(l)
 		}
+	}
+}
+
+// expire forgets paths that are missing for long.
+func (s *source) expire(present map[string]*found) {
+	now := s.env.Now()
+	for path, l := range s.lineages {
 		if present[path] != nil || len(l.tails) > 0 {
 			continue
 		}

@@ -8,7 +8,7 @@ import (
 )
 
 // maxSiblings bounds how many rotated files of one path are looked into: the newest.
-const maxSiblings = 256
+const maxSiblings = 10000
 
 // rotatedName reports whether name is what rotation would call an older file of
 // base: base.1, base-20260102, base.old (logrotate, newsyslog), and for base

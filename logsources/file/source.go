@@ -233,6 +233,9 @@ func (s *source) drain(ctx context.Context, sink logsources.Sink, l *lineage) er
 			return nil
 		}
 	}
+	if l.behind {
+		l.behind, s.again = false, true
+	}
 	return nil
 }
 
