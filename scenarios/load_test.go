@@ -57,12 +57,14 @@ labels:
 	}
 }
 
-func TestLoadErrors(t *testing.T) {
-	for _, c := range []struct {
-		name, yaml string
-		want       []string // parts of the errors, in order
-		good       int
-	}{
+type loadCase struct {
+	name, yaml string
+	want       []string // parts of the errors, in order
+	good       int
+}
+
+func loadCases() []loadCase {
+	return []loadCase{
 		{"good", good, nil, 1},
 		{"several documents, empty ones between", "---\n" + good + "---\n---\n" + good + "---\n", nil, 2},
 		{"nothing", "", nil, 0},
@@ -103,7 +105,11 @@ func TestLoadErrors(t *testing.T) {
 		{"data file that is missing", good + "data:\n  - source_url: https://example.com/x\n    dest_file: x.txt\n    type: string\n", []string{"f.yaml:9: loading data file x.txt"}, 1},
 		{"labels of any type", good + "labels:\n  a: 1\n  b: [x, y]\n  c: {d: e}\n  f: true\n  g: 1.5\n", nil, 1},
 		{"the rest", good + "references: [a]\nversion: '1'\ndebug: true\nreprocess: true\ncache_size: 2\ndistinct: evt.Meta.a\ncancel_on: evt.Meta.b == 'c'\noverflow_filter: queue.L > 1\n", nil, 1},
-	} {
+	}
+}
+
+func TestLoadErrors(t *testing.T) {
+	for _, c := range loadCases() {
 		t.Run(c.name, func(t *testing.T) {
 			list, errs := load(t, scenarios.Item{Path: "f.yaml", Data: []byte(c.yaml)})
 			if len(list) != c.good {

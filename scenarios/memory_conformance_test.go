@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"github.com/rampart-edge/rampart/scenarios"
-	"github.com/rampart-edge/rampart/scenarios/bucketstest"
+	"github.com/rampart-edge/rampart/internal/testkit/bucketstest"
 )
 
 func TestMemoryConformance(t *testing.T) {

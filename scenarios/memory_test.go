@@ -17,7 +17,7 @@ import (
 
 	"github.com/rampart-edge/rampart/event"
 	"github.com/rampart-edge/rampart/scenarios"
-	"github.com/rampart-edge/rampart/scenarios/bucketstest"
+	"github.com/rampart-edge/rampart/internal/testkit/bucketstest"
 )
 
 func leaky(t testing.TB, name, rest string) *scenarios.Scenario {

@@ -19,7 +19,7 @@ type Open func(t *testing.T, sink func(*scenarios.Overflow)) (b scenarios.Bucket
 
 // Run runs the suite.
 func Run(t *testing.T, open Open) {
-	for _, c := range cases {
+	for _, c := range cases() {
 		t.Run(c.name, func(t *testing.T) { c.run(t, open) })
 	}
 	t.Run("count", func(t *testing.T) { count(t, open) })
@@ -138,11 +138,11 @@ func Drop(s *scenarios.Scenario, ip string, id int, at time.Time, replay bool) s
 }
 
 // Play pours the drops in batches of changing length and returns the overflows.
-func Play(t testing.TB, open func(*testing.T, func(*scenarios.Overflow)) (scenarios.Buckets, func()), list []scenarios.Drop) []Seen {
+func Play(t *testing.T, open Open, list []scenarios.Drop) []Seen {
 	t.Helper()
 	var got []Seen
 	ids := map[string]bool{}
-	b, flush := open(t.(*testing.T), func(o *scenarios.Overflow) {
+	b, flush := open(t, func(o *scenarios.Overflow) {
 		got = append(got, See(o))
 		if ids[o.ID] {
 			t.Errorf("two overflows have the id %s", o.ID)
