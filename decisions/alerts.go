@@ -41,6 +41,7 @@ type alertHead struct {
 	Scenario  string       `json:"scenario,omitempty"`
 	Kind      string       `json:"kind,omitempty"`
 	Simulated bool         `json:"simulated,omitempty"`
+	Decisions []int64      `json:"decisions,omitempty"` // ids of those it led to
 }
 
 // alertRecord is an alert in memory.
@@ -54,6 +55,9 @@ func newAlertRecord(a *event.Alert, now time.Time) *alertRecord {
 	r := &alertRecord{alertHead: alertHead{
 		ID: a.ID, UUID: a.UUID, Incident: a.IncidentID, At: now, Scenario: a.Scenario, Kind: a.Kind, Simulated: a.Simulated,
 	}}
+	for _, d := range a.Decisions {
+		r.Decisions = append(r.Decisions, d.ID)
+	}
 	if a.Source != nil {
 		r.Scope = a.Source.Scope
 		r.Value, _ = normalValue(a.Source.Value)

@@ -133,8 +133,8 @@ func (b *Book) commit(alertID int64, ready []prepared, now time.Time) *job {
 		}
 		*p.d = p.rec.Decision
 		if p.d.enforceable() {
-			s := b.history.add(p.d.Value, now.UnixMilli())
-			j.put(historyBucket, s.key(), []byte(s.value))
+			s := b.history.add(p.d.Value, now.UnixMilli(), p.d.Type == TypeBan)
+			j.put(historyBucket, s.key(), []byte(s.text()))
 		}
 	}
 	b.tidy(now, j)

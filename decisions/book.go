@@ -114,6 +114,13 @@ func (b *Book) Since(cursor int64, limit int) (cs []Change, next int64) {
 	return b.log.since(cursor, limit)
 }
 
+// Cursor is where Since has nothing more to tell just now.
+func (b *Book) Cursor() int64 {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.log.last()
+}
+
 // Flush waits until what was recorded before is on disk.
 func (b *Book) Flush(ctx context.Context) error { return b.disk.flush(ctx) }
 

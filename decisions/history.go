@@ -3,6 +3,7 @@ package decisions
 import (
 	"encoding/binary"
 	"slices"
+	"strings"
 )
 
 const (
@@ -15,21 +16,39 @@ const (
 // so that repeat offenders can be told. It is bounded; what goes too early is
 // counted.
 type history struct {
-	times   map[string][]int64 // Unix ms, ascending
-	queue   []stamp            // all, oldest first, from head on
+	times   map[string][]moment // ascending
+	queue   []stamp             // all, oldest first, from head on
 	head    int
 	serial  uint32
 	limit   int
 	evicted int64
 }
 
+// stamp is one decision of the past.
 type stamp struct {
 	value  string
 	at     int64
 	serial uint32
+	ban    bool
 }
 
-func newHistory() history { return history{times: map[string][]int64{}, limit: maxHistory} }
+// moment is when a decision was made: Unix ms, doubled, plus one for a ban.
+type moment int64
+
+func momentOf(at int64, ban bool) moment {
+	if ban {
+		return moment(at<<1 | 1)
+	}
+	return moment(at << 1)
+}
+
+func (m moment) at() int64 { return int64(m >> 1) }
+func (m moment) ban() bool { return m&1 == 1 }
+
+// banMark precedes the value of a ban in the database; no value has it.
+const banMark = "\x01"
+
+func newHistory() history { return history{times: map[string][]moment{}, limit: maxHistory} }
 
 // key is the stamp's in the database, in order of time.
 func (s *stamp) key() string {
@@ -39,21 +58,30 @@ func (s *stamp) key() string {
 	return string(b[:])
 }
 
+// text is the stamp's value in the database.
+func (s *stamp) text() string {
+	if s.ban {
+		return banMark + s.value
+	}
+	return s.value
+}
+
 func parseStamp(key, value string) (stamp, bool) {
 	if len(key) != 12 {
 		return stamp{}, false
 	}
-	return stamp{value, int64(binary.BigEndian.Uint64([]byte(key))), binary.BigEndian.Uint32([]byte(key[8:]))}, true
+	value, ban := strings.CutPrefix(value, banMark)
+	return stamp{value, int64(binary.BigEndian.Uint64([]byte(key))), binary.BigEndian.Uint32([]byte(key[8:])), ban}, true
 }
 
 // add records that a decision was made for value. Times before the newest one are
 // taken as that, since the queue is in order.
-func (h *history) add(value string, at int64) stamp {
+func (h *history) add(value string, at int64, ban bool) stamp {
 	if n := len(h.queue); n > h.head {
 		at = max(at, h.queue[n-1].at)
 	}
 	h.serial++
-	s := stamp{value, at, h.serial}
+	s := stamp{value, at, h.serial, ban}
 	h.put(s)
 	return s
 }
@@ -61,7 +89,7 @@ func (h *history) add(value string, at int64) stamp {
 func (h *history) put(s stamp) {
 	h.serial = max(h.serial, s.serial)
 	h.queue = append(h.queue, s)
-	list := append(h.times[s.value], s.at)
+	list := append(h.times[s.value], momentOf(s.at, s.ban))
 	if len(list) > maxHistoryValue {
 		list = slices.Delete(list, 0, 1)
 		h.evicted++
@@ -96,7 +124,7 @@ func (h *history) trim(since int64) []stamp {
 func (h *history) forget(s stamp) {
 	list := h.times[s.value]
 	switch {
-	case len(list) == 0 || list[0] > s.at:
+	case len(list) == 0 || list[0].at() > s.at:
 		// Went earlier, above the limit of one value.
 	case len(list) == 1:
 		delete(h.times, s.value)
@@ -107,6 +135,18 @@ func (h *history) forget(s stamp) {
 
 func (h *history) count(value string, since int64) int {
 	list := h.times[value]
-	i, _ := slices.BinarySearch(list, since)
+	i, _ := slices.BinarySearch(list, momentOf(since, false))
 	return len(list) - i
+}
+
+// bans counts the bans made in [since, until).
+func (h *history) bans(value string, since, until int64) (n int) {
+	list := h.times[value]
+	i, _ := slices.BinarySearch(list, momentOf(since, false))
+	for ; i < len(list) && list[i].at() < until; i++ {
+		if list[i].ban() {
+			n++
+		}
+	}
+	return n
 }

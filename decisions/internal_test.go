@@ -118,7 +118,7 @@ func TestHistoryBounds(t *testing.T) {
 	h := newHistory()
 	h.limit = 10
 	for i := range 20 {
-		h.add(fmt.Sprint("v", i%4), int64(i))
+		h.add(fmt.Sprint("v", i%4), int64(i), i%8 < 4)
 	}
 	if went := h.trim(0); len(went) != 10 || h.evicted != 10 || went[0].at != 0 {
 		t.Errorf("%d went, %d evicted", len(went), h.evicted)
@@ -129,7 +129,10 @@ func TestHistoryBounds(t *testing.T) {
 	if n := h.count("v0", 13); n != 1 {
 		t.Errorf("%d of v0 since 13", n)
 	}
-	if s := h.add("v9", 3); s.at != 19 {
+	if n, before := h.bans("v0", 0, 20), h.bans("v0", 0, 16); n != 1 || before != 0 { // 16
+		t.Errorf("%d bans of v0, %d before the last", n, before)
+	}
+	if s := h.add("v9", 3, true); s.at != 19 {
 		t.Errorf("a time before the newest became %d", s.at)
 	}
 	h.trim(1000)
@@ -138,7 +141,7 @@ func TestHistoryBounds(t *testing.T) {
 	}
 	h = newHistory()
 	for i := range maxHistoryValue + 5 {
-		h.add("same", int64(i))
+		h.add("same", int64(i), true)
 	}
 	if n := h.count("same", 0); n != maxHistoryValue || h.evicted != 5 {
 		t.Errorf("%d kept of one value, %d evicted", n, h.evicted)
@@ -147,9 +150,10 @@ func TestHistoryBounds(t *testing.T) {
 	if n := h.count("same", 0); n != maxHistoryValue-5 {
 		t.Errorf("%d kept of one value after trimming ten", n)
 	}
-	key := (&stamp{"x", 77, 3}).key()
-	if s, ok := parseStamp(key, "x"); !ok || s != (stamp{"x", 77, 3}) {
-		t.Errorf("stamp came back as %+v", s)
+	for _, was := range []stamp{{"x", 77, 3, false}, {"x", 77, 3, true}} {
+		if s, ok := parseStamp(was.key(), was.text()); !ok || s != was {
+			t.Errorf("stamp %+v came back as %+v", was, s)
+		}
 	}
 }
 

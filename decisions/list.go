@@ -84,6 +84,15 @@ func (b *Book) count(key string, since time.Time) int {
 	return n
 }
 
+// Bans tells how many bans were made for exactly this value in [since, until), of
+// the last seven days, those included that are over; like Count about what counts.
+func (b *Book) Bans(value string, since, until time.Time) int {
+	key, _ := normalValue(value)
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.history.bans(key, since.UnixMilli(), until.UnixMilli())
+}
+
 // Active tells how many decisions are in force for value and how long the longest
 // of them has to go; like Count about what counts.
 func (b *Book) Active(value string) (n int, left time.Duration) {
@@ -137,6 +146,21 @@ func (b *Book) Alert(id int64) (event.Alert, bool) {
 	r := b.alerts.byID[id]
 	b.mu.RUnlock()
 	return b.readAlert(r)
+}
+
+// Decided returns the newest alert from before an instant that led to the decision
+// with an id or prolonged it, also when the decision is over.
+func (b *Book) Decided(id int64, until time.Time) (event.Alert, bool) {
+	b.mu.RLock()
+	var found *alertRecord
+	for i := len(b.alerts.order) - 1; i >= 0 && found == nil; i-- {
+		r := b.alerts.byID[b.alerts.order[i]]
+		if r != nil && r.At.Before(until) && slices.Contains(r.Decisions, id) {
+			found = r
+		}
+	}
+	b.mu.RUnlock()
+	return b.readAlert(found)
 }
 
 // Incident returns the alert whose overflow refused the request that was shown
