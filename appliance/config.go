@@ -39,7 +39,7 @@ type Config struct {
 	Captcha CaptchaConfig `json:"captcha,omitzero"`
 	// Limits bound memory.
 	Limits LimitConfig `json:"limits,omitzero"`
-	// IPv6Prefix is the width by which live IPv6 clients are counted and decided
+	// IPv6Prefix is the width by which IPv6 sources are counted and decided
 	// upon: 64, or 128 for single addresses. Default: 64.
 	IPv6Prefix int `json:"ipv6_prefix,omitempty"`
 	// Contact is shown on refusal pages, so that people can ask for help.

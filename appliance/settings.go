@@ -108,14 +108,14 @@ func compile(c Config, log *zap.Logger, counts expression.DecisionCounts, now fu
 // bind lets the settings' expressions ask the book of the node they run on.
 func (s *Settings) bind(b *decisions.Book) { s.counts.book.Store(b) }
 
+// withDefaults may be applied again to its own result: changed files are compiled
+// under the configuration as it is held here.
 func (c Config) withDefaults() Config {
 	if c.Node == "" {
 		c.Node = "default"
 	}
 	if len(c.Collections) == 0 {
 		c.Collections = CollectionNames()
-	} else if len(c.Collections) == 1 && c.Collections[0] == none {
-		c.Collections = nil
 	}
 	if c.IPv6Prefix == 0 {
 		c.IPv6Prefix = 64
@@ -123,6 +123,14 @@ func (c Config) withDefaults() Config {
 	c.Firewall = c.Firewall.withDefaults()
 	c.Limits = c.Limits.withDefaults()
 	return c
+}
+
+// collections are the names of those that run.
+func (c Config) collections() []string {
+	if len(c.Collections) == 1 && c.Collections[0] == none {
+		return nil
+	}
+	return c.Collections
 }
 
 func (f FirewallConfig) withDefaults() FirewallConfig {
@@ -236,7 +244,7 @@ func (s *Settings) compileParsers(env *expression.Env, o parsers.Options) error 
 }
 
 func (s *Settings) compileScenarios(env *expression.Env) error {
-	items, err := builtinScenarios(s.config.Collections)
+	items, err := builtinScenarios(s.config.collections())
 	own, ownErr := ownScenarios(s.config.Scenarios)
 	list, loadErr := loadScenarios(append(items, own...), env)
 	if err := errors.Join(err, ownErr, loadErr); err != nil {

@@ -181,7 +181,8 @@ func hostAddresses() []netip.Prefix {
 func (st *state) engine(s *Settings) *engine.Engine {
 	return engine.New(engine.Options{Pipeline: s.pipeline, Rules: s.rules, Buckets: st.buckets,
 		Profiles: s.profiles, Journal: (*journal)(st), Counters: &st.owner.counters.engine,
-		Logger: s.log, Now: time.Now, Machine: s.config.Node, Native: native})
+		Logger: s.log, Now: time.Now, Machine: s.config.Node, Native: native,
+		Width64: s.config.IPv6Prefix == 64})
 }
 
 // overflow is the sink of the buckets.

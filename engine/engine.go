@@ -54,6 +54,7 @@ type Options struct {
 	Now           func() time.Time
 	Machine       string // machine_id of alerts
 	Replay        bool   // lines count at their own time
+	Width64       bool   // IPv6 sources of lines are keyed by their /64, as those of requests
 	// Native names the parser nodes that live requests need not run, since their
 	// fields were filled in without text.
 	Native func(node string) bool
@@ -98,6 +99,7 @@ func (e *Engine) Line(l event.Line) bool {
 	// A log of another web server may name a client that came through a proxy;
 	// other services wrote down the peer itself.
 	ev.From.Direct = ev.Meta["service"] != "http"
+	ev.From.Width64 = e.Width64
 	at, ok := e.instant(ev)
 	if !ok {
 		e.Counters.Untimed.Add(1)
