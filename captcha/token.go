@@ -68,7 +68,7 @@ const (
 	sealedFixed = 8 + 4 + 16 + 4 + 8 + 8 + 4 + 2 + 1
 )
 
-// tokenCoding refuses trailing bits, so that a token has one spelling.
+// tokenCoding is read-only. It refuses trailing bits, so that a token has one spelling.
 var tokenCoding = base64.RawURLEncoding.Strict()
 
 // Open opens a challenge token that a Gate with this secret issued for host. It
