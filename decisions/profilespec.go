@@ -79,6 +79,7 @@ func at(line int, format string, args ...any) error {
 	return &lineError{line, fmt.Errorf(format, args...)}
 }
 
+// The words that the keys take; read-only.
 var (
 	successWords = []string{"", "continue", "break"}
 	failureWords = []string{"", "continue", "break", "apply"}

@@ -51,8 +51,10 @@ func fieldAt(path string) field {
 // comparison is one term of a filter that consists of comparisons only.
 const comparison = `\s*evt\.\w+(?:\.\w+)*\s*(?:==|!=|\bin\b|\bnot\s+in\b)\s*(?:LIT|\[\s*LIT(?:\s*,\s*LIT)*\s*\])\s*`
 
+// textLiteral is a quoted text without escapes.
+const textLiteral = `(?:'[^'\\]*'|"[^"\\]*")`
+
 var (
-	textLiteral     = `(?:'[^'\\]*'|"[^"\\]*")`
 	comparisonTerm  = regexp.MustCompile(strings.ReplaceAll(comparison, "LIT", textLiteral))
 	comparisonChain = regexp.MustCompile(strings.ReplaceAll(`^`+comparison+`(?:(?:&&|\band\b)`+comparison+`)*$`, "LIT", textLiteral))
 )

@@ -49,7 +49,7 @@ const (
 const lateBy = 10 * time.Second
 
 // The instants that are told apart: times before or after count as these, so that
-// differences fit in 64 bits.
+// differences fit in 64 bits. They are read-only.
 var (
 	earliest = time.Unix(0, 0)
 	latest   = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -127,7 +127,7 @@ func (m *Memory) deliver(list []*Overflow) {
 	}
 }
 
-// noEvent stands in for a drop without one.
+// noEvent stands in for a drop without one; it is read-only.
 var noEvent = &event.Event{}
 
 // fill pours one drop as often as it says.
