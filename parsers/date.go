@@ -39,8 +39,9 @@ type knownLayout struct {
 	shape  dateShape
 }
 
-// layouts returns CrowdSec's list and, after it, Apache's without a zone.
-func layouts() [17]knownLayout {
+// layouts returns CrowdSec's list and, after it, Apache's without a zone and ISO
+// 8601 with a zone without a colon.
+func layouts() [18]knownLayout {
 	return [...]knownLayout{
 		{time.RFC3339, yearFirstDash},
 		{"02/Jan/2006:15:04:05 -0700", dayFirst},
@@ -59,6 +60,7 @@ func layouts() [17]knownLayout {
 		{"2006-01-02 15:04:05", yearFirstDash},
 		{"2006-01-02T15:04:05", yearFirstDash},
 		{"02/Jan/2006:15:04:05", dayFirst},
+		{"2006-01-02T15:04:05Z0700", yearFirstDash},
 	}
 }
 
@@ -112,13 +114,13 @@ func parseDate(text, layout string, loc *time.Location, now time.Time) (t time.T
 	return now.UTC(), false, false
 }
 
-// withYear puts a date of the year 0 into now's year. CrowdSec compatible: by
-// date addition, so that February 29 may become March 1.
+// withYear puts a date of the year 0 into now's year, as its own zone counts it.
+// CrowdSec compatible: by date addition, so that February 29 may become March 1.
 func withYear(t, now time.Time) (time.Time, bool) {
 	if t.Year() != 0 {
 		return t, false
 	}
-	return t.AddDate(now.UTC().Year(), 0, 0), true
+	return t.AddDate(now.In(t.Location()).Year(), 0, 0), true
 }
 
 // unixDate reads seconds since 1970; a fraction is cut off.

@@ -21,6 +21,8 @@ func TestParseDate(t *testing.T) {
 		{"2024-04-10T14:30:00Z", "", nil, "2024-04-10T14:30:00Z", true},
 		{"2024-04-10T14:30:00.123456+02:00", "", nil, "2024-04-10T14:30:00.123456+02:00", true},
 		{"2024-04-10T14:30:00,5Z", "", nil, "2024-04-10T14:30:00.5Z", true},
+		{"2024-04-10T14:30:00.5+0530", "", nil, "2024-04-10T14:30:00.5+05:30", true},
+		{"2024-04-10T14:30:00-0400", "", paris, "2024-04-10T14:30:00-04:00", true},
 		{"10/Apr/2024:14:30:00 +0200", "", nil, "2024-04-10T14:30:00+02:00", true},
 		{"10/Apr/2024:14:30:00", "", nil, "2024-04-10T14:30:00Z", true},
 		{"10/Apr/2024:14:30:00", "", paris, "2024-04-10T14:30:00+02:00", true},
@@ -59,6 +61,21 @@ func TestParseDate(t *testing.T) {
 		got, ok := ParseDate(c.text, c.layout, c.loc, clock())
 		if text := got.Format(time.RFC3339Nano); text != c.want || ok != c.ok {
 			t.Errorf("%q (layout %q, zone %v): %s %v, want %s %v", c.text, c.layout, c.loc, text, ok, c.want, c.ok)
+		}
+	}
+}
+
+// TestParseDateNewYear: the year of a date that names none begins where its zone's
+// does, not London's.
+func TestParseDateNewYear(t *testing.T) {
+	for _, zone := range []int{-11, -5, 0, 9, 14} {
+		loc := time.FixedZone("", zone*3600)
+		for _, now := range []time.Time{
+			time.Date(2025, 12, 31, 23, 59, 50, 0, loc), time.Date(2026, 1, 1, 0, 0, 10, 0, loc), time.Date(2026, 1, 1, 13, 0, 0, 0, loc),
+		} {
+			if got, ok := ParseDate(now.Format(time.Stamp), "", loc, now.UTC()); !ok || !got.Equal(now) {
+				t.Errorf("%q read at that moment: %s", now.Format(time.Stamp), got)
+			}
 		}
 	}
 }
