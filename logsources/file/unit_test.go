@@ -180,10 +180,11 @@ func FuzzLines(f *testing.F) {
 	f.Add([]byte("a\nb\r\n\n\r\nlong long long\nc"), uint8(5), uint8(3))
 	f.Add([]byte("\x00\x00\n\xff"), uint8(1), uint8(1))
 	f.Add(bytes.Repeat([]byte("abcdefg\n"), 200), uint8(7), uint8(7))
+	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, text []byte, most, step uint8) {
 		maxLine := 1 + int(most)
 		want, tooLong := lines(string(text), maxLine, false)
-		got, skipped := cutAsTail(t, text, maxLine, 1+int(step))
+		got, skipped := cutAsTail(t, dir, text, maxLine, 1+int(step))
 		if d := cmp.Diff(want, got); d != "" || skipped != int64(tooLong) {
 			t.Fatalf("tail: %d too long, want %d; %s", skipped, tooLong, d)
 		}
@@ -191,7 +192,7 @@ func FuzzLines(f *testing.F) {
 			return
 		}
 		want, tooLong = lines(string(text), maxLine, true)
-		path := filepath.Join(t.TempDir(), "f")
+		path := filepath.Join(dir, "f")
 		must(t, os.WriteFile(path, text, 0o600))
 		got = nil
 		err := Read(context.Background(), path, nil, maxLine, func(l event.Line) error { got = append(got, l.Raw); return nil })
@@ -202,8 +203,8 @@ func FuzzLines(f *testing.F) {
 }
 
 // cutAsTail lets a tail read a file that grows by step bytes at a time.
-func cutAsTail(t *testing.T, text []byte, maxLine, step int) (got []string, tooLong int64) {
-	path := filepath.Join(t.TempDir(), "grows")
+func cutAsTail(t *testing.T, dir string, text []byte, maxLine, step int) (got []string, tooLong int64) {
+	path := filepath.Join(dir, "grows")
 	w, err := os.Create(path)
 	must(t, err)
 	defer w.Close()

@@ -2,7 +2,7 @@
 // its JSON. It does not read journal files itself: the program that the system
 // ships knows their format and the rights to them.
 //
-//	journalctl -o json --follow --after-cursor=… ─► entry ─► one syslog line ─► Sink
+//	journalctl -o json --follow --cursor=… ─► entry ─► one syslog line ─► Sink
 //
 // Each entry becomes one line, whatever is in it: control characters of a message
 // are replaced by spaces, so that a message with a newline cannot forge a second

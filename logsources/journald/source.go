@@ -10,6 +10,7 @@ import (
 	"io"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -39,26 +40,56 @@ type position struct {
 	Since int64 `json:"since,omitempty"`
 }
 
-// source is one run of journalctl.
+// source follows the journal once.
 type source struct {
 	set settings
 	env logsources.Environment
 	pos position
-	any bool // an entry was read in this run
+	any bool // an entry was read
 
 	unsaved bool // the cursor could not be saved
 }
 
 // Run follows the journal until ctx is done, journalctl ends or the sink fails.
+//
+// With a position to go on from, it first reads without following: journalctl
+// --follow shows the entries of the present boot alone, and what was written
+// between our stop and a reboot would be lost.
 func (s *source) Run(ctx context.Context, sink logsources.Sink) error {
 	// The child is to die with us. The kernel ties that to the thread that
 	// started it, which must therefore live as long as the child.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	s.load()
+	if s.pos != (position{}) {
+		if err := s.run(ctx, sink, s.from()...); err != nil {
+			return err
+		}
+		return s.run(ctx, sink, append(s.from(), "--follow", "--no-tail")...)
+	}
+	s.pos.Since = s.env.Now().Unix()
+	s.save()
+	return s.run(ctx, sink, "--follow", "--lines=0")
+}
 
+// from returns the arguments that make journalctl start at the position. The entry
+// with the cursor itself is shown again and dropped here: --after-cursor skips one
+// entry whatever it is, also when the one with the cursor is not shown, being of
+// another boot or deleted.
+func (s *source) from() []string {
+	if s.pos.Cursor != "" {
+		return []string{"--cursor=" + s.pos.Cursor}
+	}
+	return []string{"--since=@" + strconv.FormatInt(s.pos.Since, 10)}
+}
+
+// run starts journalctl with args and delivers what it says. It returns nil when
+// journalctl ended well and was not to follow.
+func (s *source) run(ctx context.Context, sink logsources.Sink, args ...string) error {
+	follows := slices.Contains(args, "--follow")
+	args = slices.Concat(s.set.command, []string{"--output=json", "--all", "--no-pager", "--quiet", "--output-fields=" + fields}, args, s.set.match)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	args := s.arguments()
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.WaitDelay = patience
 	complaints := &lastBytes{limit: 2048}
@@ -77,7 +108,9 @@ func (s *source) Run(ctx context.Context, sink logsources.Sink) error {
 	well := time.AfterFunc(alive, func() { s.env.Report(nil) })
 	err = s.follow(ctx, out, sink)
 	asked := ctx.Err() != nil
-	cancel()
+	if err != io.EOF {
+		cancel()
+	}
 	ended := cmd.Wait()
 	well.Stop()
 	switch {
@@ -85,33 +118,20 @@ func (s *source) Run(ctx context.Context, sink logsources.Sink) error {
 		return ctx.Err()
 	case err != io.EOF:
 		return err
+	case !follows && ended == nil:
+		return nil
 	}
 	s.checkCursor(complaints.String())
 	return fmt.Errorf("following the journal: %s ended (%s): %s", args[0], outcome(ended), orNothing(complaints.String()))
 }
 
-// arguments returns the command line and remembers the position it goes on from.
-func (s *source) arguments() []string {
-	args := append([]string(nil), s.set.command...)
-	args = append(args, "--output=json", "--all", "--no-pager", "--quiet", "--output-fields="+fields, "--follow")
-	key := s.set.positionKey()
-	b, ok := s.env.Positions.Load(key)
+// load reads the position that was kept.
+func (s *source) load() {
+	b, ok := s.env.Positions.Load(s.set.positionKey())
 	if ok && json.Unmarshal(b, &s.pos) != nil {
 		s.env.Logger.Warn("cursor is damaged, reading on from now")
 		s.pos = position{}
 	}
-	switch {
-	case s.pos.Cursor != "":
-		// Without --no-tail, --follow shows the last ten entries at most.
-		args = append(args, "--no-tail", "--after-cursor="+s.pos.Cursor)
-	case s.pos.Since != 0:
-		args = append(args, "--no-tail", "--since=@"+strconv.FormatInt(s.pos.Since, 10))
-	default:
-		args = append(args, "--lines=0")
-		s.pos.Since = s.env.Now().Unix()
-		s.save()
-	}
-	return append(args, s.set.match...)
 }
 
 func (s *source) save() {
@@ -196,6 +216,9 @@ func (s *source) entry(b []byte) (event.Line, bool) {
 		return event.Line{}, false
 	}
 	s.any = true
+	if e.Cursor == s.pos.Cursor {
+		return event.Line{}, false
+	}
 	s.pos = position{Cursor: e.Cursor}
 	now := s.env.Now()
 	raw := e.line(now)
@@ -214,7 +237,7 @@ func (s *source) deliver(ctx context.Context, sink logsources.Sink, lines []even
 	before, had := s.env.Positions.Load(s.set.positionKey())
 	s.save()
 	if len(lines) == 0 {
-		return nil
+		return nil // entries without a message
 	}
 	at := lines[len(lines)-1].Time // the lines are the sink's from here on
 	n := int64(len(lines))
