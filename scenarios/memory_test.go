@@ -2,22 +2,17 @@ package scenarios_test
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"hash/crc32"
-	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"encoding/binary"
-
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/rampart-edge/rampart/event"
-	"github.com/rampart-edge/rampart/scenarios"
 	"github.com/rampart-edge/rampart/internal/testkit/bucketstest"
+	"github.com/rampart-edge/rampart/scenarios"
 )
 
 func leaky(t testing.TB, name, rest string) *scenarios.Scenario {
@@ -48,6 +43,28 @@ func TestMemoryInline(t *testing.T) {
 	}
 }
 
+// TestMemoryLane reads two logs of the same hour one after the other. Each fits its
+// bucket as long as they do not share one, which would have seen the end of the
+// hour before it saw the beginning again.
+func TestMemoryLane(t *testing.T) {
+	s := leaky(t, "a", "capacity: 5\nleakspeed: 10s\n")
+	for _, lanes := range [][2]string{{"a.log", "b.log"}, {"", "b.log"}, {"", ""}} {
+		overflows := 0
+		m := scenarios.NewMemory(scenarios.MemoryOptions{Now: clock(start.Add(time.Hour)),
+			Overflow: func(o *scenarios.Overflow) { overflows++ }})
+		for _, lane := range lanes {
+			for i := range 25 {
+				d := bucketstest.Drop(s, "192.0.2.1", i, start.Add(time.Duration(i)*time.Minute), false)
+				d.Lane = lane
+				m.Pour([]scenarios.Drop{d})
+			}
+		}
+		if together := lanes[0] == lanes[1]; (overflows > 0) != together {
+			t.Errorf("lanes %q: %d overflows", lanes, overflows)
+		}
+	}
+}
+
 // TestMemoryBound floods with a million keys while one attacker goes on.
 func TestMemoryBound(t *testing.T) {
 	const most = 50_000
@@ -59,7 +76,7 @@ func TestMemoryBound(t *testing.T) {
 	ev := &event.Event{Time: start, Meta: map[string]string{"source_ip": "192.0.2.1", "http_path": "/abc"}}
 	n := 1_000_000
 	if testing.Short() {
-		n = 200_000
+		n = 300_000
 	}
 	for i := range n {
 		at := start.Add(time.Duration(i) * time.Microsecond)
@@ -95,19 +112,18 @@ func TestMemoryBound(t *testing.T) {
 func TestMemoryDistinctBound(t *testing.T) {
 	s := leaky(t, "a", "capacity: 100000\nleakspeed: 1ms\ndistinct: evt.Meta.x\n")
 	m := scenarios.NewMemory(scenarios.MemoryOptions{MaxBuckets: 1000, SampleBytes: -1})
-	for i := range 60_000 {
+	known := int64(0)
+	for i := range 30_000 {
 		for _, key := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
-			m.Pour([]scenarios.Drop{{Scenario: s, Key: key, At: start, Distinct: fmt.Sprint(i), Event: &event.Event{}}})
+			// What was just poured is known at once, whatever had to make way for it.
+			d := scenarios.Drop{Scenario: s, Key: key, At: start, Distinct: fmt.Sprint(i), Event: &event.Event{}}
+			m.Pour([]scenarios.Drop{d, d})
+			known++
 		}
 	}
 	st := m.Stats()
-	if st.Bytes > 2<<20 || st.Evicted == 0 {
-		t.Errorf("%+v", st)
-	}
-	// A value that was just seen is known, whatever was forgotten before.
-	m.Pour([]scenarios.Drop{{Scenario: s, Key: "h", At: start, Distinct: "59999", Event: &event.Event{}}})
-	if got := m.Stats().Discarded; got != 1 {
-		t.Errorf("%d discarded, want 1", got)
+	if st.Bytes > 2<<20 || st.Evicted == 0 || st.Discarded != known {
+		t.Errorf("%d discarded, want %d: %+v", st.Discarded, known, st)
 	}
 }
 
@@ -220,104 +236,6 @@ func TestMemorySweep(t *testing.T) {
 	if n := sweep(11 * time.Minute); n != 0 {
 		t.Errorf("eleven minutes later: %d", n)
 	}
-}
-
-// TestSnapshot cuts random traces in two: what comes after a restart must be what
-// would have come without.
-func TestSnapshot(t *testing.T) {
-	rng := rand.New(rand.NewPCG(5, 6))
-	for n := range 60 {
-		s := bucketstest.Scenario(t, bucketstest.Config(rng))
-		rules := scenarios.NewRules([]*scenarios.Scenario{s})
-		list := bucketstest.Trace(rng, s, n%7, n%2 == 0)
-		run := func(cut int) (got []bucketstest.Seen) {
-			sink := func(o *scenarios.Overflow) { got = append(got, bucketstest.See(o)) }
-			m := scenarios.NewMemory(scenarios.MemoryOptions{Overflow: sink})
-			m.Pour(list[:cut])
-			var b bytes.Buffer
-			if err := m.Snapshot(&b); err != nil {
-				t.Fatal(err)
-			}
-			before := m.Stats()
-			m = scenarios.NewMemory(scenarios.MemoryOptions{Overflow: sink, Shards: 8})
-			kept, dropped, err := m.Restore(&b, rules)
-			if err != nil || int64(kept) != before.Buckets+before.Blackholes || dropped != 0 {
-				t.Fatalf("kept %d, dropped %d, %v; before %+v", kept, dropped, err, before)
-			}
-			m.Pour(list[cut:])
-			return got
-		}
-		want := run(0)
-		if d := cmp.Diff(want, run(len(list)/2)); d != "" {
-			t.Fatalf("trace %d (-without +with a restart):\n%s", n, d)
-		}
-	}
-}
-
-func TestRestoreErrors(t *testing.T) {
-	a, b := leaky(t, "a", "capacity: 2\nleakspeed: 1h\ndistinct: evt.Meta.id\n"), leaky(t, "b", "capacity: 2\nleakspeed: 1h\n")
-	m := scenarios.NewMemory(scenarios.MemoryOptions{})
-	for i := range 10 {
-		m.Pour([]scenarios.Drop{bucketstest.Drop(a, fmt.Sprint(i), i, start, false), bucketstest.Drop(b, fmt.Sprint(i), i, start, false)})
-	}
-	var buf bytes.Buffer
-	if err := m.Snapshot(&buf); err != nil {
-		t.Fatal(err)
-	}
-	rules := scenarios.NewRules([]*scenarios.Scenario{a})
-	if _, _, err := m.Restore(bytes.NewReader(buf.Bytes()), rules); !errors.Is(err, scenarios.ErrInUse) {
-		t.Errorf("into a memory in use: %v", err)
-	}
-	fresh := scenarios.NewMemory(scenarios.MemoryOptions{})
-	if kept, dropped, err := fresh.Restore(bytes.NewReader(buf.Bytes()), rules); kept != 10 || dropped != 10 || err != nil {
-		t.Errorf("kept %d, dropped %d, %v", kept, dropped, err)
-	}
-	// Every byte counts, and so does every one that is missing.
-	for i := 0; i < buf.Len(); i += 3 {
-		bad := bytes.Clone(buf.Bytes())
-		bad[i] ^= 0x41
-		if _, _, err := scenarios.NewMemory(scenarios.MemoryOptions{}).Restore(bytes.NewReader(bad), rules); err == nil {
-			t.Fatalf("byte %d changed: no error", i)
-		}
-		if _, _, err := scenarios.NewMemory(scenarios.MemoryOptions{}).Restore(bytes.NewReader(buf.Bytes()[:i]), rules); !errors.Is(err, scenarios.ErrDamaged) {
-			t.Fatalf("cut at %d: %v", i, err)
-		}
-	}
-}
-
-// FuzzRestore mends the checksums, so that the fuzzer gets behind them.
-func FuzzRestore(f *testing.F) {
-	a := leaky(f, "a", "capacity: 2\nleakspeed: 1h\ndistinct: evt.Meta.id\nblackhole: 1h\n")
-	m := scenarios.NewMemory(scenarios.MemoryOptions{MaxBuckets: 64})
-	for i := range 9 {
-		m.Pour([]scenarios.Drop{bucketstest.Drop(a, fmt.Sprint(i/4), i, start, i%2 == 0)})
-	}
-	var buf bytes.Buffer
-	if err := m.Snapshot(&buf); err != nil {
-		f.Fatal(err)
-	}
-	f.Add(buf.Bytes())
-	rules := scenarios.NewRules([]*scenarios.Scenario{a})
-	f.Fuzz(func(t *testing.T, data []byte) {
-		data = bytes.Clone(data)
-		for rest := data; len(rest) >= 8; {
-			n := min(int(binary.LittleEndian.Uint32(rest)), len(rest)-8)
-			binary.LittleEndian.PutUint32(rest, uint32(n))
-			binary.LittleEndian.PutUint32(rest[4:], crc32.Checksum(rest[8:8+n], crc32.MakeTable(crc32.Castagnoli)))
-			rest = rest[8+n:]
-		}
-		m := scenarios.NewMemory(scenarios.MemoryOptions{MaxBuckets: 64, SampleBytes: 1 << 16, Overflow: func(o *scenarios.Overflow) { o.Event() }})
-		m.Restore(bytes.NewReader(data), rules)
-		for i := range 20 {
-			d := bucketstest.Drop(a, fmt.Sprint(i/4), i, start, false)
-			d.Distinct = fmt.Sprint(i)
-			m.Pour([]scenarios.Drop{d})
-		}
-		m.Sweep(start.Add(100 * time.Hour))
-		if err := m.Snapshot(&bytes.Buffer{}); err != nil {
-			t.Error(err)
-		}
-	})
 }
 
 // TestMemoryRace pours, sweeps, swaps rules and writes snapshots all at once, and
