@@ -49,12 +49,19 @@ type AllowEntry struct {
 // against (loopback, this host, …). Contains takes no lock.
 type Allow struct {
 	now   func() time.Time
-	table atomic.Pointer[bart.Table[int64]] // value: end in Unix ms, 0 for ever
+	table atomic.Pointer[allowTable]
 
 	mu      sync.Mutex // of writers
 	builtin map[string][]netip.Prefix
 	entries map[netip.Prefix]AllowEntry
 	keep    allowKeeper // nil until a Book took charge
+}
+
+// allowTable is immutable. The value of a prefix is its end in Unix milliseconds,
+// 0 for never.
+type allowTable struct {
+	*bart.Table[int64]
+	first4, first6 [256]bool // of what is allowed; most addresses have another
 }
 
 // allowKeeper is told of every change: save and forget before it is made, swept
@@ -86,7 +93,15 @@ func (t *Allow) Contains(a netip.Addr) bool { return t.contains(plain(a)) }
 
 // contains is Contains for a plain address.
 func (t *Allow) contains(a netip.Addr) bool {
-	until, ok := t.table.Load().Lookup(a)
+	table := t.table.Load()
+	if a.Is4() {
+		if !table.first4[a.As4()[0]] {
+			return false
+		}
+	} else if !table.first6[a.As16()[0]] {
+		return false
+	}
+	until, ok := table.Lookup(a)
 	return ok && t.live(until)
 }
 
@@ -291,8 +306,9 @@ func (t *Allow) rebuild() {
 	order := slices.SortedFunc(maps.Keys(ends), func(a, b netip.Prefix) int {
 		return cmp.Compare(a.Bits(), b.Bits())
 	})
-	table := &bart.Table[int64]{}
+	table := &allowTable{Table: &bart.Table[int64]{}}
 	for _, p := range order {
+		table.mark(p)
 		end := ends[p]
 		if around, ok := table.LookupPrefix(p); ok && end != 0 {
 			if around == 0 || around > end {
@@ -302,4 +318,15 @@ func (t *Allow) rebuild() {
 		table.Insert(p, end)
 	}
 	t.table.Store(table)
+}
+
+// mark sets the first bytes that p has addresses for.
+func (t *allowTable) mark(p netip.Prefix) {
+	first, marks := p.Addr().AsSlice()[0], &t.first6
+	if p.Addr().Is4() {
+		marks = &t.first4
+	}
+	for n := range 1 << max(0, 8-p.Bits()) {
+		marks[int(first)+n] = true
+	}
 }

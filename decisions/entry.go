@@ -57,6 +57,32 @@ func (e entry) verdict() Verdict {
 	}
 }
 
+// instant is the time of a lookup. The clock is read only if it has to be: that
+// costs more than the rest of a lookup.
+type instant struct {
+	now    int64 // Unix milliseconds, 0 until read
+	coarse int64 // a moment ago, 0 if unknown
+	read   func() time.Time
+}
+
+// coarseError is by how much coarse may be late. It is far more than the time
+// between two ticks, for machines under load.
+const coarseError = 2000
+
+// past reports whether an end has come.
+func (c *instant) past(until int64) bool {
+	if c.now == 0 {
+		if until <= c.coarse {
+			return true
+		}
+		if c.coarse != 0 && until > c.coarse+coarseError {
+			return false
+		}
+		c.now = c.read().UnixMilli()
+	}
+	return until <= c.now
+}
+
 // edit is a change to the entries of one value: entry id goes, and comes back as
 // e unless gone.
 type edit struct {

@@ -3,55 +3,138 @@ package decisions
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"testing"
 	"time"
+
+	"github.com/gaissmai/bart"
+
+	"github.com/rampart-edge/rampart/store"
 )
 
 var epochStart = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-func TestPage(t *testing.T) {
-	for n := range 300 {
-		items := make([]item, n)
-		for i := range items {
-			items[i] = item{uint16(3 * i), entry{uint64(i+1)<<8 | uint64(Ban), int64(i), int64(i) << 8}}
+func TestTable4KeepsOldVersions(t *testing.T) {
+	edits := func(from, n int, gone bool) (out []edit4) {
+		for i := from; i < from+n; i++ {
+			out = append(out, edit4{key: uint32(i % 700), edit: edit{entry{what: uint64(i+1)<<8 | uint64(Ban), until: 1<<47 - 1, born: 1<<55 - 1&^0xff | 32}, gone}})
 		}
-		p := makePage(items)
-		if p.count() != n || !slices.Equal(p.items(nil), items) {
-			t.Fatalf("a page of %d has %d entries", n, p.count())
+		return out
+	}
+	now := instant{now: 1}
+	empty := newTable4()
+	full := empty.with(edits(0, 1000, false))
+	part := full.with(edits(0, 700, true))
+	if empty.count != 0 || full.count != 1000 || part.count != 300 {
+		t.Fatalf("%d, %d, %d entries", empty.count, full.count, part.count)
+	}
+	for key := range uint32(700) {
+		if e := full.best(key, &now); e.id() != int64(key+1) || e.until != 1<<47-1 || e.born != 1<<55-1&^0xff|32 {
+			t.Fatalf("%d: %+v", key, e)
 		}
-		for i := range n {
-			if at := p.find(n, uint16(3*i)); at != i {
-				t.Fatalf("page of %d: %d is at %d, want %d", n, 3*i, at, i)
-			}
-			if at := p.find(n, uint16(3*i+1)); at != i+1 {
-				t.Fatalf("page of %d: what follows %d is at %d", n, 3*i, at)
-			}
+		if e := part.best(key, &now); e.id() != 0 && e.id() != int64(key+701) || (e.id() == 0) != (key >= 300) {
+			t.Fatalf("%d, its first entry gone: %+v", key, e)
+		}
+		if e := empty.best(key, &now); e.id() != 0 {
+			t.Fatalf("%d in an empty table: %+v", key, e)
+		}
+	}
+	if none := part.with(edits(700, 300, true)); none.count != 0 || none.best(5, &now).what != 0 {
+		t.Errorf("%d entries left", none.count)
+	}
+}
+
+func TestInstant(t *testing.T) {
+	const ms = 1_000_000
+	for _, tc := range []struct {
+		coarse, until int64
+		past, reads   bool
+	}{
+		{0, ms, true, true}, {0, ms + 1, false, true}, {0, ms + 99_000, false, true},
+		{ms - 50, ms - 50, true, false}, {ms - 50, ms - 49, true, true}, {ms - 50, ms, true, true}, {ms - 50, ms + 1, false, true},
+		{ms - 50, ms - 50 + coarseError, false, true}, {ms - 50, ms - 49 + coarseError, false, false},
+	} {
+		reads := false
+		c := instant{coarse: tc.coarse, read: func() time.Time { reads = true; return time.UnixMilli(ms) }}
+		if past := c.past(tc.until); past != tc.past || reads != tc.reads {
+			t.Errorf("%+v: past %v, clock read %v", tc, past, reads)
 		}
 	}
 }
 
-func TestTable4ChangesForm(t *testing.T) {
-	edits := func(n int, gone bool) (out []edit4) {
-		for i := range n {
-			out = append(out, edit4{0x0a010000 + uint32(i*37%4096), edit{entry{what: uint64(i+1)<<8 | uint64(Ban), until: 1}, gone}})
+// TestBookTicks has a real clock: a decision ends when it is due, with a time that
+// is a tick old.
+func TestBookTicks(t *testing.T) {
+	db, err := store.Open(t.TempDir(), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	b, err := OpenBook(BookOptions{DB: db})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ds := []Decision{{Value: "192.0.2.1", Type: TypeBan, Until: time.Now().Add(300 * time.Millisecond)}, {Value: "192.0.2.2", Type: TypeBan, Until: time.Now().Add(time.Hour)}}
+	if err := b.Append(nil, ds); err != nil {
+		t.Fatal(err)
+	}
+	for b.set.coarse.Load() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	for {
+		before := time.Now()
+		v := b.Set().Lookup(netip.MustParseAddr("192.0.2.1"))
+		if v.Action == Ban && !before.Before(v.Until) {
+			t.Fatalf("at %s answered with what ended at %s", before, v.Until)
 		}
-		return out
+		if v.Action == None {
+			if time.Now().Before(ds[0].Until) {
+				t.Fatal("ended early")
+			}
+			break
+		}
 	}
-	table := &table4{}
-	full := table.with(edits(1000, false))
-	if n := &full.root[10][1]; n.subs == nil || full.count != 1000 {
-		t.Fatalf("a crowded /16 has no pages for its /24s; %d entries", full.count)
+	if v := b.Set().Lookup(netip.MustParseAddr("192.0.2.2")); v.Action != Ban {
+		t.Errorf("got %+v", v)
 	}
-	few := full.with(edits(1000-joinAt+1, true))
-	if n := &few.root[10][1]; n.subs != nil || few.count != joinAt-1 || n.page.count() != joinAt-1 {
-		t.Errorf("a /16 of %d entries has pages for its /24s", few.count)
+	if err := b.Close(); err != nil || b.set.coarse.Load() != 0 {
+		t.Errorf("closed: %v, time %d", err, b.set.coarse.Load())
 	}
-	if none := few.with(edits(1000, true)); none.count != 0 || none.root[10] != nil {
-		t.Errorf("%d entries left", none.count)
+}
+
+func TestReach(t *testing.T) {
+	var g grown
+	for _, p := range []string{"10.1.2.128/25", "10.2.0.0/15", "172.0.0.0/7", "255.255.255.0/24"} {
+		g.add(netip.MustParsePrefix(p))
 	}
-	if full.count != 1000 || full.page(0x0a010000).count() == 0 || table.count != 0 {
-		t.Error("an older version changed")
+	for text, want := range map[string]bool{
+		"10.1.2.3": true, "10.1.1.255": false, "10.1.3.0": false, "10.2.0.0": true, "10.3.255.255": true, "10.4.0.0": false,
+		"172.0.0.0": true, "173.255.255.255": true, "174.0.0.0": false, "171.255.255.255": false,
+		"255.255.255.1": true, "255.255.254.255": false, "0.0.0.0": false,
+	} {
+		if got := g.touches(key4(netip.MustParseAddr(text))); got != want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+}
+
+// TestReachIsMadeAnew ends so many ranges that their bits are cleared.
+func TestReachIsMadeAnew(t *testing.T) {
+	r := &ranges{table: &bart.Table[chain]{}, reach: &reach{}}
+	var come, go1 []rangeEdit
+	for i := range maxStale + 10 {
+		p := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i)}), 24)
+		ed := edit{e: entry{what: uint64(i+1)<<8 | uint64(Ban), until: 9, born: 24}}
+		come = append(come, rangeEdit{p, ed})
+		ed.gone = true
+		go1 = append(go1, rangeEdit{p, ed})
+	}
+	r = r.with(come)
+	if r.count != len(come) || !r.reach.touches(0x0a000100) {
+		t.Fatalf("%d ranges", r.count)
+	}
+	r = r.with(go1)
+	if r.count != 0 || r.stale != 0 || r.reach.touches(0x0a000100) {
+		t.Errorf("%d ranges left, %d stale", r.count, r.stale)
 	}
 }
 

@@ -21,12 +21,18 @@ func (c *chain) entries(dst []entry) []entry {
 // ranges maps ranges and IPv6 addresses to entries; immutable like table4.
 type ranges struct {
 	table *bart.Table[chain]
+	reach *reach
+	stale int // IPv4 ranges that went since reach was made
 	count int
 }
 
 // cloneRatio: a persistent insert copies a path of the trie (tens of
 // microseconds), cloning all of it costs about a hundredth of that per prefix.
 const cloneRatio = 100
+
+// maxStale is how many ranges may leave bits in reach before it is made anew,
+// beside a quarter of those that are there.
+const maxStale = 1000
 
 // rangeEdit is an edit of one prefix.
 type rangeEdit struct {
@@ -45,15 +51,28 @@ func (r *ranges) with(edits []rangeEdit) *ranges {
 		}
 		groups[ed.prefix] = append(groups[ed.prefix], ed.edit)
 	}
-	next := &ranges{table: r.table, count: r.count}
+	next := *r
 	whole := len(order) > 16 && len(order) > r.table.Size()/cloneRatio
 	if whole {
 		next.table = r.table.Clone()
 	}
+	g := grown{reach: *r.reach}
 	for _, p := range order {
 		next.apply(p, latest(groups[p]), whole)
+		if !p.Addr().Is4() {
+			continue
+		}
+		if _, there := next.table.Get(p); there {
+			g.add(p)
+		} else {
+			next.stale++
+		}
 	}
-	return next
+	next.reach = &g.reach
+	if next.stale > maxStale+next.table.Size4()/4 {
+		next.reach, next.stale = makeReach(next.table), 0
+	}
+	return &next
 }
 
 // apply edits one prefix, in place if the table is this value's own.

@@ -13,10 +13,11 @@ import (
 // Set is what is in force against addresses and ranges, for lookups on the
 // request path. Other scopes, simulated and suppressed decisions are not in it.
 type Set struct {
-	allow *Allow
-	now   func() time.Time
-	state atomic.Pointer[snapshot]
-	mu    sync.Mutex // of writers
+	allow  *Allow
+	now    func() time.Time
+	coarse atomic.Int64 // see instant
+	state  atomic.Pointer[snapshot]
+	mu     sync.Mutex // of writers
 }
 
 // snapshot is immutable.
@@ -28,7 +29,7 @@ type snapshot struct {
 // NewSet returns an empty set that asks allow (nil: nobody) first.
 func NewSet(allow *Allow, now func() time.Time) *Set {
 	s := &Set{allow: allow, now: now}
-	s.state.Store(&snapshot{v4: &table4{}, ranges: &ranges{table: &bart.Table[chain]{}}})
+	s.state.Store(&snapshot{v4: newTable4(), ranges: &ranges{table: &bart.Table[chain]{}, reach: &reach{}}})
 	return s
 }
 
@@ -66,7 +67,7 @@ func (e *edits) add(d *Decision, p netip.Prefix, gone bool, now int64) {
 	ed := edit{e: newEntry(d, p)}
 	ed.gone = gone || !d.enforceable() || ed.e.until <= now || ed.e.action() == None
 	if p.Addr().Is4() && p.IsSingleIP() {
-		e.v4 = append(e.v4, edit4{key4(p.Addr()), ed})
+		e.v4 = append(e.v4, edit4{key: key4(p.Addr()), edit: ed})
 		return
 	}
 	e.ranges = append(e.ranges, rangeEdit{p, ed})
@@ -92,54 +93,48 @@ func (s *Set) apply(e edits) {
 // ones the longest. It takes no lock and allocates nothing; the clock is read
 // only when something covers a.
 func (s *Set) Lookup(a netip.Addr) Verdict {
-	return s.lookup(a, 0)
+	e, allowed := s.find(a, instant{read: s.now, coarse: s.coarse.Load()})
+	if e.what == 0 {
+		return Verdict{Allowed: allowed}
+	}
+	return e.verdict()
 }
 
 // LookupAt is Lookup for a caller that has read the clock already.
 func (s *Set) LookupAt(a netip.Addr, at time.Time) Verdict {
-	return s.lookup(a, at.UnixMilli())
+	e, allowed := s.find(a, instant{now: at.UnixMilli()})
+	if e.what == 0 {
+		return Verdict{Allowed: allowed}
+	}
+	return e.verdict()
 }
 
-// lookup reads the clock when it needs it and now is zero.
-func (s *Set) lookup(a netip.Addr, now int64) Verdict {
+// find returns the entry that wins for a, or a zero one. What it returns fits into
+// registers: a Verdict handed through would cost more than the search.
+func (s *Set) find(a netip.Addr, c instant) (best entry, allowed bool) {
 	a = plain(a)
 	if s.allow != nil && s.allow.contains(a) {
-		return Verdict{Allowed: true}
+		return entry{}, true
 	}
 	st := s.state.Load()
-	var best entry
 	if a.Is4() {
 		key := key4(a)
-		if p := st.v4.page(key); p != nil {
-			n, low := p.count(), uint16(key)
-			for i := p.find(n, low); i < n && p.low(i) == low; i++ {
-				if now == 0 {
-					now = s.now().UnixMilli()
-				}
-				if e := p.entry(n, i); e.until > now {
-					best = e
-					break
-				}
-			}
+		best = st.v4.best(key, &c)
+		if !st.ranges.reach.touches(key) {
+			return best, false
 		}
 	}
-	if c, ok := st.ranges.table.Lookup(a); ok {
-		if now == 0 {
-			now = s.now().UnixMilli()
-		}
-		best = st.ranges.best(a, c, best, now)
+	if found, ok := st.ranges.table.Lookup(a); ok {
+		best = st.ranges.best(a, found, best, &c)
 	}
-	if best.what == 0 {
-		return Verdict{}
-	}
-	return best.verdict()
+	return best, false
 }
 
 // best returns the winner among have (zero: none), the entries of c, which is the
 // longest match of a, and those of the ranges around it.
-func (r *ranges) best(a netip.Addr, c chain, have entry, now int64) entry {
+func (r *ranges) best(a netip.Addr, c chain, have entry, at *instant) entry {
 	for {
-		if e, ok := c.live(now); ok && (have.what == 0 || compareEntries(e, have) < 0) {
+		if e, ok := c.live(at); ok && (have.what == 0 || compareEntries(e, have) < 0) {
 			have = e
 		}
 		bits := c.first.bits() - 1
@@ -155,12 +150,12 @@ func (r *ranges) best(a netip.Addr, c chain, have entry, now int64) entry {
 }
 
 // live returns the first entry that is not over.
-func (c *chain) live(now int64) (entry, bool) {
-	if c.first.until > now {
+func (c *chain) live(at *instant) (entry, bool) {
+	if !at.past(c.first.until) {
 		return c.first, true
 	}
 	for _, e := range c.rest {
-		if e.until > now {
+		if !at.past(e.until) {
 			return e, true
 		}
 	}

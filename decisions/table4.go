@@ -2,162 +2,199 @@ package decisions
 
 import (
 	"cmp"
+	"math/rand/v2"
 	"slices"
 )
 
-// table4 maps single IPv4 addresses to entries. It is an immutable tree over the
-// address's bytes: with makes a new one that shares all it did not touch, so that
-// publishing one ban copies a path (some 10 KB) and a batch copies each touched
-// page once. A /16 with few entries is one page, a full one has a page for each
-// /24.
+// table4 maps single IPv4 addresses to entries. It is immutable: with makes a new
+// one that shares all it did not touch. The addresses are hashed into 16384 shards,
+// each an open-addressed table of its own, so that publishing one ban copies one
+// shard (of a million bans: 2.5 KB) and the way to it, a batch each touched shard
+// once, and a lookup meets few lines of memory that are not in the cache, whether
+// it finds something or not.
 type table4 struct {
-	root  [256]*nets
+	seed  uint64 // odd; chosen at random, lest somebody chooses colliding addresses
+	tops  [fan]*[fan]shard
 	count int
 }
 
-// nets are the /16s of a /8.
-type nets [256]net16
-
-// net16 has either a page or, when that would be long, one per /24.
-type net16 struct {
-	page page
-	subs *[256]page
-}
-
 const (
-	splitAt = 128 // entries above which a /16 gets a page for each /24
-	joinAt  = 48  // and below which it goes back
+	fan       = 1 << fanBits
+	fanBits   = 7
+	shardBits = 2 * fanBits
 )
 
-// page returns the page that has the entries of key, nil where there is none.
-func (t *table4) page(key uint32) page {
-	ns := t.root[key>>24]
-	if ns == nil {
-		return nil
-	}
-	n := &ns[uint8(key>>16)]
-	if n.subs != nil {
-		return n.subs[uint8(key>>8)]
-	}
-	return n.page
+// shard is a table of slots of three words, at least one of which is free:
+//
+//	id <<8 | direct bit | action    (0: free)
+//	until  <<16 | lower half of the address
+//	created <<16 | upper half of the address
+//
+// A slot is at its hash or behind it, with no free one between.
+type shard []uint64
+
+const slotWords = 3
+
+func newTable4() *table4 { return &table4{seed: rand.Uint64() | 1} }
+
+func (t *table4) hash(key uint32) uint32 { return uint32(uint64(key) * t.seed >> 32) }
+
+// home is the slot to begin with, for a hash: its upper bits chose the shard.
+func (s shard) home(hash uint32) int {
+	return int(uint64(hash<<shardBits) * uint64(len(s)/slotWords) >> 32)
 }
 
-// with returns the table after edits, which it sorts; of several edits of one id
-// at one address the last one counts.
+// best returns the entry of key that wins, a zero one if none is in force.
+func (t *table4) best(key uint32, c *instant) (best entry) {
+	h := t.hash(key)
+	top := t.tops[h>>(32-fanBits)]
+	if top == nil {
+		return best
+	}
+	s := top[h>>(32-shardBits)%fan]
+	if len(s) == 0 {
+		return best
+	}
+	for i := slotWords * s.home(h); ; {
+		w := s[i : i+slotWords : i+slotWords]
+		if w[0] == 0 {
+			return best
+		}
+		if slotKey(w) == key {
+			if e := slotEntry(w); !c.past(e.until) && (best.what == 0 || compareEntries(e, best) < 0) {
+				best = e
+			}
+		}
+		if i += slotWords; i == len(s) {
+			i = 0
+		}
+	}
+}
+
+func slotKey(w []uint64) uint32 { return uint32(w[1]&0xffff | w[2]&0xffff<<16) }
+
+func slotEntry(w []uint64) entry {
+	return entry{what: w[0], until: int64(w[1] >> 16), born: int64(w[2]>>16)<<8 | 32}
+}
+
+// edit4 is an edit of one IPv4 address.
+type edit4 struct {
+	key  uint32
+	hash uint32
+	seq  uint32 // place in the batch
+	edit
+}
+
+// with returns the table after edits, which it reorders; of several edits of one
+// id at one address the last one counts.
 func (t *table4) with(edits []edit4) *table4 {
-	edits = sortEdits(edits)
+	for i := range edits {
+		edits[i].hash, edits[i].seq = t.hash(edits[i].key), uint32(i)
+	}
+	slices.SortFunc(edits, func(a, b edit4) int {
+		if x := comparePairs(&a, &b); x != 0 {
+			return x
+		}
+		return cmp.Compare(a.seq, b.seq)
+	})
 	next := *t
-	scratch := make([]item, 0, 2*splitAt)
+	var own [fan]bool
+	var scratch []slot
 	for len(edits) > 0 {
-		first := edits[0].key >> 24
-		part := leading(edits, 24)
-		edits = edits[len(part):]
-		var ns nets
-		if old := t.root[first]; old != nil {
-			ns = *old
+		n := 1
+		for n < len(edits) && edits[n].hash>>(32-shardBits) == edits[0].hash>>(32-shardBits) {
+			n++
 		}
-		for len(part) > 0 {
-			sub := leading(part, 16)
-			part = part[len(sub):]
-			n := &ns[uint8(sub[0].key>>16)]
-			before := n.count()
-			*n, scratch = n.with(sub, scratch[:0])
-			next.count += n.count() - before
+		part := lastOfEach(edits[:n])
+		h := edits[0].hash
+		edits = edits[n:]
+		if i := h >> (32 - fanBits); !own[i] {
+			own[i] = true
+			top := new([fan]shard)
+			if next.tops[i] != nil {
+				*top = *next.tops[i]
+			}
+			next.tops[i] = top
 		}
-		next.root[first] = nil
-		if !ns.empty() {
-			next.root[first] = &ns
+		s := &next.tops[h>>(32-fanBits)][h>>(32-shardBits)%fan]
+		if need := len(*s)/slotWords + len(part); cap(scratch) < need {
+			scratch = make([]slot, 0, 2*need)
 		}
+		var before int
+		scratch, before = s.apply(t, part, scratch[:0])
+		next.count += len(scratch) - before
+		*s = makeShard(scratch)
 	}
 	return &next
 }
 
-// sortEdits orders by address and id and drops all but the last of each pair.
-func sortEdits(edits []edit4) []edit4 {
-	if len(edits) < 2 {
-		return edits
+// comparePairs orders by shard, address and id.
+func comparePairs(a, b *edit4) int {
+	if a.hash != b.hash { // equal for equal addresses
+		return cmp.Compare(a.hash, b.hash)
 	}
-	slices.SortStableFunc(edits, func(a, b edit4) int {
-		return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.e.id(), b.e.id()))
-	})
+	return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.e.id(), b.e.id()))
+}
+
+// lastOfEach drops, of sorted edits, all but the last of each address and id.
+func lastOfEach(edits []edit4) []edit4 {
 	out := edits[:0]
-	for i, ed := range edits {
-		if i+1 < len(edits) && edits[i+1].key == ed.key && edits[i+1].e.id() == ed.e.id() {
-			continue
+	for i := range edits {
+		if i+1 == len(edits) || comparePairs(&edits[i], &edits[i+1]) != 0 {
+			out = append(out, edits[i])
 		}
-		out = append(out, ed)
 	}
 	return out
 }
 
-// leading returns the first edits that agree in all but the lowest shift bits.
-func leading(edits []edit4, shift uint) []edit4 {
-	n := 1
-	for n < len(edits) && edits[n].key>>shift == edits[0].key>>shift {
-		n++
-	}
-	return edits[:n]
+// slot is an entry with its address, outside a shard.
+type slot struct {
+	key, hash uint32
+	e         entry
 }
 
-func (n *net16) count() int {
-	if n.subs == nil {
-		return n.page.count()
-	}
-	total := 0
-	for _, p := range n.subs {
-		total += p.count()
-	}
-	return total
-}
-
-// with returns the net after edits, and scratch for the next call.
-func (n *net16) with(edits []edit4, scratch []item) (net16, []item) {
-	if n.subs == nil {
-		scratch = applyItems(n.page.items(scratch), edits)
-		return packNet(scratch), scratch
-	}
-	subs, total := *n.subs, n.count()
-	for len(edits) > 0 {
-		part := leading(edits, 8)
-		edits = edits[len(part):]
-		p := &subs[uint8(part[0].key>>8)]
-		total -= p.count()
-		scratch = applyItems(p.items(scratch[:0]), part)
-		*p = makePage(scratch)
-		total += len(scratch)
-	}
-	if total >= joinAt {
-		return net16{subs: &subs}, scratch
-	}
-	scratch = scratch[:0]
-	for _, p := range subs {
-		scratch = p.items(scratch)
-	}
-	return net16{page: makePage(scratch)}, scratch
-}
-
-// packNet chooses the form for items.
-func packNet(items []item) net16 {
-	if len(items) <= splitAt {
-		return net16{page: makePage(items)}
-	}
-	subs := new([256]page)
-	for len(items) > 0 {
-		n := 1
-		for n < len(items) && items[n].low>>8 == items[0].low>>8 {
-			n++
+// apply appends to dst what the shard has after edits, and tells how many there
+// were before.
+func (s shard) apply(t *table4, edits []edit4, dst []slot) (out []slot, before int) {
+	for i := 0; i < len(s); i += slotWords {
+		w := s[i : i+slotWords]
+		if w[0] == 0 {
+			continue
 		}
-		subs[items[0].low>>8] = makePage(items[:n])
-		items = items[n:]
-	}
-	return net16{subs: subs}
-}
-
-func (ns *nets) empty() bool {
-	for i := range ns {
-		if ns[i].page != nil || ns[i].subs != nil {
-			return false
+		before++
+		key := slotKey(w)
+		at := edit4{key: key, hash: t.hash(key), edit: edit{e: slotEntry(w)}}
+		_, edited := slices.BinarySearchFunc(edits, &at, func(ed edit4, at *edit4) int { return comparePairs(&ed, at) })
+		if !edited {
+			dst = append(dst, slot{key, at.hash, at.e})
 		}
 	}
-	return true
+	for i := range edits {
+		if !edits[i].gone {
+			dst = append(dst, slot{edits[i].key, edits[i].hash, edits[i].e})
+		}
+	}
+	return dst, before
+}
+
+// makeShard lays slots out with two free ones for each three taken: scans stay
+// short, at 40 bytes an entry.
+func makeShard(slots []slot) shard {
+	if len(slots) == 0 {
+		return nil
+	}
+	s := make(shard, slotWords*(len(slots)*5/3+1))
+	for i := range slots {
+		at := slotWords * s.home(slots[i].hash)
+		for s[at] != 0 {
+			if at += slotWords; at == len(s) {
+				at = 0
+			}
+		}
+		e := slots[i].e
+		s[at] = e.what
+		s[at+1] = uint64(e.until)<<16 | uint64(slots[i].key&0xffff)
+		s[at+2] = uint64(e.born>>8)<<16 | uint64(slots[i].key>>16)
+	}
+	return s
 }
