@@ -3,8 +3,8 @@ package scenarios_test
 import (
 	"testing"
 
-	"github.com/rampart-edge/rampart/scenarios"
 	"github.com/rampart-edge/rampart/internal/testkit/bucketstest"
+	"github.com/rampart-edge/rampart/scenarios"
 )
 
 func TestMemoryConformance(t *testing.T) {
