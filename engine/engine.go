@@ -28,6 +28,12 @@ const EnrichStage = "s02-enrich"
 // of lines read at once looks like a burst.
 const Late = 10 * time.Second
 
+// apart is how old a tailed line must be when it is read for its log to have
+// buckets of its own. What several logs gathered meanwhile is read one log after
+// the other: a bucket that has seen the end of the first has nothing leak while it
+// sees the beginning of the second. Up to this age it costs a few leaked events.
+const apart = time.Minute
+
 // maxRepeat bounds "message repeated N times": syslog may claim any number.
 const maxRepeat = 100
 
@@ -118,15 +124,28 @@ func (e *Engine) instant(ev *event.Event) (time.Time, bool) {
 	if e.Replay {
 		return stamped, err == nil
 	}
-	read := ev.Line.Time
-	if read.IsZero() {
-		read = e.Now()
-	}
+	read := e.read(ev)
 	if err == nil && read.Sub(stamped) > Late {
 		e.Counters.Late.Add(1)
 		return stamped, true
 	}
 	return read, true
+}
+
+// read is when a line was read.
+func (e *Engine) read(ev *event.Event) time.Time {
+	if ev.Line.Time.IsZero() {
+		return e.Now()
+	}
+	return ev.Line.Time
+}
+
+// lane is what keeps a line of long ago apart: the log that it is from.
+func (e *Engine) lane(ev *event.Event, at time.Time) string {
+	if e.Replay || ev.From.Inline || ev.Type != event.LogType || e.read(ev).Sub(at) <= apart {
+		return ""
+	}
+	return ev.Line.Src
 }
 
 func (e *Engine) pour(ev *event.Event, phase scenarios.Phase, at time.Time) {
@@ -135,8 +154,9 @@ func (e *Engine) pour(ev *event.Event, phase scenarios.Phase, at time.Time) {
 	if len(drops) == 0 {
 		return
 	}
-	count := repeat(ev)
+	count, lane := repeat(ev), e.lane(ev, at)
 	for i := range drops {
+		drops[i].Lane = lane
 		drops[i].Replay = e.Replay && ev.Type == event.LogType
 		drops[i].Count = count
 	}

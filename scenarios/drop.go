@@ -11,6 +11,9 @@ type Drop struct {
 	Scenario *Scenario
 	Key      string // the groupby result
 	At       time.Time
+	// Lane keeps drops apart that have the same key but not the same clock: each
+	// lane has a bucket of its own. Empty for those that happen now.
+	Lane string
 	// Replay asks for CrowdSec's arithmetic on the log's own clock; otherwise the
 	// monotone arithmetic of live traffic counts. A bucket keeps that of the event
 	// that made it.

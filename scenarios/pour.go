@@ -163,7 +163,11 @@ func (m *Memory) prepare(p *pour, d *Drop) bool {
 	}
 	key := m.key.Load()
 	p.drop, p.slot = d, slot
-	p.key = key.sum128(&s.id, d.Key)
+	name := d.Key
+	if d.Lane != "" {
+		name += "\x00" + d.Lane
+	}
+	p.key = key.sum128(&s.id, name)
 	p.t = instant(d.At)
 	if !d.Replay {
 		p.t = micro(p.t)
