@@ -48,6 +48,9 @@ type Config struct {
 	// Trusted reports whether an address is a trusted proxy of the web server.
 	// Such an address is never banned. May be nil.
 	Trusted func(netip.Addr) bool `json:"-"`
+	// Proxies lists the networks of all trusted proxies, as far as they are known.
+	// They are never banned, not even before a request came from them. May be nil.
+	Proxies func() []netip.Prefix `json:"-"`
 	// Refused reports why a path must not be read as a log (it is this server's own
 	// access log, say), nil where it may. May be nil.
 	Refused func(path string) error `json:"-"`

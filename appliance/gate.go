@@ -1,6 +1,7 @@
 package appliance
 
 import (
+	"cmp"
 	"strconv"
 	"time"
 
@@ -49,7 +50,7 @@ func (st *state) challenged(r captcha.Result) {
 	ev := l.engine.Event()
 	now := time.Now()
 	ev.Line.Module, ev.Line.Src, ev.Process, ev.Time = "http", "rampart", true, now
-	ev.From = event.Provenance{Inline: true, At: now, Site: r.Host, Width64: l.settings.config.IPv6Prefix == 64}
+	ev.From = event.Provenance{Inline: true, At: now, Site: cmp.Or(r.Host, nameless), Direct: r.Direct, Width64: l.settings.config.IPv6Prefix == 64}
 	ev.SetMeta("log_type", challengeLog)
 	ev.SetMeta("service", "http")
 	ev.SetMeta("source_ip", r.Client.String())

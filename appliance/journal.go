@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/rampart-edge/rampart/decisions"
 	"github.com/rampart-edge/rampart/event"
@@ -33,11 +34,27 @@ func (st *state) learnProxy(peer netip.Addr) {
 	}
 	st.proxyMu.Lock()
 	defer st.proxyMu.Unlock()
-	if len(st.proxies) >= maxProxies {
+	if len(st.met) >= maxProxies {
 		return
 	}
-	st.proxies = append(st.proxies, netip.PrefixFrom(peer, peer.BitLen()))
-	st.allow.SetBuiltin(decisions.KindTrustedProxies, st.proxies)
+	st.met = append(st.met, netip.PrefixFrom(peer, peer.BitLen()))
+	st.allow.SetBuiltin(decisions.KindTrustedProxies, slices.Concat(st.proxies, st.met))
+	st.wall.look()
+}
+
+// useProxies puts the networks of trusted proxies on the allowlist. With forget
+// those that were met one by one go: another configuration may not trust them.
+func (st *state) useProxies(s *Settings, forget bool) {
+	st.proxyMu.Lock()
+	defer st.proxyMu.Unlock()
+	if forget {
+		st.met = nil
+	}
+	st.proxies = nil
+	if s.config.Proxies != nil {
+		st.proxies = s.config.Proxies()
+	}
+	st.allow.SetBuiltin(decisions.KindTrustedProxies, slices.Concat(st.proxies, st.met))
 }
 
 // decision returns a decision that is still in the book.

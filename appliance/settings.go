@@ -14,6 +14,7 @@ import (
 
 	"github.com/rampart-edge/rampart/decisions"
 	"github.com/rampart-edge/rampart/expression"
+	"github.com/rampart-edge/rampart/firewall"
 	"github.com/rampart-edge/rampart/logsources"
 	"github.com/rampart-edge/rampart/logsources/file"
 	"github.com/rampart-edge/rampart/logsources/journald"
@@ -189,6 +190,9 @@ func (c Config) check() error {
 	default:
 		errs = append(errs, fmt.Errorf("firewall mode %q is unknown; use %s, %s or %s",
 			c.Firewall.Mode, FirewallNftables, FirewallDryRun, FirewallOff))
+	}
+	if err := firewall.CheckTable(c.Firewall.Table); err != nil {
+		errs = append(errs, fmt.Errorf("firewall %w", err))
 	}
 	if c.IPv6Prefix != 64 && c.IPv6Prefix != 128 {
 		errs = append(errs, fmt.Errorf("ipv6_prefix %d is not possible; use 64, or 128 for single addresses", c.IPv6Prefix))

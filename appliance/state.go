@@ -47,7 +47,8 @@ type state struct {
 	watch   *watcher
 	last    lastStop
 	proxyMu sync.Mutex
-	proxies []netip.Prefix // trusted proxies seen
+	proxies []netip.Prefix // networks of trusted proxies, as far as known
+	met     []netip.Prefix // trusted proxies that sent something
 	cancel  context.CancelFunc
 	done    sync.WaitGroup
 }
@@ -80,7 +81,11 @@ func (a *Appliance) open(s *Settings) (*state, error) {
 	}
 	st.buckets = scenarios.NewMemory(scenarios.MemoryOptions{MaxBuckets: c.Limits.Buckets,
 		SampleBytes: c.Limits.SampleBytes, Now: time.Now, Overflow: st.overflow})
-	if err := st.restore(s); err != nil {
+	err := st.restore(s)
+	if err == nil {
+		st.wall, err = newWall(st)
+	}
+	if err != nil {
 		return nil, errors.Join(err, st.closeStores())
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -88,7 +93,6 @@ func (a *Appliance) open(s *Settings) (*state, error) {
 	st.queue = newQueue(st, c.Limits)
 	st.tails = logsources.NewSupervisor(logsources.Options{Sink: st.queue, Positions: st.marks,
 		Logger: s.log.Named("sources"), Now: time.Now})
-	st.wall = newWall(st)
 	st.watch = newWatcher(a)
 	for _, run := range []func(context.Context){st.keepHouse, st.wall.run, st.watch.run} {
 		st.done.Add(1)
@@ -196,6 +200,7 @@ func (st *state) overflow(o *scenarios.Overflow) {
 func (st *state) follow(s *Settings) {
 	st.allow.SetBuiltin(decisions.KindConfig, s.allow)
 	st.allow.SetBuiltin(decisions.KindHost, hostAddresses())
+	st.useProxies(s, true)
 	st.tails.Use(s.sources)
 	st.wall.use(s)
 	st.watch.use(s)
@@ -221,6 +226,9 @@ func (st *state) keepHouse(ctx context.Context) {
 			}
 			if n%60 == 0 {
 				st.allow.SetBuiltin(decisions.KindHost, hostAddresses())
+				if l := st.owner.live.Load(); l != nil {
+					st.useProxies(l.settings, false)
+				}
 			}
 		}
 	}

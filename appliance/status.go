@@ -17,7 +17,7 @@ type Status struct {
 	LastStop   lastStop            `json:"last_stop"`
 	Scenarios  ScenarioStatus      `json:"scenarios"`
 	Watch      WatchStatus         `json:"watched_files"`
-	Decisions  map[string]int      `json:"decisions"` // active, by type
+	Decisions  map[string]int      `json:"decisions"` // in force, by type
 	Suppressed int                 `json:"decisions_suppressed"`
 	Allowed    int                 `json:"allowlist"`
 	Buckets    scenarios.Stats     `json:"buckets"`
@@ -76,13 +76,11 @@ func (st *state) status() Status {
 	for _, sc := range rules.RequestPhase() {
 		s.Scenarios.RequestPhase = append(s.Scenarios.RequestPhase, sc.Name)
 	}
-	for _, d := range st.book.List(decisions.Filter{Active: true}) {
-		if d.Suppressed {
-			s.Suppressed++
-		} else {
-			s.Decisions[d.Type]++
-		}
+	real := false
+	for _, d := range st.book.List(decisions.Filter{Active: true, Simulated: &real}) {
+		s.Decisions[d.Type]++
 	}
+	s.Suppressed = st.book.Stats().Suppressed
 	s.Problems = s.problems()
 	return s
 }

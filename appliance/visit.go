@@ -1,6 +1,7 @@
 package appliance
 
 import (
+	"cmp"
 	"net/http"
 	"net/netip"
 	"time"
@@ -28,6 +29,10 @@ type Arrival struct {
 
 // Action is what is to happen to a request.
 type Action uint8
+
+// nameless is the site of a request that names none (HTTP/1.0): a decision without
+// a site would be taken for one that has no HTTP layer to act in.
+const nameless = "-"
 
 // The actions.
 const (
@@ -117,7 +122,7 @@ func (v *Visit) refuse(r *http.Request, in Arrival, verdict Verdict, act Action)
 	if d, ok := st.decision(verdict.ID); ok {
 		v.Scenario, v.Origin = d.Scenario, d.Origin
 	}
-	v.visitor.Client, v.visitor.Host, v.visitor.TLS = in.Client, r.Host, in.TLS
+	v.visitor.Client, v.visitor.Host, v.visitor.TLS, v.visitor.Direct = in.Client, r.Host, in.TLS, direct(in)
 	v.visitor.DecisionID, v.visitor.DecisionCreated = verdict.ID, verdict.Created
 	v.visitor.Incident = v.Incident
 	st.owner.counters.refused(act)
@@ -126,7 +131,7 @@ func (v *Visit) refuse(r *http.Request, in Arrival, verdict Verdict, act Action)
 			Method: r.Method, Path: r.URL.Path, Action: act.String(), DecisionID: verdict.ID})
 	}
 	if act == Refuse && direct(in) {
-		st.hit(in.Client, v.live.settings.config.Firewall.Hits)
+		st.hit(verdict.ID, in.Client, v.live.settings.config.Firewall.Hits)
 	}
 	if v.event != nil {
 		v.live.engine.Done(v.event)
@@ -140,7 +145,7 @@ func (v *Visit) observe(r *http.Request, in Arrival) {
 	e := v.live.engine
 	v.event = e.Event()
 	requestFields(v.event, r, in.Client)
-	v.event.From = event.Provenance{Inline: true, At: time.Now(), Site: r.Host, Direct: direct(in),
+	v.event.From = event.Provenance{Inline: true, At: time.Now(), Site: cmp.Or(r.Host, nameless), Direct: direct(in),
 		Detect: in.Detect, Width64: v.live.settings.config.IPv6Prefix == 64}
 	v.event.Time = v.event.From.At
 	if !v.live.inline {
@@ -212,7 +217,7 @@ func (a *Appliance) Refuses(peer netip.Addr) bool {
 		return false
 	}
 	a.counters.closed.Add(1)
-	l.state.hit(peer, l.settings.config.Firewall.Hits)
+	l.state.hit(verdict.ID, peer, l.settings.config.Firewall.Hits)
 	return true
 }
 

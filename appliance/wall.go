@@ -3,9 +3,11 @@ package appliance
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -14,152 +16,312 @@ import (
 	"github.com/rampart-edge/rampart/firewall"
 )
 
-// repeats is how many bans within a day make a repeat offender.
-const repeats = 2
+const (
+	// journalPage is how many changes are taken from the book at once.
+	journalPage = 10_000
+	// startAgain is how long after a failed start the kernel is asked again: the
+	// process that held the table may have ended, or the module been loaded.
+	startAgain = 30 * time.Second
+	// tableBucket has the names of the tables that this node has written, so that
+	// none is left behind when the configuration names another one, or none.
+	tableBucket = "firewall_tables"
+)
 
-// journalPage is how many changes are taken from the book at once.
-const journalPage = 10_000
-
-// wall keeps the firewall in line with the book. What goes to the kernel: bans
-// from clients that were seen directly and that either have no HTTP layer to be
-// refused in or keep coming; what an operator bans by hand goes there too.
+// wall keeps the firewall in line with the book. Trouble with the kernel never
+// fails a configuration: bans go on at the HTTP layer, and status tells.
 type wall struct {
-	st    *state
-	mu    sync.Mutex
-	table *firewall.Table
-	conf  FirewallConfig
-	// escalated are addresses that kept sending while banned; emptied with their bans.
-	escalated map[netip.Addr]struct{}
-	pending   []netip.Addr   // escalated, not yet applied
-	allow     []netip.Prefix // as last given to the table
-	problem   string
-	kick      chan struct{}
+	st   *state
+	kick chan struct{}
+
+	// mu is held while the kernel works; the request path never takes it.
+	mu        sync.Mutex
+	conf      FirewallConfig
+	prefix6   int
+	table     *firewall.Table // nil when the mode is off
+	running   bool            // Start succeeded
+	retry     time.Time       // when to start again
+	cursor    int64           // in the book's changes
+	allow     []netip.Prefix  // as last given to the table
+	wide      map[netip.Prefix]struct{}
+	escalated *escalations
+
+	problem atomic.Pointer[string]
+
+	urgent  sync.Mutex   // guards pending, and nothing that takes time
+	pending []netip.Addr // kept sending; their bans are not in the kernel yet
 }
 
-func newWall(st *state) *wall {
-	return &wall{st: st, escalated: map[netip.Addr]struct{}{}, kick: make(chan struct{}, 1)}
+func newWall(st *state) (*wall, error) {
+	e, err := loadEscalations(st.db, func(id int64) bool { _, ok := st.decision(id); return ok })
+	if err != nil {
+		return nil, fmt.Errorf("reading escalated decisions: %w", err)
+	}
+	return &wall{st: st, kick: make(chan struct{}, 1), escalated: e}, nil
 }
 
-// use starts, stops or leaves the table as s says. Trouble with the kernel is
-// reported and never fails a configuration: bans go on at the HTTP layer.
+// use starts, stops or leaves the table as s says.
 func (w *wall) use(s *Settings) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	c := s.config.Firewall
-	if w.table != nil && w.conf.Mode == c.Mode && w.conf.Table == c.Table && *w.conf.Owner == *c.Owner {
+	c, old := s.config.Firewall, w.table
+	same := w.prefix6 == s.config.IPv6Prefix && w.conf.Mode == c.Mode && w.conf.Table == c.Table
+	if old != nil && same && *w.conf.Owner == *c.Owner {
 		w.conf = c
-		w.check(w.table.Set(context.Background(), w.want(), w.remember()), "updating")
+		w.replace()
 		return
 	}
-	if w.table != nil {
-		w.check(w.table.Close(false), "removing")
-		w.table = nil
+	if old != nil && c.Mode == FirewallNftables && c.Table == w.conf.Table {
+		// The next one finds the table in the kernel and swaps it for its own.
+		w.check(old.Close(true))
+		old = nil
 	}
-	w.conf, w.problem = c, ""
-	if c.Mode == FirewallOff {
-		return
+	w.conf, w.prefix6, w.table, w.running = c, s.config.IPv6Prefix, nil, false
+	w.problem.Store(nil)
+	w.cursor = w.st.book.Cursor()
+	if c.Mode != FirewallOff {
+		w.table = firewall.New(firewall.Options{DryRun: c.Mode == FirewallDryRun, Table: c.Table, Owner: *c.Owner,
+			Now: time.Now, IPv6Prefix: w.prefix6, Report: w.report})
+		w.start()
 	}
-	w.table = firewall.New(firewall.Options{DryRun: c.Mode == FirewallDryRun, Table: c.Table, Owner: *c.Owner,
-		Now: time.Now, IPv6Prefix: s.config.IPv6Prefix, Report: func(e firewall.Event) {
-			s.log.Named("firewall").Info(e.Text)
-		}})
-	w.check(w.table.Start(context.Background(), w.want(), w.remember()), "starting")
+	if old != nil {
+		w.check(old.Close(false))
+	}
+	w.tidy()
 }
 
-func (w *wall) check(err error, doing string) {
-	if err == nil {
-		w.problem = ""
-		return
+// start puts the table into the kernel. w.mu is held.
+func (w *wall) start() {
+	if w.conf.Mode == FirewallNftables {
+		if err := w.st.db.Put(tableBucket, w.conf.Table, []byte{1}); err != nil {
+			w.st.owner.logger().Error("noting the name of the firewall table", zap.Error(err))
+		}
 	}
-	if errors.Is(err, firewall.ErrRefused) {
+	err := w.table.Start(context.Background(), w.want(), w.remember())
+	w.running = err == nil || onlyRefused(err)
+	w.retry = time.Now().Add(startAgain)
+	w.check(err)
+}
+
+// tidy deletes the tables of earlier configurations and runs, whose bans nobody
+// would lift. w.mu is held.
+func (w *wall) tidy() {
+	var old []string
+	err := w.st.db.Each(tableBucket, "", func(name string, _ []byte) error {
+		if w.conf.Mode != FirewallNftables || name != w.conf.Table {
+			old = append(old, name)
+		}
+		return nil
+	})
+	for _, name := range old {
+		gone := firewall.CleanUp(name)
+		if gone == nil || errors.Is(gone, firewall.ErrOwned) { // another process has it now
+			gone = w.st.db.Delete(tableBucket, name)
+		}
+		if gone != nil {
+			err = errors.Join(err, fmt.Errorf("deleting the firewall table %s of an earlier run, which still drops packets: %w", name, gone))
+		}
+	}
+	if err != nil {
+		w.check(err)
+	}
+}
+
+// replace makes all bans and the whole allowlist what the table holds. w.mu is held.
+func (w *wall) replace() {
+	w.cursor = w.st.book.Cursor()
+	w.check(w.table.Set(context.Background(), w.want(), w.remember()))
+}
+
+// check keeps and logs what went wrong with the kernel, once.
+func (w *wall) check(err error) {
+	switch {
+	case err == nil:
+		if w.running {
+			w.problem.Store(nil)
+		}
+	case onlyRefused(err):
 		w.st.owner.logger().Warn("the firewall does not take a ban; it holds at the HTTP layer", zap.Error(err))
-		return
+	default:
+		text := err.Error()
+		if was := w.problem.Swap(&text); was == nil || *was != text {
+			w.st.owner.logger().Error("the firewall is not as it should be; bans hold at the HTTP layer only", zap.Error(err))
+		}
 	}
-	w.problem = doing + " the firewall: " + err.Error()
-	w.st.owner.logger().Error(doing+" the firewall", zap.Error(err),
-		zap.String("effect", "bans hold at the HTTP layer only"))
+}
+
+// onlyRefused: the table refused single bans, and there is no other trouble.
+func onlyRefused(err error) bool {
+	switch e := err.(type) {
+	case *firewall.RefusedError:
+		return true
+	case interface{ Unwrap() []error }:
+		return !slices.ContainsFunc(e.Unwrap(), func(one error) bool { return !onlyRefused(one) })
+	}
+	return errors.Is(err, firewall.ErrRefused)
+}
+
+// report logs what the table says of itself. It runs on the table's goroutine,
+// which w.mu may wait for, and takes no lock.
+func (w *wall) report(e firewall.Event) {
+	log := w.st.owner.logger().Named("firewall")
+	switch e.Kind {
+	case firewall.EventDryRun:
+		if e.Err == nil {
+			log.Info("dry run: packets are not dropped")
+		}
+	case firewall.EventWould:
+		log.Info("dry run: bans would change", zap.Int("added", e.Added), zap.Int("removed", e.Removed), zap.Int("bans", e.Entries))
+	case firewall.EventDrift:
+		log.Warn("somebody changed the table", zap.String("what", e.Text), zap.String("by", e.By))
+	case firewall.EventFailed:
+		log.Error("writing to the kernel", zap.Error(e.Err))
+	case firewall.EventEvicting:
+		log.Warn(e.Text)
+	default:
+		w.problem.Store(nil)
+		log.Info(string(e.Kind), zap.String("table", e.Text), zap.Int("bans", e.Entries))
+	}
 }
 
 // run applies the book's changes as they come.
 func (w *wall) run(ctx context.Context) {
 	wake, stop := w.st.book.Watch()
 	defer stop()
-	var cursor int64
+	w.changes() // what came before there was somebody to wake
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-wake:
-			cursor = w.changes(cursor)
+			w.changes()
 		case <-w.kick:
 			w.refresh()
 		}
 	}
 }
 
-// changes applies what the book has since cursor and returns the next cursor.
-func (w *wall) changes(cursor int64) int64 {
-	for {
-		page, next := w.st.book.Since(cursor, journalPage)
-		if len(page) == 0 {
-			return next
-		}
-		cursor = next
-		w.mu.Lock()
-		if w.table != nil {
-			var add []firewall.Ban
-			var remove []netip.Prefix
-			for _, c := range page {
-				p, ok := prefixOf(c.Decision)
-				if !ok {
-					continue
-				}
-				if b, ok := w.ban(c.Decision.Value, p); ok {
-					add = append(add, b)
-				} else {
-					delete(w.escalated, p.Addr())
-					remove = append(remove, p)
-				}
-			}
-			w.check(errors.Join(w.table.Remove(remove...), w.table.Add(add...)), "updating")
-		}
-		w.mu.Unlock()
+// changes applies what the book has to tell.
+func (w *wall) changes() {
+	for w.change() {
 	}
+}
+
+// change applies one page, and reports whether there may be more.
+func (w *wall) change() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.table == nil {
+		w.cursor = w.st.book.Cursor() // a table that is started later begins with all bans
+		return false
+	}
+	page, next := w.st.book.Since(w.cursor, journalPage)
+	w.cursor = next
+	var touched []decisions.Decision
+	var over []int64
+	for _, c := range page {
+		if c.Reset {
+			w.replace()
+			return true
+		}
+		if c.Gone {
+			over = append(over, c.Decision.ID)
+		}
+		if c.Decision.Type == decisions.TypeBan {
+			touched = append(touched, c.Decision)
+		}
+	}
+	if err := w.escalated.drop(over); err != nil {
+		w.st.owner.logger().Error("forgetting escalated decisions", zap.Error(err))
+	}
+	w.update(touched)
+	return len(page) > 0
+}
+
+// update brings the kernel's bans of these decisions' values in line with the
+// book, in one transaction. w.mu is held.
+func (w *wall) update(touched []decisions.Decision) {
+	var add []firewall.Ban
+	var remove []netip.Prefix
+	seen := make(map[netip.Prefix]bool, len(touched))
+	for i := range touched {
+		p := touched[i].Prefix()
+		if !p.IsValid() || seen[p] {
+			continue
+		}
+		seen[p] = true
+		b, banned := w.ban(p, touched[i].Value)
+		if w.mayRemove(p, banned) {
+			remove = append(remove, p) // also before adding, which never shortens
+		}
+		if banned {
+			add = append(add, b)
+		}
+	}
+	if len(add)+len(remove) > 0 {
+		w.check(w.table.Update(add, remove))
+	}
+}
+
+// mayRemove reports whether removing p takes away no more than bans of p itself:
+// to the table an IPv6 network of the width by which single addresses are banned
+// stands for all of those. It notes whether p is there from now on. w.mu is held.
+func (w *wall) mayRemove(p netip.Prefix, banned bool) bool {
+	if p.Addr().Is4() || p.IsSingleIP() || p.Bits() != w.prefix6 {
+		return true
+	}
+	_, was := w.wide[p]
+	if banned {
+		w.wide[p] = struct{}{}
+	} else {
+		delete(w.wide, p)
+	}
+	return was
 }
 
 // refresh applies what does not come through the book: addresses that kept
-// sending, and changes of the allowlist.
+// sending, changes of the allowlist, and starting again.
 func (w *wall) refresh() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	w.urgent.Lock()
 	pending := w.pending
 	w.pending = nil
+	w.urgent.Unlock()
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.table == nil {
 		return
 	}
-	if !slices.Equal(w.allow, w.allowed()) {
-		w.check(w.table.Set(context.Background(), w.want(), w.remember()), "updating")
-		return
-	}
-	var add []firewall.Ban
+	var ids []int64
+	var touched []decisions.Decision
 	for _, a := range pending {
 		for _, d := range w.st.book.List(decisions.Filter{Contains: a, Type: decisions.TypeBan, Active: true}) {
-			if p, ok := prefixOf(d); ok && w.belongs(d, p) {
-				add = append(add, firewall.Ban{Prefix: p, Until: d.Until, Origin: d.Origin})
+			if d.Direct && !d.Simulated {
+				ids, touched = append(ids, d.ID), append(touched, d)
 			}
 		}
 	}
-	w.check(w.table.Add(add...), "updating")
+	if err := w.escalated.add(ids); err != nil {
+		w.st.owner.logger().Error("noting escalated decisions; a restart forgets them", zap.Error(err))
+	}
+	if !w.running && time.Now().After(w.retry) {
+		w.start()
+		w.tidy()
+		return
+	}
+	if !slices.Equal(w.allow, w.allowed()) {
+		w.replace()
+		return
+	}
+	w.update(touched)
 }
 
-// escalate sends the bans of an address to the kernel from now on.
+// escalate sends the bans of an address to the kernel from now on. It waits for
+// nothing.
 func (w *wall) escalate(a netip.Addr) {
-	w.mu.Lock()
-	if len(w.escalated) < maxHits {
-		w.escalated[a] = struct{}{}
+	w.urgent.Lock()
+	if len(w.pending) < maxHits {
 		w.pending = append(w.pending, a)
 	}
-	w.mu.Unlock()
+	w.urgent.Unlock()
 	w.look()
 }
 
@@ -177,64 +339,6 @@ func (w *wall) remember() []netip.Prefix {
 	return w.allow
 }
 
-// want are all bans that belong into the kernel. w.mu is held.
-func (w *wall) want() []firewall.Ban {
-	seen := map[string]bool{}
-	var bans []firewall.Ban
-	for _, d := range w.st.book.List(decisions.Filter{Type: "ban", Active: true}) {
-		if seen[d.Value] {
-			continue
-		}
-		seen[d.Value] = true
-		if p, ok := prefixOf(d); ok {
-			if b, ok := w.ban(d.Value, p); ok {
-				bans = append(bans, b)
-			}
-		}
-	}
-	return bans
-}
-
-// ban is the kernel's ban for a value, from all that is decided about it.
-func (w *wall) ban(value string, p netip.Prefix) (firewall.Ban, bool) {
-	b := firewall.Ban{Prefix: p}
-	for _, d := range w.st.book.List(decisions.Filter{Value: value, Type: "ban", Active: true}) {
-		if w.belongs(d, p) && d.Until.After(b.Until) {
-			b.Until, b.Origin = d.Until, d.Origin
-		}
-	}
-	return b, b.Origin != ""
-}
-
-// belongs tells whether a decision is the kernel's business.
-func (w *wall) belongs(d decisions.Decision, p netip.Prefix) bool {
-	if !d.Direct || d.Simulated || d.Suppressed {
-		return false
-	}
-	if d.Host == "" { // no site: an SSH login, an operator
-		return true
-	}
-	for a := range w.escalated {
-		if p.Contains(a) {
-			return true
-		}
-	}
-	return w.bans(d.Value) >= repeats
-}
-
-// bans counts the bans of a value within a day, those included that are over.
-func (w *wall) bans(value string) (n int) {
-	day := time.Now().Add(-24 * time.Hour)
-	for _, a := range w.st.book.Alerts(decisions.AlertFilter{Value: value, Since: day}) {
-		for _, d := range a.Decisions {
-			if d.Type == decisions.TypeBan {
-				n++
-			}
-		}
-	}
-	return n
-}
-
 func (w *wall) allowed() []netip.Prefix {
 	var out []netip.Prefix
 	for _, e := range w.st.allow.List() {
@@ -243,32 +347,10 @@ func (w *wall) allowed() []netip.Prefix {
 	return out
 }
 
-func prefixOf(d decisions.Decision) (netip.Prefix, bool) {
-	p, err := ParsePrefix(d.Value)
-	return p, err == nil && (d.Scope == "Ip" || d.Scope == "Range")
-}
-
-// FirewallStatus is what status shows of the firewall.
-type FirewallStatus struct {
-	Mode    string `json:"mode"`
-	Problem string `json:"problem,omitempty"`
-	firewall.Stats
-}
-
-func (w *wall) status() FirewallStatus {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	s := FirewallStatus{Mode: w.conf.Mode, Problem: w.problem}
-	if w.table != nil {
-		s.Stats = w.table.Stats()
-	}
-	return s
-}
-
 func (w *wall) explain(a netip.Addr) (firewall.Ban, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.table == nil {
+	if w.table == nil || !w.running || w.conf.Mode != FirewallNftables {
 		return firewall.Ban{}, false
 	}
 	return w.table.Explain(a)

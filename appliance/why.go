@@ -55,7 +55,9 @@ func (st *state) whyIncident(id string) (any, error) {
 	}
 	if d, ok := st.decision(decision); ok {
 		w.Decisions = append(w.Decisions, d)
-		if a, ok := st.book.Alert(d.AlertID); ok && len(w.Alerts) == 0 {
+	}
+	if decision != 0 && len(w.Alerts) == 0 { // the decision may be over, its alert is kept longer
+		if a, ok := st.book.Decided(decision, at.Add(time.Second)); ok {
 			w.Alerts = append(w.Alerts, a)
 		}
 	}

@@ -51,7 +51,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.expand(caddy.NewReplacer())
 	a.Node = cmp.Or(a.Node, "default")
 	a.DataDir = cmp.Or(a.DataDir, filepath.Join(caddy.AppDataDir(), appName))
-	a.Trusted = a.proxies.trusted
+	a.Trusted, a.Proxies = a.proxies.trusted, a.proxies.networks
 	if err := refuseOwnLogs(a.Sources, logsOf(ctx)); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"net/url"
 	"reflect"
+	"slices"
 	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
@@ -46,6 +47,41 @@ func (p *proxies) trusted(addr netip.Addr) bool {
 		}
 	}
 	return false
+}
+
+// networks are the networks of all trusted proxies at this moment.
+func (p *proxies) networks() []netip.Prefix {
+	list := p.servers.Load()
+	if list == nil {
+		return nil
+	}
+	var out []netip.Prefix
+	for _, srv := range *list {
+		source := sourceOf(srv)
+		if source == nil {
+			continue
+		}
+		r := &http.Request{Method: http.MethodGet, URL: &url.URL{Path: "/"}, Header: http.Header{}}
+		r = caddyhttp.PrepareRequest(r, caddy.NewReplacer(), nil, srv)
+		for _, n := range source.GetIPRanges(r) {
+			if n = n.Masked(); n.IsValid() && !slices.Contains(out, n) {
+				out = append(out, n)
+			}
+		}
+	}
+	return out
+}
+
+// sourceOf is the module that knows a server's trusted proxies, nil if there is
+// none. It is in a field that Caddy does not export; a test holds that it is there.
+func sourceOf(srv *caddyhttp.Server) caddyhttp.IPRangeSource {
+	f := reflect.ValueOf(srv).Elem().FieldByName("trustedProxies")
+	if f.Kind() != reflect.Interface || f.IsNil() {
+		return nil
+	}
+	// The field is only read: reflect would refuse to hand out its value.
+	source, _ := reflect.NewAt(f.Type(), f.Addr().UnsafePointer()).Elem().Interface().(caddyhttp.IPRangeSource)
+	return source
 }
 
 // trustsProxies reports whether a provisioned server takes client addresses from

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -87,5 +88,13 @@ func TestTrusted(t *testing.T) {
 		if got := app.Trusted(netip.MustParseAddr(addr)); got != want {
 			t.Errorf("%s: %t", addr, got)
 		}
+	}
+	var got []string
+	for _, p := range app.Proxies() {
+		got = append(got, p.String())
+	}
+	slices.Sort(got)
+	if want := []string{"192.0.2.0/24", "198.51.100.7/32", "2001:db8::/32"}; !slices.Equal(got, want) {
+		t.Errorf("networks %v, want %v", got, want)
 	}
 }

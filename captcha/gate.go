@@ -60,6 +60,7 @@ type Result struct {
 	Method string // picture or audio; empty when the token could not be read
 	Client netip.Addr
 	Host   string
+	Direct bool          // as the Visitor had it
 	Solve  time.Duration // from issue to answer; zero unless there was an answer
 }
 
@@ -68,6 +69,7 @@ type Visitor struct {
 	Client          netip.Addr
 	Host            string // as requested; case and port do not matter
 	TLS             bool   // the visitor's own connection is encrypted
+	Direct          bool   // its packets come from Client itself, not through a proxy
 	DecisionID      int64  // 0: no captcha decision is in force
 	DecisionCreated time.Time
 	Incident        string
@@ -249,7 +251,7 @@ func (g *Gate) report(kind counter, method Method, v Visitor, solve time.Duratio
 	if g.options.Result != nil {
 		g.options.Result(Result{
 			Kind: counterNames[kind], Method: method.String(), Client: v.Client,
-			Host: hostOnly(v.Host), Solve: solve,
+			Host: hostOnly(v.Host), Direct: v.Direct, Solve: solve,
 		})
 	}
 }

@@ -43,7 +43,7 @@ func statusTable(s *appliance.Status) table {
 	add("requests", s.Events.Requests)
 	add("alerts", s.Events.Alerts)
 	add("dropped", s.Events.Dropped)
-	add("firewall", s.Firewall.Mode)
+	add("firewall", s.Firewall.Active)
 	add("problems", len(s.Problems))
 	return t
 }
@@ -72,7 +72,7 @@ func writeStatus(w io.Writer, s *appliance.Status) {
 	line("buckets", "%d held, %d evicted; %d overflows, %d alerts", s.Buckets.Buckets, s.Buckets.Evicted,
 		s.Events.Overflows, s.Events.Alerts)
 	line("queue", "%d waiting, %d dropped", s.Events.Queued, s.Events.Dropped)
-	line("firewall", "%s, %d bans", s.Firewall.Mode, s.Firewall.Entries)
+	line("firewall", "%s", firewall(&s.Firewall))
 	for _, src := range s.Sources {
 		line("source", "%s: %d lines%s", src.Name, src.Lines, lastLine(src.LastLine))
 	}
@@ -82,6 +82,28 @@ func writeStatus(w io.Writer, s *appliance.Status) {
 	for _, p := range s.Problems {
 		line("problem", "%s", p)
 	}
+}
+
+func firewall(f *appliance.FirewallStatus) string {
+	out := f.Active
+	if f.Active == appliance.FirewallOff {
+		return out
+	}
+	if f.Table != "" {
+		out += ", table inet " + f.Table
+	}
+	if f.Owner {
+		out += " protected by the kernel"
+	}
+	var packets uint64
+	for _, d := range f.Dropped {
+		packets += d.Packets
+	}
+	out += fmt.Sprintf(", %d bans, %d packets dropped", f.Entries, packets)
+	if f.Repairs > 0 {
+		out += fmt.Sprintf(", repaired %d times", f.Repairs)
+	}
+	return out
 }
 
 func lastLine(t time.Time) string {

@@ -26,13 +26,13 @@ var (
 type Ban struct {
 	// Prefix may be a single address (/32, /128), have host bits set, and be an
 	// IPv4 prefix in IPv6 notation.
-	Prefix netip.Prefix
+	Prefix netip.Prefix `json:"prefix"`
 	// Until is the end. A ban that is over, among them one whose Until is the
 	// zero Time, is not written; there are no permanent bans. Less than a
 	// second becomes a second, more than ten years ten years.
-	Until time.Time
+	Until time.Time `json:"until"`
 	// Origin groups the counters of dropped packets, e.g. "crowdsec", "cscli".
-	Origin string
+	Origin string `json:"origin"`
 }
 
 // RefusedError says that one prefix was left out, and why.

@@ -103,7 +103,7 @@ func TestTableNames(t *testing.T) {
 		"": false, "Rampart": false, "2x": false, "a b": false, "a/b": false, "a:b": false,
 		strings.Repeat("x", 201): false,
 	} {
-		if err := checkTableName(name); (err == nil) != ok {
+		if err := CheckTable(name); (err == nil) != ok {
 			t.Errorf("name %q: error %v", name, err)
 		}
 	}

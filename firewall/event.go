@@ -49,7 +49,8 @@ type Event struct {
 
 // Traffic counts dropped packets.
 type Traffic struct {
-	Packets, Bytes uint64
+	Packets uint64 `json:"packets"`
+	Bytes   uint64 `json:"bytes"`
 }
 
 // Stats is the state of a Table; counts run from New.

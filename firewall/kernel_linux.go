@@ -247,7 +247,7 @@ func (k *kernel) disconnect() {
 // CleanUp deletes what a dead process left of the table of that name. It
 // returns ErrOwned if the process lives.
 func CleanUp(table string) error {
-	if err := checkTableName(table); err != nil {
+	if err := CheckTable(table); err != nil {
 		return err
 	}
 	k := &kernel{base: table}

@@ -67,8 +67,8 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// checkTableName refuses names that nft could not read back.
-func checkTableName(name string) error {
+// CheckTable refuses names that nft could not read back.
+func CheckTable(name string) error {
 	if name == "" || len(name) > maxTableName {
 		return fmt.Errorf("table name %q: must have 1 to %d characters", name, maxTableName)
 	}

@@ -69,7 +69,7 @@ func (t *Table) Start(ctx context.Context, bans []Ban, allow []netip.Prefix) err
 	if t.kernel != nil {
 		return errors.New("starting the firewall table: it is started already")
 	}
-	if err := checkTableName(t.o.Table); err != nil {
+	if err := CheckTable(t.o.Table); err != nil {
 		return err
 	}
 	if t.loop == nil {

@@ -1,0 +1,34 @@
+package appliance
+
+import "github.com/rampart-edge/rampart/firewall"
+
+// FirewallStatus is what status shows of the firewall.
+type FirewallStatus struct {
+	Mode    string `json:"mode"`              // as configured
+	Active  string `json:"active"`            // what happens: nftables, dry-run or off
+	Problem string `json:"problem,omitempty"` // why they differ, or what else is wrong
+	Table   string `json:"table,omitempty"`
+	Owner   bool   `json:"owner"` // the kernel protects the table
+	Entries int    `json:"bans"`
+	// Dropped counts packets by the origin of the bans that dropped them.
+	Dropped map[string]firewall.Traffic `json:"dropped,omitempty"`
+	Refused int64                       `json:"bans_refused"` // reserved or too wide
+	Evicted int64                       `json:"bans_evicted"`
+	Repairs int64                       `json:"repairs"`
+	Errors  int64                       `json:"errors"`
+}
+
+func (w *wall) status() FirewallStatus {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f := FirewallStatus{Mode: w.conf.Mode, Active: FirewallOff}
+	if p := w.problem.Load(); p != nil {
+		f.Problem = *p
+	}
+	if w.table != nil {
+		s := w.table.Stats()
+		f.Active, f.Table, f.Owner, f.Entries, f.Dropped = s.Mode, s.Table, s.Owner, s.Entries, s.Dropped
+		f.Refused, f.Evicted, f.Repairs, f.Errors = s.Refused, s.Evicted, s.Repairs, s.Errors
+	}
+	return f
+}
