@@ -107,14 +107,7 @@ func TestSetLookup(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			for _, oneByOne := range []bool{false, true} {
 				c := newClock()
-				s := decisions.NewSet(nil, c.now)
-				if oneByOne {
-					for _, ch := range tc.changes {
-						s.Apply([]decisions.Change{ch})
-					}
-				} else {
-					s.Apply(slices.Clone(tc.changes))
-				}
+				s := setOf(c, tc.changes, oneByOne)
 				c.advance(tc.after)
 				var a netip.Addr
 				if tc.ask != "" {
@@ -129,6 +122,19 @@ func TestSetLookup(t *testing.T) {
 			}
 		})
 	}
+}
+
+// setOf returns a set after changes, made in one step or in as many as there are.
+func setOf(c *clock, changes []decisions.Change, oneByOne bool) *decisions.Set {
+	s := decisions.NewSet(nil, c.now)
+	if !oneByOne {
+		s.Apply(slices.Clone(changes))
+		return s
+	}
+	for _, ch := range changes {
+		s.Apply([]decisions.Change{ch})
+	}
+	return s
 }
 
 func TestSetLeavesOutWhatIsNotEnforced(t *testing.T) {
