@@ -1,3 +1,5 @@
+//go:build unix
+
 package file
 
 import (
@@ -154,18 +156,13 @@ func checkKilled(t *testing.T, out string, written, kills int) {
 	t.Logf("%d lines, %d kills, %d lines lost", written, kills, lost)
 }
 
-func TestUnreadableFile(t *testing.T) {
-	dir := t.TempDir()
-	must(t, os.Chmod(dir, 0o755))
+// unprivileged starts the child as somebody who may do nothing special. The
+// returned function waits for it to say that path may not be read.
+func unprivileged(t *testing.T, dir, path string) (refused func(), out string) {
 	for d := dir; d != "/" && d != os.TempDir(); d = filepath.Dir(d) {
 		must(t, os.Chmod(d, 0o755))
 	}
-	path, marks, out := filepath.Join(dir, "secret.log"), filepath.Join(dir, "marks"), filepath.Join(dir, "out")
-	appendTo(t, path, "old\nhalf ")
-	must(t, os.Chmod(path, 0o640))
-	if os.Getuid() != 0 {
-		must(t, os.Chmod(path, 0))
-	}
+	marks, out := filepath.Join(dir, "marks"), filepath.Join(dir, "out")
 	must(t, os.Mkdir(marks, 0o777))
 	must(t, os.Chmod(marks, 0o777))
 	must(t, os.WriteFile(out, nil, 0o666))
@@ -186,31 +183,72 @@ func TestUnreadableFile(t *testing.T) {
 	said, err := cmd.StdoutPipe()
 	must(t, err)
 	must(t, cmd.Start())
-	defer cmd.Wait()
-	defer cmd.Process.Kill()
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
 	lines := bufio.NewReader(said)
-	for {
-		line, err := lines.ReadString('\n')
-		if err != nil {
-			t.Fatalf("the child never said that it may not read: %v", err)
-		}
-		if strings.Contains(line, "permission denied") && strings.Contains(line, "group") && strings.Contains(line, path) {
-			break
-		}
-	}
-	go func() { // or the child waits for us
+	return func() {
+		t.Helper()
 		for {
-			if _, err := lines.ReadString('\n'); err != nil {
-				return
+			line, err := lines.ReadString('\n')
+			if err != nil {
+				t.Fatalf("the child never said that it may not read: %v", err)
+			}
+			if strings.Contains(line, "permission denied") && strings.Contains(line, "group") && strings.Contains(line, path) {
+				break
 			}
 		}
-	}()
+		go func() { // or the child waits for us
+			for {
+				if _, err := lines.ReadString('\n'); err != nil {
+					return
+				}
+			}
+		}()
+	}, out
+}
+
+func delivered(t *testing.T, out, want string) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("%q arrives", want), func() bool {
+		b, _ := os.ReadFile(out)
+		return string(b) == want
+	})
+}
+
+func TestUnreadableFile(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "secret.log")
+	appendTo(t, path, "old\nhalf ")
+	must(t, os.Chmod(path, 0o240)) // nobody is in its group, or it is our own
+	refused, out := unprivileged(t, dir, path)
+	refused()
+	must(t, os.Chmod(path, 0o640))
 	appendTo(t, path, "line\nnew\n")
 	must(t, os.Chmod(path, 0o644))
-	eventually(t, "the lines since the start arrive", func() bool {
+	delivered(t, out, "half line\nnew\n")
+}
+
+func TestUnsearchableDirectory(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root to write where the child may not search")
+	}
+	dir := t.TempDir()
+	closed := filepath.Join(dir, "closed")
+	must(t, os.Mkdir(closed, 0o700))
+	path := filepath.Join(closed, "secret.log")
+	appendTo(t, path, "old\n")
+	refused, out := unprivileged(t, dir, path)
+	refused()
+	must(t, os.Chmod(closed, 0o755))
+	eventually(t, "the file is followed", func() bool {
+		appendTo(t, path, "new\n")
 		b, _ := os.ReadFile(out)
-		return string(b) == "half line\nnew\n"
+		return len(b) > 0
 	})
+	b, err := os.ReadFile(out)
+	must(t, err)
+	if strings.Contains(string(b), "old") {
+		t.Errorf("lines from before the start arrived: %q", b)
+	}
 }
 
 func say(trouble error) {

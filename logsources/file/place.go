@@ -326,6 +326,38 @@ func (s *source) truncated(l *lineage, t *tail) {
 	s.save(l)
 }
 
+// known reports whether t, of which nothing was delivered yet, turns out to be
+// filled with what l has delivered already: by an editor that writes the whole file
+// anew. t then goes on behind that, or waits until it is all there.
+func (s *source) known(l *lineage, t *tail) bool {
+	in, err := lookAt(t.f)
+	if err != nil || t.head.N < headSize {
+		return false
+	}
+	for _, o := range l.tails {
+		if p := o.position(); o != t && p.Head == t.head && copying(o, t, in.size) {
+			return true
+		}
+	}
+	list := slices.Clone(l.retired)
+	for _, o := range l.tails {
+		if o != t {
+			list = append(list, o.position())
+		}
+	}
+	for i := range list {
+		if p := &list[i]; p.certain() && p.Head == t.head && p.matches(t.f, in.size) {
+			from, real := t.from, t.real
+			t.resume(p, s.set.maxLine)
+			t.from, t.real, t.hole = from, real, false
+			s.queue(l)
+			s.save(l)
+			return true
+		}
+	}
+	return false
+}
+
 // drop closes t and forgets it.
 func (s *source) drop(l *lineage, t *tail) {
 	if i := slices.Index(l.tails, t); i >= 0 {

@@ -91,6 +91,21 @@ func downCases() []downCase {
 			must(t, os.WriteFile(path, b, 0o644))
 			appendTo(t, path, tx(1))
 		}, want: []int{1}},
+		{name: "written anew by an editor, in pieces", do: func(t *testing.T, path string, tx texts) {
+			b, err := os.ReadFile(path)
+			must(t, err)
+			must(t, os.Rename(path, path+"~"))
+			for i := 0; i < len(b); i += 700 {
+				appendTo(t, path, string(b[i:min(len(b), i+700)]))
+				time.Sleep(2 * time.Millisecond)
+			}
+			appendTo(t, path, tx(1))
+		}, want: []int{1}},
+		{name: "written anew in place", do: func(t *testing.T, path string, tx texts) {
+			b, err := os.ReadFile(path)
+			must(t, err)
+			must(t, os.WriteFile(path, append(b, tx(1)...), 0o644))
+		}, want: []int{1}},
 		{name: "older rotated files do not count", do: func(t *testing.T, path string, tx texts) {
 			appendTo(t, path+".1", tx(8))
 			past := time.Now().Add(-time.Hour)
@@ -247,6 +262,27 @@ func TestSymlinkSwap(t *testing.T) {
 		}
 		r.expect(want...)
 	})
+}
+
+func TestSymlinkSwappedWhileDown(t *testing.T) {
+	dir := t.TempDir()
+	link := filepath.Join(dir, "current.log")
+	target := func(i int) string { return filepath.Join(dir, fmt.Sprintf("app-%d.txt", i)) }
+	r := newReader(t, Options{Patterns: []string{link}})
+	must(t, os.Symlink(target(1), link))
+	want, text := numbered(0, 100)
+	appendTo(t, target(1), "")
+	r.start()
+	appendTo(t, target(1), text)
+	r.expect(want...)
+	r.stop()
+	more, text := numbered(100, 300)
+	appendTo(t, target(1), text[:len(text)/2])
+	appendTo(t, target(2), text[len(text)/2:])
+	must(t, os.Symlink(target(2), link+".new"))
+	must(t, os.Rename(link+".new", link))
+	r.start()
+	r.expect(append(want, more...)...)
 }
 
 func TestSymlinkToFileThatIsRotated(t *testing.T) {

@@ -29,6 +29,7 @@ type source struct {
 	byPath   map[string]*lineage // by path and by where a link leads, for notifications
 	indexes  []index             // one for each pattern
 	ready    []*lineage          // may have something to read
+	rotated  []*lineage          // have files that are no longer at their path
 	first    bool                // no scan yet
 	again    bool                // scan as soon as possible
 	nextScan time.Time
@@ -119,9 +120,9 @@ func (s *source) poll() {
 				s.queue(l)
 			}
 		}
-		if len(l.tails) > 1 || t == nil && len(l.tails) > 0 {
-			s.queue(l) // rotated ones, which are not notified about
-		}
+	}
+	for _, l := range s.rotated {
+		s.queue(l)
 	}
 }
 
@@ -140,10 +141,8 @@ func (s *source) notice(e fsnotify.Event, ok bool) {
 	case l != nil:
 		s.queue(l)
 	default: // perhaps a rotated file
-		for _, t := range s.byID {
-			if t.gone && e.Has(fsnotify.Write) {
-				s.queue(s.owner[t])
-			}
+		for _, l := range s.rotated {
+			s.queue(l)
 		}
 	}
 }
@@ -218,9 +217,11 @@ func (s *source) drain(ctx context.Context, sink logsources.Sink, l *lineage) er
 			return nil
 		}
 		t.eof = false
-		more, err := s.deliver(ctx, sink, l, t, data)
-		if err != nil {
-			return err
+		more := false
+		if t.off > 0 || !s.known(l, t) {
+			if more, err = s.deliver(ctx, sink, l, t, data); err != nil {
+				return err
+			}
 		}
 		if !more {
 			t.eof = true
@@ -328,7 +329,12 @@ func (s *source) noteSave(err error) {
 // refreshPaths tells the watcher and the notifications what there is now.
 func (s *source) refreshPaths() {
 	clear(s.byPath)
+	clear(s.rotated)
+	s.rotated = s.rotated[:0]
 	for path, l := range s.lineages {
+		if len(l.tails) > 0 && l.tails[0].gone {
+			s.rotated = append(s.rotated, l)
+		}
 		s.byPath[path] = l
 		if l.linkAt != "" {
 			s.byPath[l.linkAt] = l

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -80,15 +81,19 @@ func TestDirectoriesAppearLater(t *testing.T) {
 
 func TestExcludedAndCompressed(t *testing.T) {
 	dir, path := tempLog(t)
-	for _, name := range []string{"app.log", "app.log.1.gz", "skip.log", "pipe"} {
-		if name != "pipe" {
-			appendTo(t, filepath.Join(dir, name), name+"\n")
-		}
+	for _, name := range []string{"app.log", "app.log.1.gz", "skip.log"} {
+		appendTo(t, filepath.Join(dir, name), name+"\n")
 	}
 	must(t, os.Mkdir(filepath.Join(dir, "dir.log"), 0o755))
+	l, err := net.Listen("unix", filepath.Join(dir, "socket"))
+	must(t, err)
+	defer l.Close()
 	r := newReader(t, Options{Patterns: []string{filepath.Join(dir, "*"), path}, Exclude: []string{`skip\.`}, FromStart: true})
 	r.start()
 	r.expect("app.log")
+	if !strings.Contains(r.said(), "not a regular file") {
+		t.Errorf("trouble is %q", r.said())
+	}
 }
 
 func TestLongLines(t *testing.T) {

@@ -1,3 +1,5 @@
+//go:build unix
+
 package journald
 
 import (
@@ -51,7 +53,7 @@ type bench struct {
 
 	mu     sync.Mutex
 	lines  []event.Line
-	accept func() error
+	fail   error    // what the next Accept returns
 	cursor []string // saved when each batch arrived
 
 	cancel context.CancelFunc
@@ -80,18 +82,25 @@ func must(t *testing.T, err error) {
 func (b *bench) Accept(_ context.Context, lines []event.Line) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.accept != nil {
-		if err := b.accept(); err != nil {
-			return err
-		}
+	if err := b.fail; err != nil {
+		b.fail = nil
+		return err
 	}
 	b.lines = append(b.lines, lines...)
 	b.cursor = append(b.cursor, b.saved())
 	return nil
 }
 
+func (b *bench) failOnce(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.fail = err
+}
+
 // saved is the cursor in the positions.
 func (b *bench) saved() string {
+	b.marks.mu.Lock()
+	defer b.marks.mu.Unlock()
 	var p position
 	for _, v := range b.marks.values {
 		json.Unmarshal(v, &p)
@@ -224,6 +233,8 @@ func TestCursorSurvivesRestarts(t *testing.T) {
 	if c := b.saved(); c != fmt.Sprintf("c%d", n) {
 		t.Errorf("cursor %s, want c%d", c, n)
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	for i, c := range b.cursor { // saved before the batch was handed over
 		if c == "" || i == len(b.cursor)-1 && c != b.saved() {
 			t.Errorf("batch %d of %d arrived with cursor %q saved", i, len(b.cursor), c)
@@ -240,14 +251,14 @@ func TestRefusedBatchComesAgain(t *testing.T) {
 	b.start()
 	b.write(entryN(2, "b"))
 	b.expect("b")
-	b.accept = func() error { b.accept = nil; return logsources.ErrRefused }
+	b.failOnce(logsources.ErrRefused)
 	b.write(entryN(3, "c"))
 	if err := <-b.done; !errors.Is(err, logsources.ErrRefused) {
 		t.Fatal(err)
 	}
 	b.start()
 	b.expect("b", "c")
-	b.accept = func() error { b.accept = nil; return errors.New("who knows") }
+	b.failOnce(errors.New("who knows"))
 	b.write(entryN(4, "perhaps taken"))
 	<-b.done
 	b.start()
