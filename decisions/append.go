@@ -24,11 +24,10 @@ const (
 func (b *Book) Append(a *event.Alert, ds []Decision) error {
 	now := wholeMillis(b.o.Now())
 	ready, err := prepare(a, ds, now)
-	b.write.Lock()
-	defer b.write.Unlock()
-	if werr := b.ready(a, len(ready)); werr != nil {
-		return werr
+	if werr := b.enter(len(ready), a != nil); werr != nil {
+		return fmt.Errorf("recording: %w", werr)
 	}
+	defer b.write.Unlock()
 	var alertID int64
 	if a != nil {
 		alertID = b.alert.take()
@@ -95,25 +94,36 @@ func prepare(a *event.Alert, ds []Decision, now time.Time) ([]prepared, error) {
 	return out, errors.Join(errs...)
 }
 
-// ready makes sure that there is place on the way to the disk and that n decision
-// ids and, if there is an alert, an alert id are set aside.
-func (b *Book) ready(a *event.Alert, n int) error {
-	if b.closed {
-		return fmt.Errorf("recording: %w", ErrClosed)
+// Ready reports whether Append would not have to wait for the disk just now, for
+// those who must not wait.
+func (b *Book) Ready() bool { return b.disk.free() && b.decision.spare() && b.alert.spare() }
+
+// enter takes the write lock when there is place on the way to the disk, and when n
+// decision ids and, if asked for, an alert id are set aside there. It waits for the
+// disk without the lock: whoever holds that never does.
+func (b *Book) enter(n int, alert bool) error {
+	for {
+		if err := b.disk.room(); err != nil {
+			return err
+		}
+		turn := b.disk.watch()
+		b.write.Lock()
+		if b.closed {
+			b.write.Unlock()
+			return ErrClosed
+		}
+		b.decision.ask(int64(n), b.disk)
+		if alert {
+			b.alert.ask(1, b.disk)
+		}
+		if b.decision.has(int64(n)) && (!alert || b.alert.has(1)) {
+			return nil
+		}
+		b.write.Unlock()
+		if err := b.disk.await(turn); err != nil {
+			return fmt.Errorf("setting ids aside: %w", err)
+		}
 	}
-	if err := b.disk.room(); err != nil {
-		return fmt.Errorf("recording: %w", err)
-	}
-	if err := b.decision.ensure(int64(n), b.o.DB, b.disk); err != nil {
-		return fmt.Errorf("recording: %w", err)
-	}
-	if a == nil {
-		return nil
-	}
-	if err := b.alert.ensure(1, b.o.DB, b.disk); err != nil {
-		return fmt.Errorf("recording: %w", err)
-	}
-	return nil
 }
 
 // commit makes records of the decisions, in memory.

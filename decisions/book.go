@@ -3,6 +3,7 @@ package decisions
 import (
 	"context"
 	"errors"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -158,8 +159,8 @@ func (b *Book) Close() error {
 		b.write.Lock()
 		b.closed = true
 		b.disk.add(
-			op{bucket: metaBucket, key: b.decision.key, value: be64(b.decision.next)},
-			op{bucket: metaBucket, key: b.alert.key, value: be64(b.alert.next)},
+			op{bucket: metaBucket, key: b.decision.key, value: be64(b.decision.next.Load())},
+			op{bucket: metaBucket, key: b.alert.key, value: be64(b.alert.next.Load())},
 		)
 		b.write.Unlock()
 		b.closing = b.disk.close()
@@ -172,6 +173,11 @@ func (b *Book) Close() error {
 // BookStats are a Book's figures; those of the second block only grow.
 type BookStats struct {
 	Decisions, Suppressed, Alerts, History, Queued int
+	// InForce counts by type the decisions that are neither suppressed nor
+	// simulated. Those that ended since the last Expire are among them.
+	InForce map[string]int
+	// WriteError is what was wrong with the latest attempt to write, if anything.
+	WriteError error
 
 	CutValues        int64 // texts of alerts cut short
 	DroppedEvidence  int64 // events and items of alerts left out
@@ -182,7 +188,7 @@ type BookStats struct {
 	Damaged          int64 // records on disk that could not be understood
 }
 
-// Stats returns the figures.
+// Stats returns the figures; it costs the same however many decisions there are.
 func (b *Book) Stats() BookStats {
 	b.mu.RLock()
 	s := BookStats{
@@ -190,15 +196,12 @@ func (b *Book) Stats() BookStats {
 		Alerts:         len(b.alerts.byID),
 		History:        len(b.history.queue) - b.history.head,
 		EvictedHistory: b.history.evicted,
-	}
-	for _, r := range b.index.byID {
-		if r.Suppressed {
-			s.Suppressed++
-		}
+		Suppressed:     b.index.suppressed,
+		InForce:        maps.Clone(b.index.inForce),
 	}
 	b.mu.RUnlock()
 	b.disk.mu.Lock()
-	s.Queued = len(b.disk.queue)
+	s.Queued, s.WriteError = len(b.disk.queue), b.disk.err
 	b.disk.mu.Unlock()
 	s.CutValues = b.cutValues.Load()
 	s.DroppedEvidence = b.droppedEvidence.Load()

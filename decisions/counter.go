@@ -15,10 +15,11 @@ const (
 	idBlock = 1000
 )
 
-// counter gives out numbers that are never given again. Only the writer uses it.
+// counter gives out numbers that are never given again. Only the writer uses it,
+// apart from spare.
 type counter struct {
 	key      string
-	next     int64
+	next     atomic.Int64
 	reserved atomic.Int64 // first number not yet set aside on disk
 	asked    int64        // what the disk queue was last asked to set aside
 }
@@ -28,44 +29,43 @@ func loadCounter(db *store.DB, key string) (*counter, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &counter{key: key, next: 1}
+	c := &counter{key: key, asked: 1}
 	if v != nil {
 		if len(v) != 8 {
 			return nil, fmt.Errorf("reading counter %s: %d bytes, want 8", key, len(v))
 		}
-		c.next = int64(binary.BigEndian.Uint64(v))
+		c.asked = int64(binary.BigEndian.Uint64(v))
 	}
-	c.reserved.Store(c.next)
-	c.asked = c.next
+	c.next.Store(c.asked)
+	c.reserved.Store(c.asked)
 	return c, nil
 }
 
-// ensure makes sure that the next n numbers are set aside, waiting for the disk
-// only if it has to; it asks for the next block in good time.
-func (c *counter) ensure(n int64, db *store.DB, w *writer) error {
-	if c.next+n > c.reserved.Load() {
-		limit := c.next + n + idBlock
-		if err := db.Put(metaBucket, c.key, be64(limit)); err != nil {
-			return fmt.Errorf("setting ids aside: %w", err)
+// ask has the next block set aside in good time, so that n numbers and some more
+// can be given out.
+func (c *counter) ask(n int64, w *writer) {
+	limit := c.next.Load() + n + idBlock
+	if limit <= c.asked+idBlock/2 {
+		return
+	}
+	c.asked = limit
+	w.add(op{bucket: metaBucket, key: c.key, value: be64(limit), done: func() {
+		if limit > c.reserved.Load() {
+			c.reserved.Store(limit)
 		}
-		c.asked = max(c.asked, limit)
-		c.reserved.Store(limit)
-	}
-	if limit := c.next + n + idBlock; limit > c.asked+idBlock/2 {
-		c.asked = limit
-		w.add(op{bucket: metaBucket, key: c.key, value: be64(limit), done: func() {
-			if limit > c.reserved.Load() {
-				c.reserved.Store(limit)
-			}
-		}})
-	}
-	return nil
+	}})
 }
 
-func (c *counter) take() int64 {
-	c.next++
-	return c.next - 1
-}
+// has reports whether n numbers are set aside.
+func (c *counter) has(n int64) bool { return c.next.Load()+n <= c.reserved.Load() }
+
+// spare reports whether enough numbers are set aside for what may come at once.
+func (c *counter) spare() bool { return c.has(idBlock / 10) }
+
+// after makes sure that no number up to and with id is given out.
+func (c *counter) after(id int64) { c.next.Store(max(c.next.Load(), id+1)) }
+
+func (c *counter) take() int64 { return c.next.Add(1) - 1 }
 
 func be64(v int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(v)) }
 

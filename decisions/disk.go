@@ -58,7 +58,7 @@ func newWriter(db *store.DB, log *zap.Logger) *writer {
 }
 
 // room waits until the queue has place again. Whoever calls must hold nothing
-// that readers need.
+// that others need.
 func (w *writer) room() error {
 	counted := false
 	for {
@@ -79,6 +79,32 @@ func (w *writer) room() error {
 		case <-w.ended:
 		}
 	}
+}
+
+// free reports whether there is place, and some more.
+func (w *writer) free() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.closed && len(w.queue) < maxQueueOps*3/4 && w.bytes < maxQueueBytes*3/4
+}
+
+// watch returns a channel that is closed at the end of the next attempt to write.
+func (w *writer) watch() <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.turn
+}
+
+// await waits for the end of an attempt to write, and returns what was wrong.
+func (w *writer) await(turn <-chan struct{}) error {
+	select {
+	case <-turn:
+	case <-w.ended:
+		return ErrClosed
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
 }
 
 // add queues operations; it never waits (see room).

@@ -22,21 +22,45 @@ type index struct {
 	byID    map[int64]*record
 	byValue map[string][]*record
 	due     dueHeap
+
+	suppressed int
+	inForce    map[string]int // by type, those neither suppressed nor simulated
 }
 
 func newIndex() index {
-	return index{byID: map[int64]*record{}, byValue: map[string][]*record{}}
+	return index{byID: map[int64]*record{}, byValue: map[string][]*record{}, inForce: map[string]int{}}
+}
+
+// tally counts r in, or with -1 out.
+func (x *index) tally(r *record, n int) {
+	switch {
+	case r.Suppressed:
+		x.suppressed += n
+	case !r.Simulated:
+		if x.inForce[r.Type] += n; x.inForce[r.Type] == 0 {
+			delete(x.inForce, r.Type)
+		}
+	}
+}
+
+// suppress changes whether r is suppressed.
+func (x *index) suppress(r *record, to bool) {
+	x.tally(r, -1)
+	r.Suppressed = to
+	x.tally(r, 1)
 }
 
 func (x *index) add(r *record) {
 	x.byID[r.ID] = r
 	x.byValue[r.Value] = append(x.byValue[r.Value], r)
 	heap.Push(&x.due, r)
+	x.tally(r, 1)
 }
 
 func (x *index) remove(r *record) {
 	delete(x.byID, r.ID)
 	heap.Remove(&x.due, r.place)
+	x.tally(r, -1)
 	list := x.byValue[r.Value]
 	if len(list) == 1 {
 		delete(x.byValue, r.Value)

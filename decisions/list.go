@@ -13,12 +13,12 @@ import (
 // List returns the decisions that match f, the newest (highest ID) first.
 func (b *Book) List(f Filter) []Decision {
 	b.mu.RLock()
-	defer b.mu.RUnlock()
 	hits := b.find(f, b.o.Now())
 	out := make([]Decision, len(hits))
 	for i, r := range hits {
 		out[i] = r.Decision
 	}
+	b.mu.RUnlock()
 	slices.SortFunc(out, func(x, y Decision) int { return cmp.Compare(y.ID, x.ID) })
 	return out
 }

@@ -44,14 +44,11 @@ func (b *Book) load() error {
 		return fmt.Errorf("loading the journal: %w", err)
 	}
 	b.disk = newWriter(b.o.DB, b.o.Logger)
-	for _, c := range []*counter{b.decision, b.alert} {
-		if err := c.ensure(1, b.o.DB, b.disk); err != nil {
-			b.o.Allow.detach(b)
-			_ = b.disk.close()
-			return fmt.Errorf("loading the journal: %w", err)
-		}
+	if err := b.enter(1, true); err != nil {
+		b.o.Allow.detach(b)
+		_ = b.disk.close()
+		return fmt.Errorf("loading the journal: %w", err)
 	}
-	b.write.Lock()
 	defer b.write.Unlock()
 	b.tidy(now, j)
 	b.enforce(j.order)
@@ -108,7 +105,7 @@ func (b *Book) loadAlerts() error {
 			b.damagedRecord("alert", key, err)
 			return nil
 		}
-		b.alert.next = max(b.alert.next, r.ID+1)
+		b.alert.after(r.ID)
 		b.alerts.add(r)
 		return nil
 	})
@@ -126,7 +123,7 @@ func (b *Book) loadDecisions(now time.Time, j *job) error {
 			b.damagedRecord("decision", key, err)
 			return nil
 		}
-		b.decision.next = max(b.decision.next, r.ID+1)
+		b.decision.after(r.ID)
 		if !r.Until.After(now) {
 			j.remove(decisionBucket, key)
 			return nil

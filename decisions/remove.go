@@ -14,14 +14,10 @@ func (b *Book) Delete(f Filter, by string) ([]Decision, error) {
 	if f.empty() {
 		return nil, fmt.Errorf("deleting decisions: %w; name an id, a value, an origin… or Active for all", ErrNoFilter)
 	}
-	b.write.Lock()
-	defer b.write.Unlock()
-	if b.closed {
-		return nil, fmt.Errorf("deleting decisions: %w", ErrClosed)
-	}
-	if err := b.disk.room(); err != nil {
+	if err := b.enter(0, false); err != nil {
 		return nil, fmt.Errorf("deleting decisions: %w", err)
 	}
+	defer b.write.Unlock()
 	now := b.o.Now()
 	hits := b.find(f, now)
 	if len(hits) == 0 {
@@ -111,7 +107,7 @@ func (b *Book) sweepAllowed() {
 	j := newJob(len(flip))
 	b.mu.Lock()
 	for _, r := range flip {
-		r.Suppressed = !r.Suppressed
+		b.index.suppress(r, !r.Suppressed)
 		b.log.note(r)
 		j.changed(r)
 	}
