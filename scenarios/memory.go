@@ -26,21 +26,21 @@ type MemoryOptions struct {
 // Stats are the figures of a Memory. Buckets, Blackholes and the bytes are of now,
 // all others count since it was made.
 type Stats struct {
-	Buckets     int64 // live ones, with those that have expired but were not swept
-	Blackholes  int64 // keys without a bucket that may not alert yet
-	Bytes       int64 // of buckets, distinct values and samples, estimated
+	Buckets     int64 `json:"buckets"`    // live ones, with those that have expired but were not swept
+	Blackholes  int64 `json:"blackholes"` // keys without a bucket that may not alert yet
+	Bytes       int64 `json:"bytes"`      // of buckets, distinct values and samples, estimated
 	SampleBytes int64
 
-	Poured     int64 // events that counted in a bucket or trigger
-	Discarded  int64 // the distinct value was known
-	Cancelled  int64 // cancel_on emptied the bucket, or there was none
-	Overflowed int64 // handed on
-	Blackholed int64 // overflows within a blackhole
-	Filtered   int64 // overflows that overflow_filter turned down
-	Expired    int64 // buckets that were idle for their life
-	Evicted    int64 // buckets and blackholes lost to MaxBuckets or to the room for values
-	Replaced   int64 // buckets of scenarios that are gone or changed
-	Refused    int64 // pours that found no room in the table of scenarios
+	Poured     int64 `json:"poured"`     // events that counted in a bucket or trigger
+	Discarded  int64 `json:"discarded"`  // the distinct value was known
+	Cancelled  int64 `json:"cancelled"`  // cancel_on emptied the bucket, or there was none
+	Overflowed int64 `json:"overflowed"` // handed on
+	Blackholed int64 `json:"blackholed"` // overflows within a blackhole
+	Filtered   int64 `json:"filtered"`   // overflows that overflow_filter turned down
+	Expired    int64 `json:"expired"`    // buckets that were idle for their life
+	Evicted    int64 `json:"evicted"`    // buckets and blackholes lost to MaxBuckets or to the room for values
+	Replaced   int64 `json:"replaced"`   // buckets of scenarios that are gone or changed
+	Refused    int64 `json:"refused"`    // pours that found no room in the table of scenarios
 }
 
 // Memory holds the buckets of one node.
