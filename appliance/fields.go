@@ -64,7 +64,8 @@ func targetFields(ev *event.Event, target string) {
 	ev.SetParsed("file_frag", stem)
 	ev.SetParsed("file_ext", ext)
 	put(&ev.Parsed, "file_name", name)
-	put(&ev.Meta, "http_args_len", strconv.Itoa(len(ev.Parsed["http_args"])))
+	// CrowdSec compatible: len in expressions counts characters.
+	put(&ev.Meta, "http_args_len", strconv.Itoa(utf8.RuneCountInString(ev.Parsed["http_args"])))
 	if isStatic(ext) {
 		ev.SetParsed("static_ressource", "true")
 	}

@@ -48,9 +48,10 @@ type Handler struct {
 	// Default: page.
 	Block string `json:"block,omitempty"`
 
-	node *node
-	page *refusalPage
-	now  func() time.Time
+	node   *node
+	page   *refusalPage
+	now    func() time.Time
+	errors bool // the server's error routes tell what they answer
 }
 
 // CaddyModule implements caddy.Module.
@@ -75,6 +76,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 			}
 		}
 		app.cover(srv)
+		h.errors = watchErrors(srv)
 	}
 	h.node, h.now = app.node, time.Now
 	h.page, err = newRefusalPage()
@@ -125,14 +127,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if r.TLS != nil && !r.TLS.HandshakeComplete {
 		return caddyhttp.Error(http.StatusTooEarly, errUnverified)
 	}
-	visit := h.node.Begin(r, h.arrival(r))
+	received := asReceived(r)
+	visit := h.node.Begin(received, h.arrival(r))
 	if visit.Action == appliance.Pass {
-		return pass(w, r, next, visit)
+		return pass(w, r, next, visit, h.errors)
 	}
 	note(ctx, visit)
 	switch {
 	case visit.Action == appliance.Respond:
-		visit.Respond(w, r)
+		visit.Respond(w, received)
 		return nil
 	case h.Block == blockError:
 		return h.refuseWithError(w, visit)
@@ -161,12 +164,32 @@ func (h *Handler) arrival(r *http.Request) appliance.Arrival {
 	return in
 }
 
+// asReceived is the request as the client sent it, with headers and body shared.
+// Handlers before this one may have rewritten it, as handle_path does; scenarios
+// are about what was asked for, and so is the way back from a challenge.
+func asReceived(r *http.Request) *http.Request {
+	orig, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+	if !ok || orig.Method == r.Method && orig.RequestURI == r.RequestURI {
+		return r
+	}
+	received := r.WithContext(r.Context())
+	received.Method, received.RequestURI, received.URL = orig.Method, orig.RequestURI, orig.URL
+	return received
+}
+
 // pass proxies the request and tells the visit how it ended, also when a handler
-// aborts the response by a panic.
-func pass(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, visit ender) (err error) {
+// aborts the response by a panic. With routed, an error goes to error routes that
+// tell what they answer.
+func pass(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, visit ender, routed bool) (err error) {
 	rec := newRecorder(w, r.Method, visit)
 	returned := false
-	defer func() { rec.finish(returned, err) }()
+	defer func() {
+		if routed && err != nil && !rec.committed {
+			fail(r, visit, err, rec.Header())
+			return
+		}
+		rec.finish(returned, err)
+	}()
 	err = next.ServeHTTP(rec, r)
 	returned = true
 	return err

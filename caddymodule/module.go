@@ -14,6 +14,7 @@ const appName = "rampart"
 func init() {
 	caddy.RegisterModule(new(App))
 	caddy.RegisterModule(Handler{})
+	caddy.RegisterModule(errorWatch{})
 	caddy.RegisterModule(ListenerWrapper{})
 	caddy.RegisterModule(adminAPI{})
 	httpcaddyfile.RegisterGlobalOption(appName, parseGlobal)
@@ -32,6 +33,7 @@ var (
 	_ caddy.Provisioner           = (*Handler)(nil)
 	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
 	_ caddyfile.Unmarshaler       = (*Handler)(nil)
+	_ caddyhttp.MiddlewareHandler = (*errorWatch)(nil)
 	_ caddy.Provisioner           = (*ListenerWrapper)(nil)
 	_ caddy.ListenerWrapper       = (*ListenerWrapper)(nil)
 	_ caddyfile.Unmarshaler       = (*ListenerWrapper)(nil)

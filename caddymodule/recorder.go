@@ -106,17 +106,13 @@ func (rec *recorder) commit() {
 	}
 }
 
-// finish ends the visit with the status that the client gets. Without a header
-// written that is the status of the error, or the 200 that the server sends by
-// itself; after a panic nothing is sent, and the status is 0 as in the access log.
+// finish ends the visit with the status that Caddy's access log has: the one that
+// was sent, or else that of the error. It is 0 where no handler wrote anything: the
+// server then sends 200 by itself, or after a panic nothing.
 func (rec *recorder) finish(returned bool, err error) {
 	status := rec.status
-	switch {
-	case rec.committed || !returned:
-	case err != nil:
+	if returned && err != nil && !rec.committed {
 		status = errorStatus(err)
-	default:
-		status = http.StatusOK
 	}
 	rec.visit.End(status, rec.size, rec.Header())
 }

@@ -247,7 +247,7 @@ func TestRecorderStatus(t *testing.T) {
 	}{
 		{"respond gone 410", 410, 410},
 		{"respond 204", 204, 204},
-		{"", 200, 200}, // nobody answers
+		{"", 0, 200}, // nobody answers: 0 in the access log, too
 		{"rampart_probe x error", http.StatusTeapot, http.StatusTeapot},
 		{"rampart_probe x plain-error", 500, 500},
 		{"rampart_probe x late-error", 202, 202},
