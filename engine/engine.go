@@ -9,7 +9,9 @@
 package engine
 
 import (
+	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -106,6 +108,7 @@ func (e *Engine) Line(l event.Line) bool {
 	// other services wrote down the peer itself.
 	ev.From.Direct = ev.Meta["service"] != "http"
 	ev.From.Width64 = e.Width64
+	unmap(ev)
 	at, ok := e.instant(ev)
 	if !ok {
 		e.Counters.Untimed.Add(1)
@@ -113,6 +116,22 @@ func (e *Engine) Line(l event.Line) bool {
 	}
 	e.pour(ev, scenarios.Whole, at)
 	return true
+}
+
+// mapped begins an IPv4 address in IPv6 clothes, as servers with one socket for both
+// write it.
+const mapped = "::ffff:"
+
+// unmap makes such a source the IPv4 address that it is: live requests are counted
+// under that, and so are lines of servers with two sockets.
+func unmap(ev *event.Event) {
+	ip := ev.Meta["source_ip"]
+	if !strings.HasPrefix(ip, mapped) {
+		return
+	}
+	if a, err := netip.ParseAddr(ip); err == nil && a.Is4In6() {
+		ev.SetMeta("source_ip", a.Unmap().String())
+	}
 }
 
 // instant is when ev counts; false where replay needs a timestamp and has none.
