@@ -42,6 +42,7 @@ http://127.0.0.1:{port} {
 }
 `))
 	n.start()
+	n.followed()
 	lines, requests := int64(0), int64(0)
 	ssh := func(ip string) {
 		lines++

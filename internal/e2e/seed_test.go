@@ -48,6 +48,7 @@ http://127.0.0.1:{port} {
 }
 `))
 	n.start()
+	n.followed()
 	return n
 }
 
