@@ -120,19 +120,19 @@ func TestReach(t *testing.T) {
 // TestReachIsMadeAnew ends so many ranges that their bits are cleared.
 func TestReachIsMadeAnew(t *testing.T) {
 	r := &ranges{table: &bart.Table[chain]{}, reach: &reach{}}
-	var come, go1 []rangeEdit
+	var come, went []rangeEdit
 	for i := range maxStale + 10 {
 		p := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i)}), 24)
 		ed := edit{e: entry{what: uint64(i+1)<<8 | uint64(Ban), until: 9, born: 24}}
 		come = append(come, rangeEdit{p, ed})
 		ed.gone = true
-		go1 = append(go1, rangeEdit{p, ed})
+		went = append(went, rangeEdit{p, ed})
 	}
 	r = r.with(come)
 	if r.count != len(come) || !r.reach.touches(0x0a000100) {
 		t.Fatalf("%d ranges", r.count)
 	}
-	r = r.with(go1)
+	r = r.with(went)
 	if r.count != 0 || r.stale != 0 || r.reach.touches(0x0a000100) {
 		t.Errorf("%d ranges left, %d stale", r.count, r.stale)
 	}

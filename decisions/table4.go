@@ -2,6 +2,7 @@ package decisions
 
 import (
 	"cmp"
+	"math/bits"
 	"math/rand/v2"
 	"slices"
 )
@@ -24,25 +25,39 @@ const (
 	shardBits = 2 * fanBits
 )
 
-// shard is a table of slots of three words, at least one of which is free:
+// shard is a table of groups. A group is a word of tags, a byte for each of eight
+// slots (0: free), and the slots, three words each:
 //
-//	id <<8 | direct bit | action    (0: free)
-//	until  <<16 | lower half of the address
+//	id <<8 | direct bit | action
+//	until   <<16 | lower half of the address
 //	created <<16 | upper half of the address
 //
-// A slot is at its hash or behind it, with no free one between.
+// An entry is in the group that its hash names, or in one behind it if all between
+// are full; there is always one that is not. A search compares eight tags at once,
+// and its branches nearly always go the same way: with a slot after the other they
+// would wait for memory and then be mispredicted.
 type shard []uint64
 
-const slotWords = 3
+const (
+	slotWords  = 3
+	groupSlots = 8
+	groupWords = 1 + groupSlots*slotWords
+
+	tagLow  = 0x0101_0101_0101_0101
+	tagHigh = 0x8080_8080_8080_8080
+)
 
 func newTable4() *table4 { return &table4{seed: rand.Uint64() | 1} }
 
 func (t *table4) hash(key uint32) uint32 { return uint32(uint64(key) * t.seed >> 32) }
 
-// home is the slot to begin with, for a hash: its upper bits chose the shard.
+// home is the first word of the group of a hash, whose upper bits chose the shard.
 func (s shard) home(hash uint32) int {
-	return int(uint64(hash<<shardBits) * uint64(len(s)/slotWords) >> 32)
+	return groupWords * int(uint64(hash<<shardBits)*uint64(len(s)/groupWords)>>32)
 }
+
+// tag of a hash is never 0.
+func tag(hash uint32) uint64 { return uint64(hash&0x7f | 0x80) }
 
 // best returns the entry of key that wins, a zero one if none is in force.
 func (t *table4) best(key uint32, c *instant) (best entry) {
@@ -55,20 +70,38 @@ func (t *table4) best(key uint32, c *instant) (best entry) {
 	if len(s) == 0 {
 		return best
 	}
-	for i := slotWords * s.home(h); ; {
-		w := s[i : i+slotWords : i+slotWords]
-		if w[0] == 0 {
-			return best
-		}
-		if slotKey(w) == key {
+	same := tag(h) * tagLow
+	for g := s.home(h); ; {
+		tags := s[g]
+		x := tags ^ same
+		// Marks above the lowest may be wrong; the address decides.
+		for marks := (x - tagLow) &^ x & tagHigh; marks != 0; marks &= marks - 1 {
+			w := s.slot(g, bits.TrailingZeros64(marks)/8)
+			if slotKey(w) != key {
+				continue
+			}
 			if e := slotEntry(w); !c.past(e.until) && (best.what == 0 || compareEntries(e, best) < 0) {
 				best = e
 			}
 		}
-		if i += slotWords; i == len(s) {
-			i = 0
+		if tags&tagHigh != tagHigh {
+			return best
 		}
+		g = s.next(g)
 	}
+}
+
+// slot returns the words of slot i of the group at g.
+func (s shard) slot(g, i int) []uint64 {
+	at := g + 1 + slotWords*i
+	return s[at : at+slotWords : at+slotWords]
+}
+
+func (s shard) next(g int) int {
+	if g += groupWords; g == len(s) {
+		return 0
+	}
+	return g
 }
 
 func slotKey(w []uint64) uint32 { return uint32(w[1]&0xffff | w[2]&0xffff<<16) }
@@ -156,17 +189,16 @@ type slot struct {
 // apply appends to dst what the shard has after edits, and tells how many there
 // were before.
 func (s shard) apply(t *table4, edits []edit4, dst []slot) (out []slot, before int) {
-	for i := 0; i < len(s); i += slotWords {
-		w := s[i : i+slotWords]
-		if w[0] == 0 {
-			continue
-		}
-		before++
-		key := slotKey(w)
-		at := edit4{key: key, hash: t.hash(key), edit: edit{e: slotEntry(w)}}
-		_, edited := slices.BinarySearchFunc(edits, &at, func(ed edit4, at *edit4) int { return comparePairs(&ed, at) })
-		if !edited {
-			dst = append(dst, slot{key, at.hash, at.e})
+	for g := 0; g < len(s); g += groupWords {
+		used := bits.OnesCount64(s[g] & tagHigh)
+		before += used
+		for i := range used {
+			w := s.slot(g, i)
+			key := slotKey(w)
+			old := edit4{key: key, hash: t.hash(key), edit: edit{e: slotEntry(w)}}
+			if !isEdited(edits, old) {
+				dst = append(dst, slot{key, old.hash, old.e})
+			}
 		}
 	}
 	for i := range edits {
@@ -177,24 +209,41 @@ func (s shard) apply(t *table4, edits []edit4, dst []slot) (out []slot, before i
 	return dst, before
 }
 
-// makeShard lays slots out with two free ones for each three taken: scans stay
-// short, at 40 bytes an entry.
+// isEdited tells whether sorted edits have one of old's address and id.
+func isEdited(edits []edit4, old edit4) bool {
+	lo, hi := 0, len(edits)
+	for lo < hi {
+		m := int(uint(lo+hi) >> 1)
+		switch x := comparePairs(&edits[m], &old); {
+		case x == 0:
+			return true
+		case x < 0:
+			lo = m + 1
+		default:
+			hi = m
+		}
+	}
+	return false
+}
+
+// makeShard lays slots out, not quite five to a group: few groups are full, at
+// some 44 bytes an entry.
 func makeShard(slots []slot) shard {
 	if len(slots) == 0 {
 		return nil
 	}
-	s := make(shard, slotWords*(len(slots)*5/3+1))
+	s := make(shard, groupWords*(len(slots)*5/24+1))
 	for i := range slots {
-		at := slotWords * s.home(slots[i].hash)
-		for s[at] != 0 {
-			if at += slotWords; at == len(s) {
-				at = 0
-			}
+		g := s.home(slots[i].hash)
+		for s[g]&tagHigh == tagHigh {
+			g = s.next(g)
 		}
-		e := slots[i].e
-		s[at] = e.what
-		s[at+1] = uint64(e.until)<<16 | uint64(slots[i].key&0xffff)
-		s[at+2] = uint64(e.born>>8)<<16 | uint64(slots[i].key>>16)
+		at := bits.OnesCount64(s[g] & tagHigh)
+		s[g] |= tag(slots[i].hash) << (8 * at)
+		w, e := s.slot(g, at), slots[i].e
+		w[0] = e.what
+		w[1] = uint64(e.until)<<16 | uint64(slots[i].key&0xffff)
+		w[2] = uint64(e.born>>8)<<16 | uint64(slots[i].key>>16)
 	}
 	return s
 }
