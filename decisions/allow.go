@@ -229,6 +229,17 @@ func (t *Allow) change(fn func() error) error {
 	return err
 }
 
+// Len returns how many entries there are.
+func (t *Allow) Len() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := len(t.entries)
+	for _, list := range t.builtin {
+		n += len(list)
+	}
+	return n
+}
+
 // List returns all entries in the order of their prefixes.
 func (t *Allow) List() []AllowEntry {
 	t.mu.Lock()

@@ -15,22 +15,29 @@ const (
 
 // Status is what one source looks like at one instant.
 type Status struct {
-	Key, Name, Type string
-	State           State
+	Key   string `json:"key"`
+	Name  string `json:"name"`
+	Type  string `json:"type"`
+	State State  `json:"state"`
 	// Error is the present trouble in words a person can act on; empty if all
 	// is well. A source may deliver lines and have trouble at the same time:
 	// one unreadable file among many.
-	Error      string
-	ErrorSince time.Time // since when Error has been this text
-	Started    time.Time // of the present run
-	NextStart  time.Time // zero unless Failing
-	LastLine   time.Time // zero: no line yet
+	Error      string    `json:"error,omitempty"`
+	ErrorSince time.Time `json:"error_since,omitzero"` // since when Error has been this text
+	Started    time.Time `json:"started,omitzero"`     // of the present run
+	NextStart  time.Time `json:"next_start,omitzero"`  // zero unless Failing
+	LastLine   time.Time `json:"last_line,omitzero"`   // zero: no line yet
 	// LastLineAge is the time since LastLine, or -1 if there was no line.
-	LastLineAge time.Duration
+	LastLineAge time.Duration `json:"-"`
 
-	Lines, Bytes, TooLong, Binary    int64
-	Truncations, Rotations, Restarts int64
-	Files                            int64
+	Lines       int64 `json:"lines"`
+	Bytes       int64 `json:"bytes"`
+	TooLong     int64 `json:"too_long"`
+	Binary      int64 `json:"binary"`
+	Truncations int64 `json:"truncations"`
+	Rotations   int64 `json:"rotations"`
+	Restarts    int64 `json:"restarts"`
+	Files       int64 `json:"files"`
 }
 
 // status fills in the counts.

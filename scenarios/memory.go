@@ -29,7 +29,7 @@ type Stats struct {
 	Buckets     int64 `json:"buckets"`    // live ones, with those that have expired but were not swept
 	Blackholes  int64 `json:"blackholes"` // keys without a bucket that may not alert yet
 	Bytes       int64 `json:"bytes"`      // of buckets, distinct values and samples, estimated
-	SampleBytes int64
+	SampleBytes int64 `json:"sample_bytes"`
 
 	Poured     int64 `json:"poured"`     // events that counted in a bucket or trigger
 	Discarded  int64 `json:"discarded"`  // the distinct value was known
