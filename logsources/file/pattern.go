@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 )
 
@@ -37,9 +36,6 @@ func newPattern(text string) (pattern, error) {
 	return pattern{text: abs, root: root, parts: strings.Split(rest, string(filepath.Separator))}, nil
 }
 
-// literal reports whether p names one path.
-func (p *pattern) literal() bool { return !meta(p.text) }
-
 func meta(s string) bool { return strings.ContainsAny(s, `*?[\`) }
 
 // walk is what one expansion of patterns found.
@@ -47,13 +43,6 @@ type walk struct {
 	paths []string // of whatever matches, not looked at yet
 	dirs  []string // to watch: where a new match would show first
 	errs  []error  // directories that may not be read
-}
-
-func (w *walk) finish() {
-	slices.Sort(w.paths)
-	w.paths = slices.Compact(w.paths)
-	slices.Sort(w.dirs)
-	w.dirs = slices.Compact(w.dirs)
 }
 
 // expand adds what p matches now.

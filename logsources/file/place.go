@@ -326,10 +326,10 @@ func (s *source) truncated(l *lineage, t *tail) {
 	s.save(l)
 }
 
-// known reports whether t, of which nothing was delivered yet, turns out to be
+// rewritten reports whether t, of which nothing was delivered yet, turns out to be
 // filled with what l has delivered already: by an editor that writes the whole file
 // anew. t then goes on behind that, or waits until it is all there.
-func (s *source) known(l *lineage, t *tail) bool {
+func (s *source) rewritten(l *lineage, t *tail) bool {
 	in, err := lookAt(t.f)
 	if err != nil || t.head.N < headSize {
 		return false

@@ -218,7 +218,7 @@ func (s *source) drain(ctx context.Context, sink logsources.Sink, l *lineage) er
 		}
 		t.eof = false
 		more := false
-		if t.off > 0 || !s.known(l, t) {
+		if t.off > 0 || !s.rewritten(l, t) {
 			if more, err = s.deliver(ctx, sink, l, t, data); err != nil {
 				return err
 			}
