@@ -263,6 +263,13 @@ func (o *oddClient) modern() {
 	three := &http3.Transport{TLSClientConfig: conf}
 	two := &http.Transport{TLSClientConfig: conf, ForceAttemptHTTP2: true}
 	o.t.Cleanup(func() { three.Close(); two.CloseIdleConnections() })
+	until(o.t, "there is a certificate", func() bool {
+		c, err := tls.Dial("tcp", "localhost:"+o.tls, conf)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
 	for _, rt := range []struct {
 		name string
 		http.RoundTripper
