@@ -138,6 +138,11 @@ func (st *state) restore(s *Settings) error {
 	if err != nil {
 		return fmt.Errorf("reading the node's state: %w", err)
 	}
+	// The mark comes first and the snapshot goes last: killed in between, the next
+	// start restores it again.
+	if err := st.db.Put(stateBucket, runningKey, []byte(time.Now().UTC().Format(time.RFC3339))); err != nil {
+		return fmt.Errorf("marking the node as running: %w", err)
+	}
 	file := filepath.Join(st.dir, snapshotFile)
 	snap, err := os.Open(file)
 	switch {
@@ -158,7 +163,7 @@ func (st *state) restore(s *Settings) error {
 	if st.last.Note != "" {
 		s.log.Warn(st.last.Note)
 	}
-	return st.db.Put(stateBucket, runningKey, []byte(time.Now().UTC().Format(time.RFC3339)))
+	return nil
 }
 
 // hostAddresses are the addresses of this machine; none of them can be banned.
