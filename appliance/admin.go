@@ -73,6 +73,10 @@ func (a *Appliance) answer(w http.ResponseWriter, r *http.Request, f admin) {
 		return
 	}
 	v, err := f(l.state, r)
+	if err == nil && r.Method != http.MethodGet {
+		// What an operator was told is done survives everything.
+		err = l.state.book.Flush(r.Context())
+	}
 	if err != nil {
 		writeError(w, err)
 		return
