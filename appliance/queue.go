@@ -3,10 +3,12 @@ package appliance
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 
 	"github.com/rampart-edge/rampart/event"
+	"github.com/rampart-edge/rampart/logsources"
 )
 
 // linesInFlight is how many batches of lines may wait; sources are held back
@@ -43,13 +45,14 @@ func newQueue(st *state, l LimitConfig) *queue {
 	return q
 }
 
-// Accept implements logsources.Sink.
+// Accept implements logsources.Sink. A batch that found no room when ctx ended was
+// not taken, and its source may offer it again at the next start.
 func (q *queue) Accept(ctx context.Context, lines []event.Line) error {
 	select {
 	case q.lines <- lines:
 		return nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return fmt.Errorf("waiting for room: %w: %w", logsources.ErrRefused, ctx.Err())
 	}
 }
 
