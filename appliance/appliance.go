@@ -23,7 +23,9 @@ type Options struct {
 // Appliance is one node: it outlives the configurations that it runs under.
 type Appliance struct {
 	node     string
-	mu       sync.Mutex    // guards gens, state and every change of live
+	log      *zap.Logger
+	life     sync.Mutex    // of opening and closing, which take their time
+	mu       sync.Mutex    // guards gens, state and every change of live; taken after life
 	gens     []*generation // newest last
 	state    *state        // nil until the first Use and after Close
 	live     atomic.Pointer[live]
@@ -42,13 +44,18 @@ type live struct {
 	engine   *engine.Engine
 	gate     *captcha.Gate
 	state    *state
+	// passed are the figures of the gates before this one.
+	passed map[string]int64
 	// inline: request-phase scenarios may run before the request is proxied.
 	inline bool
 }
 
 // New makes an appliance that has opened nothing yet.
 func New(o Options) *Appliance {
-	a := &Appliance{node: o.Node, counters: newCounters()}
+	a := &Appliance{node: o.Node, log: o.Logger, counters: newCounters()}
+	if a.log == nil {
+		a.log = zap.NewNop()
+	}
 	a.metrics = newMetrics(a)
 	return a
 }
@@ -57,14 +64,19 @@ func New(o Options) *Appliance {
 // them, which may be called more than once. The newest settings that have not
 // been withdrawn rule; after the last withdrawal they stay in force for requests
 // that outlive their configuration, until Close. The first Use opens the data
-// directory; its error names who holds it.
+// directory; its error names who holds it. Later ones cannot name another one.
 func (a *Appliance) Use(s *Settings) (release func(), err error) {
+	a.life.Lock()
+	defer a.life.Unlock()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.state == nil {
-		if a.state, err = a.open(s); err != nil {
-			return nil, err
-		}
+		a.state, err = a.open(s)
+	} else {
+		err = a.state.accepts(s)
+	}
+	if err != nil {
+		return nil, err
 	}
 	g := &generation{settings: s}
 	a.gens = append(a.gens, g)
@@ -93,39 +105,47 @@ func (a *Appliance) apply() {
 	if l := a.live.Load(); l != nil && l.settings == top {
 		return
 	}
+	if !a.state.heeds(top) {
+		top.log.Warn(limitsNote)
+	}
 	top.bind(a.state.book)
 	l := &live{settings: top, state: a.state, engine: a.state.engine(top), gate: a.state.useGate(top),
-		inline: len(top.rules.RequestPhase()) > 0}
+		passed: a.state.passed, inline: len(top.rules.RequestPhase()) > 0}
 	a.live.Store(l)
 	a.state.follow(top)
 }
 
-// replace exchanges the settings of the generation that has old for others that
+// replace exchanges the settings of the generations that have old for others that
 // were compiled from the same configuration. It reports whether old was in use.
 func (a *Appliance) replace(old, with *Settings) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	found := false
 	for _, g := range a.gens {
 		if g.settings == old {
-			g.settings = with
-			a.apply()
-			return true
+			g.settings, found = with, true
 		}
 	}
-	return false
+	if found {
+		a.apply()
+	}
+	return found
 }
 
 // Close stops reading, finishes what is queued, and writes down decisions,
 // positions and half-full buckets. The context bounds how long it drains. All
-// methods may still be called; requests then pass unexamined.
+// methods may still be called; requests then pass unexamined, until the next Use.
 func (a *Appliance) Close(ctx context.Context) error {
+	a.life.Lock()
+	defer a.life.Unlock()
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.state == nil {
-		return nil
-	}
 	st := a.state
 	a.state, a.gens = nil, nil
+	a.mu.Unlock()
+	if st == nil {
+		return nil
+	}
+	// Without mu: the watcher, which is awaited, may be about to replace settings.
 	err := st.close(ctx)
 	a.live.Store(nil)
 	return err
@@ -148,10 +168,10 @@ func (a *Appliance) Decide(addr netip.Addr) Verdict {
 	return l.state.book.Set().Lookup(addr)
 }
 
-// logger is the one of the newest settings.
+// logger is the one of the settings in force.
 func (a *Appliance) logger() *zap.Logger {
 	if l := a.live.Load(); l != nil {
 		return l.settings.log
 	}
-	return zap.NewNop()
+	return a.log
 }

@@ -10,7 +10,9 @@ import (
 type counters struct {
 	engine    engine.Counters
 	unknown   atomic.Int64 // requests without a client address
+	passed    atomic.Int64 // requests let through
 	dropped   atomic.Int64 // events dropped because the queue was full
+	panics    atomic.Int64 // events lost to a fault of ours
 	closed    atomic.Int64 // connections closed before a word was said
 	banned    atomic.Int64 // 403
 	throttled atomic.Int64 // 429

@@ -2,59 +2,47 @@ package appliance
 
 import (
 	"net/netip"
-	"slices"
 
 	"github.com/rampart-edge/rampart/decisions"
 	"github.com/rampart-edge/rampart/event"
 )
 
-// maxProxies bounds how many trusted proxies are remembered one by one.
-const maxProxies = 4096
-
-// journal is the way from the engine to the book. It makes sure that a trusted
-// proxy is on the allowlist before anything is decided about it.
+// journal is the way from the engine to the book, for decisions that spare those
+// who can never be banned.
 type journal state
 
 // Append implements engine.Journal.
 func (j *journal) Append(a *event.Alert, ds []decisions.Decision) error {
 	st := (*state)(j)
-	if l := st.owner.live.Load(); l != nil && l.settings.config.Trusted != nil && a.Source != nil {
-		if addr, err := netip.ParseAddr(a.Source.IP); err == nil && l.settings.config.Trusted(addr.Unmap()) {
-			st.learnProxy(addr.Unmap())
+	if a.Source != nil {
+		if addr, err := netip.ParseAddr(a.Source.IP); err == nil {
+			ds = st.spare(addr.WithZone("").Unmap(), ds)
 		}
 	}
 	return st.book.Append(a, ds)
 }
 
-// learnProxy puts the address of a trusted proxy on the allowlist: whoever bans
-// it bans everybody behind it.
-func (st *state) learnProxy(peer netip.Addr) {
-	if !peer.IsValid() || st.allow.Contains(peer) {
-		return
+// spare leaves out decisions that would act against others in the place of an
+// allowed address, such as against the /64 around it; what is covered by the
+// allowlist the book records as suppressed. A trusted proxy may not be on the
+// allowlist yet: then nothing is decided.
+func (st *state) spare(addr netip.Addr, ds []decisions.Decision) []decisions.Decision {
+	l := st.owner.live.Load()
+	trusted := l != nil && l.settings.config.Trusted != nil && l.settings.config.Trusted(addr)
+	if trusted {
+		st.proxies.meet(addr)
 	}
-	st.proxyMu.Lock()
-	defer st.proxyMu.Unlock()
-	if len(st.met) >= maxProxies {
-		return
+	// In this order: what is no longer expected is allowed.
+	if !trusted && !st.proxies.expects(addr) && !st.allow.Contains(addr) {
+		return ds
 	}
-	st.met = append(st.met, netip.PrefixFrom(peer, peer.BitLen()))
-	st.allow.SetBuiltin(decisions.KindTrustedProxies, slices.Concat(st.proxies, st.met))
-	st.wall.look()
-}
-
-// useProxies puts the networks of trusted proxies on the allowlist. With forget
-// those that were met one by one go: another configuration may not trust them.
-func (st *state) useProxies(s *Settings, forget bool) {
-	st.proxyMu.Lock()
-	defer st.proxyMu.Unlock()
-	if forget {
-		st.met = nil
+	kept := ds[:0:0]
+	for i := range ds {
+		if p := ds[i].Prefix(); !p.IsValid() || !p.Contains(addr) || st.allow.Covers(p) {
+			kept = append(kept, ds[i])
+		}
 	}
-	st.proxies = nil
-	if s.config.Proxies != nil {
-		st.proxies = s.config.Proxies()
-	}
-	st.allow.SetBuiltin(decisions.KindTrustedProxies, slices.Concat(st.proxies, st.met))
+	return kept
 }
 
 // decision returns a decision that is still in the book.

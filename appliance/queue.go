@@ -2,13 +2,15 @@ package appliance
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
 
+	"go.uber.org/zap"
+
 	"github.com/rampart-edge/rampart/event"
 	"github.com/rampart-edge/rampart/logsources"
+	"github.com/rampart-edge/rampart/scenarios"
 )
 
 // linesInFlight is how many batches of lines may wait; sources are held back
@@ -22,20 +24,25 @@ type queue struct {
 	lines   chan []event.Line
 	visits  chan finished
 	stop    chan struct{} // closed: workers end when they find nothing to do
-	stopped atomic.Bool
+	done    chan struct{} // closed: no worker is left
+	stopped atomic.Bool   // nothing more is offered
+	late    atomic.Bool   // time ran out: workers drop what is left
+	ended   atomic.Bool   // workers are gone
 	workers sync.WaitGroup
 }
 
-// finished is a request whose response is known.
+// finished is a request whose response is known, or what one overflowed when it
+// could not wait for the conclusion.
 type finished struct {
 	live  *live
-	event *event.Event
-	whole bool // no scenario has seen it yet
+	event *event.Event // nil with over
+	whole bool         // no scenario has seen it yet
+	over  []*scenarios.Overflow
 }
 
 func newQueue(st *state, l LimitConfig) *queue {
 	q := &queue{st: st, lines: make(chan []event.Line, linesInFlight),
-		visits: make(chan finished, l.Queue), stop: make(chan struct{})}
+		visits: make(chan finished, l.Queue), stop: make(chan struct{}), done: make(chan struct{})}
 	// One worker takes lines, so that those of a source keep their order.
 	q.workers.Add(1 + l.Workers)
 	go q.work(q.lines, nil)
@@ -61,12 +68,33 @@ func (q *queue) offer(f finished) {
 	if !q.stopped.Load() {
 		select {
 		case q.visits <- f:
+			if q.ended.Load() {
+				q.sweep() // it came too late, and nobody else would count it
+			}
 			return
 		default:
 		}
 	}
+	q.drop(f)
+}
+
+func (q *queue) drop(f finished) {
 	q.st.owner.counters.dropped.Add(1)
 	f.live.engine.Done(f.event)
+}
+
+// sweep drops what nobody will take any more.
+func (q *queue) sweep() {
+	for {
+		select {
+		case f := <-q.visits:
+			q.drop(f)
+		case batch := <-q.lines:
+			q.st.owner.counters.dropped.Add(int64(len(batch)))
+		default:
+			return
+		}
+	}
 }
 
 func (q *queue) work(lines <-chan []event.Line, visits <-chan finished) {
@@ -98,31 +126,67 @@ func (q *queue) take(batch []event.Line) {
 		return
 	}
 	for i := range batch {
-		l.engine.Line(batch[i])
+		if q.late.Load() {
+			q.st.owner.counters.dropped.Add(int64(len(batch) - i))
+			return
+		}
+		q.line(l, batch[i])
 	}
 }
 
+func (q *queue) line(l *live, line event.Line) {
+	defer q.survive()
+	l.engine.Line(line)
+}
+
 func (q *queue) observe(f finished) {
+	defer q.survive()
+	if q.late.Load() {
+		q.drop(f)
+		return
+	}
 	e := f.live.engine
+	for _, o := range f.over {
+		e.Overflow(o)
+	}
+	if f.event == nil {
+		return
+	}
 	if !f.whole || e.Enrich(f.event) {
 		e.Respond(f.event, f.whole)
 	}
 	e.Done(f.event)
 }
 
-// drain stops the workers once nothing is left to do, or when ctx ends.
+// survive keeps a fault that one event brings to light from taking the web server
+// down with it.
+func (q *queue) survive() {
+	if p := recover(); p != nil {
+		q.st.owner.counters.panics.Add(1)
+		q.st.owner.logger().Error("detection panicked; one event is lost", zap.Any("panic", p), zap.Stack("stack"))
+	}
+}
+
+// drain has the workers finish what is queued, until ctx ends: the rest is dropped.
 func (q *queue) drain(ctx context.Context) error {
 	q.stopped.Store(true)
 	close(q.stop)
-	done := make(chan struct{})
 	go func() {
 		q.workers.Wait()
-		close(done)
+		close(q.done)
 	}()
 	select {
-	case <-done:
+	case <-q.done:
 		return nil
 	case <-ctx.Done():
-		return errors.New("finishing queued events: time ran out")
+		q.late.Store(true)
+		return fmt.Errorf("finishing queued events: %w", ctx.Err())
 	}
+}
+
+// await waits for the workers after drain, and counts what they left.
+func (q *queue) await() {
+	<-q.done
+	q.ended.Store(true)
+	q.sweep()
 }

@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 )
@@ -10,8 +11,8 @@ import (
 // incident id still tells its decision, which is written into the id itself.
 const keptRefusals = 8192
 
-// maxRefusedPath bounds the path kept of a refused request, in bytes.
-const maxRefusedPath = 256
+// maxRefusedText bounds each text kept of a refused request, in bytes.
+const maxRefusedText = 256
 
 // Refusal is one refused request.
 type Refusal struct {
@@ -35,12 +36,7 @@ type refusals struct {
 func newRefusals() *refusals { return &refusals{} }
 
 func (r *refusals) add(f Refusal) {
-	if len(f.Path) > maxRefusedPath {
-		f.Path = f.Path[:maxRefusedPath]
-	}
-	if len(f.Site) > maxRefusedPath {
-		f.Site = f.Site[:maxRefusedPath]
-	}
+	f.Site, f.Method, f.Path = kept(f.Site), kept(f.Method), kept(f.Path)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.ring) < keptRefusals {
@@ -49,6 +45,12 @@ func (r *refusals) add(f Refusal) {
 	}
 	r.ring[r.next] = f
 	r.next = (r.next + 1) % keptRefusals
+}
+
+// kept is a copy of the beginning of s: s itself may be part of a request of any
+// size, which would stay in memory with it.
+func kept(s string) string {
+	return strings.Clone(strings.ToValidUTF8(s[:min(len(s), maxRefusedText)], "\uFFFD"))
 }
 
 // find returns the refusals that match, newest last, at most limit.

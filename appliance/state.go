@@ -36,9 +36,11 @@ type state struct {
 	minter  *decisions.Minter
 	secret  []byte
 	buckets *scenarios.Memory
+	limits  LimitConfig // as this run began
 	gate    *captcha.Gate
 	gateFor gateKey
-	spent   *captcha.Memory // challenge tokens that were used
+	passed  map[string]int64 // figures of the gates before
+	spent   *captcha.Memory  // challenge tokens that were used
 	queue   *queue
 	hits    *hits
 	recent  *refusals
@@ -46,9 +48,7 @@ type state struct {
 	wall    *wall
 	watch   *watcher
 	last    lastStop
-	proxyMu sync.Mutex
-	proxies []netip.Prefix // networks of trusted proxies, as far as known
-	met     []netip.Prefix // trusted proxies that sent something
+	proxies *proxies
 	cancel  context.CancelFunc
 	done    sync.WaitGroup
 }
@@ -74,8 +74,9 @@ func (a *Appliance) open(s *Settings) (*state, error) {
 	if c.DataDir == "" {
 		return nil, errors.New("no data directory is set; set data_dir")
 	}
-	st := &state{owner: a, dir: filepath.Join(c.DataDir, c.Node), started: time.Now(),
-		hits: newHits(), recent: newRefusals(), allow: decisions.NewAllow(time.Now), spent: captcha.NewMemory(time.Now)}
+	allow := decisions.NewAllow(time.Now)
+	st := &state{owner: a, dir: c.stateDir(), started: time.Now(), limits: c.Limits, hits: newHits(),
+		recent: newRefusals(), allow: allow, proxies: newProxies(allow), spent: captcha.NewMemory(time.Now)}
 	if err := st.openStores(s); err != nil {
 		return nil, errors.Join(err, st.closeStores())
 	}
@@ -94,7 +95,8 @@ func (a *Appliance) open(s *Settings) (*state, error) {
 	st.tails = logsources.NewSupervisor(logsources.Options{Sink: st.queue, Positions: st.marks,
 		Logger: s.log.Named("sources"), Now: time.Now})
 	st.watch = newWatcher(a)
-	for _, run := range []func(context.Context){st.keepHouse, st.wall.run, st.watch.run} {
+	proxies := func(ctx context.Context) { st.proxies.run(ctx, st.wall.look) }
+	for _, run := range []func(context.Context){st.keepHouse, st.wall.run, st.watch.run, proxies} {
 		st.done.Add(1)
 		go func() {
 			defer st.done.Done()
@@ -121,9 +123,10 @@ func (st *state) openStores(s *Settings) (err error) {
 		return fmt.Errorf("reading the node's secret: %w", err)
 	}
 	st.minter = decisions.NewMinter(st.secret)
-	st.allow.SetBuiltin(decisions.KindHost, hostAddresses())
+	st.allowHost(s.log)
 	st.allow.SetBuiltin(decisions.KindConfig, s.allow)
-	st.book, err = decisions.OpenBook(decisions.BookOptions{DB: st.db, Allow: st.allow, Now: time.Now,
+	// Without a clock of its own the set has a coarse one that costs a lookup nothing.
+	st.book, err = decisions.OpenBook(decisions.BookOptions{DB: st.db, Allow: st.allow,
 		Logger: s.log.Named("decisions"), MaxAlerts: s.config.Limits.Alerts, AlertAge: 7 * 24 * time.Hour})
 	if err != nil {
 		return fmt.Errorf("opening decisions: %w", err)
@@ -166,11 +169,13 @@ func (st *state) restore(s *Settings) error {
 	return nil
 }
 
-// hostAddresses are the addresses of this machine; none of them can be banned.
-func hostAddresses() []netip.Prefix {
+// allowHost puts the addresses of this machine on the allowlist; none of them can
+// be banned. If they cannot be told, those known before stay.
+func (st *state) allowHost(log *zap.Logger) {
 	addrs, err := net.InterfaceAddrs()
 	if err != nil {
-		return nil
+		log.Warn("asking for this host's addresses, which are never banned", zap.Error(err))
+		return
 	}
 	var out []netip.Prefix
 	for _, a := range addrs {
@@ -183,7 +188,7 @@ func hostAddresses() []netip.Prefix {
 			out = append(out, netip.PrefixFrom(ip, ip.BitLen()))
 		}
 	}
-	return out
+	st.allow.SetBuiltin(decisions.KindHost, out)
 }
 
 // engine makes the engine that runs s on this node.
@@ -204,8 +209,8 @@ func (st *state) overflow(o *scenarios.Overflow) {
 // follow brings what runs beside the request path in line with s.
 func (st *state) follow(s *Settings) {
 	st.allow.SetBuiltin(decisions.KindConfig, s.allow)
-	st.allow.SetBuiltin(decisions.KindHost, hostAddresses())
-	st.useProxies(s, true)
+	st.allowHost(s.log)
+	st.proxies.use(s, true)
 	st.tails.Use(s.sources)
 	st.wall.use(s)
 	st.watch.use(s)
@@ -215,6 +220,7 @@ func (st *state) follow(s *Settings) {
 func (st *state) keepHouse(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
+	marks := marksKeeper{st: st}
 	for n := 1; ; n++ {
 		select {
 		case <-ctx.Done():
@@ -222,17 +228,15 @@ func (st *state) keepHouse(ctx context.Context) {
 		case now := <-tick.C:
 			st.book.Expire(now)
 			st.buckets.Sweep(now)
-			if err := st.marks.Sync(); err != nil {
-				st.owner.logger().Error("writing log positions", zap.Error(err))
-			}
+			marks.sync(n%60 == 0)
 			if n%hitWindow == 0 {
 				st.hits.forget()
 				st.wall.look()
 			}
 			if n%60 == 0 {
-				st.allow.SetBuiltin(decisions.KindHost, hostAddresses())
+				st.allowHost(st.owner.logger())
 				if l := st.owner.live.Load(); l != nil {
-					st.useProxies(l.settings, false)
+					st.proxies.use(l.settings, false)
 				}
 			}
 		}
@@ -245,6 +249,7 @@ func (st *state) close(ctx context.Context) error {
 	st.cancel()
 	st.done.Wait()
 	errs = append(errs, st.snapshot(), st.wall.close(), st.closeStores())
+	st.queue.await() // a worker that waited for the disk ends with the stores
 	return errors.Join(errs...)
 }
 
@@ -258,6 +263,9 @@ func (st *state) snapshot() error {
 	err = errors.Join(st.buckets.Snapshot(f), f.Sync(), f.Close())
 	if err == nil {
 		err = os.Rename(file+".new", file)
+	}
+	if err == nil {
+		err = syncDir(st.dir)
 	}
 	if err != nil {
 		return fmt.Errorf("writing buckets: %w", err)

@@ -72,7 +72,7 @@ func (a *Appliance) Begin(r *http.Request, in Arrival) *Visit {
 		return v
 	}
 	if in.Trusted {
-		l.state.learnProxy(in.Peer)
+		l.state.proxies.meet(in.Peer)
 	}
 	v.live = l
 	verdict := l.state.book.Set().Lookup(in.Client)
@@ -82,6 +82,9 @@ func (a *Appliance) Begin(r *http.Request, in Arrival) *Visit {
 	}
 	l.gate.Strip(r)
 	v.observe(r, in)
+	if v.Action == Pass {
+		a.counters.passed.Add(1)
+	}
 	return v
 }
 
@@ -168,6 +171,11 @@ func (v *Visit) observe(r *http.Request, in Arrival) {
 // it to the request itself.
 func (v *Visit) overflow(r *http.Request, in Arrival, over []*scenarios.Overflow) {
 	st := v.live.state
+	if !st.book.Ready() {
+		// The disk does not keep up, and a request waits for none: a worker concludes.
+		st.queue.offer(finished{live: v.live, over: over})
+		return
+	}
 	v.Incident = st.minter.Mint(time.Now(), 0)
 	for _, o := range over {
 		o.Incident = v.Incident
@@ -185,6 +193,9 @@ func direct(in Arrival) bool { return !in.Trusted && in.Peer == in.Client }
 // Respond writes the answer of a visit whose Action is Respond: the challenge, or
 // what lies below the reserved path.
 func (v *Visit) Respond(w http.ResponseWriter, r *http.Request) {
+	if v.Action != Respond {
+		return
+	}
 	if v.reserved {
 		v.live.gate.ServeReserved(w, r, v.visitor)
 		return
