@@ -95,7 +95,7 @@ func (t *Table) Start(ctx context.Context, bans []Ban, allow []netip.Prefix) err
 	t.kernel, t.dirty = k, false
 	t.steps.take(t.o.Now())
 	t.publish()
-	t.report(Event{Kind: EventStarted, Text: "table inet " + k.name()})
+	t.report(Event{Kind: EventStarted, Entries: len(t.mirror.entries), Text: "table inet " + k.name()})
 	return refused
 }
 
