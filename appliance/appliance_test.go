@@ -230,7 +230,7 @@ func TestCompileNamesWhatIsWrong(t *testing.T) {
 		"missing":     {Config{Scenarios: []string{filepath.Join(dir, "none")}}, []string{"none"}},
 		"source":      {Config{Sources: []SourceConfig{{Type: "tail"}}}, []string{`"tail"`, "journald"}},
 		"no path":     {Config{Sources: []SourceConfig{{Type: "file"}}}, []string{"no path"}},
-		"digits":      {Config{Captcha: CaptchaConfig{Digits: 3}}, []string{"4 to 8"}},
+		"digits":      {Config{Captcha: CaptchaConfig{Digits: 3}}, []string{"between 4 and 8"}},
 		"two at once": {Config{Allow: []string{"x"}, IPv6Prefix: 56}, []string{`"x"`, "56"}},
 	} {
 		_, err := Compile(tt.c, nil)

@@ -22,16 +22,53 @@ func (st *state) useGate(s *Settings) *captcha.Gate {
 	if st.gate != nil && st.gateFor == want {
 		return st.gate
 	}
-	g, err := captcha.New(captcha.Options{Secret: st.secret, Digits: c.Digits, TTL: time.Duration(c.TTL),
-		Grace: time.Duration(c.Grace), MinSolve: time.Duration(c.MinSolve), Contact: s.config.Contact,
-		Store: st.spent, Result: st.challenged, Now: time.Now})
+	o := c.options()
+	o.Secret, o.Contact, o.Store, o.Result = st.secret, s.config.Contact, st.spent, st.challenged
+	g, err := captcha.New(o)
 	if err != nil {
 		// The options were checked when the settings were compiled.
 		s.log.Error("making the challenge; the one before stays", zap.Error(err))
 		return st.gate
 	}
+	if st.gate != nil {
+		st.passed = challenges(st.gate, st.passed)
+	}
 	st.gate, st.gateFor = g, want
 	return g
+}
+
+// options are what a gate takes of the configuration.
+func (c CaptchaConfig) options() captcha.Options {
+	return captcha.Options{Digits: c.Digits, TTL: time.Duration(c.TTL), Grace: time.Duration(c.Grace),
+		MinSolve: time.Duration(c.MinSolve), Now: time.Now}
+}
+
+// check says what a gate would not take.
+func (c CaptchaConfig) check() error {
+	o := c.options()
+	o.Secret = make([]byte, 32)
+	_, err := captcha.New(o)
+	return err
+}
+
+// challenges are the figures of a gate on top of those of the gates before it;
+// those of the spent tokens are of now, and common to all.
+func challenges(g *captcha.Gate, before map[string]int64) map[string]int64 {
+	all := g.Stats()
+	for name, n := range before {
+		if !ofSpent(name) {
+			all[name] += n
+		}
+	}
+	return all
+}
+
+func ofSpent(name string) bool {
+	switch name {
+	case "burnt_held", "burnt_full", "rates_evicted":
+		return true
+	}
+	return false
 }
 
 // gateKey is what a gate depends on.

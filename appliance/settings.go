@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/rampart-edge/rampart/decisions"
+	"github.com/rampart-edge/rampart/engine"
 	"github.com/rampart-edge/rampart/expression"
 	"github.com/rampart-edge/rampart/firewall"
 	"github.com/rampart-edge/rampart/logsources"
@@ -200,8 +201,25 @@ func (c Config) check() error {
 	if !nodeName.MatchString(c.Node) {
 		errs = append(errs, fmt.Errorf("node %q is not a name; use letters, digits, dots, dashes and underscores", c.Node))
 	}
-	if d := c.Captcha.Digits; d != 0 && (d < 4 || d > 8) {
-		errs = append(errs, fmt.Errorf("captcha digits %d is not possible; use 4 to 8", d))
+	if c.Firewall.Hits < 0 {
+		errs = append(errs, fmt.Errorf("firewall hits %d is not possible; use 1 or more", c.Firewall.Hits))
+	}
+	return errors.Join(append(errs, c.Limits.check(), c.Captcha.check())...)
+}
+
+// The most that limits may be: beyond it memory is taken at the start.
+const (
+	maxQueue   = 1 << 20
+	maxWorkers = 256
+)
+
+func (l LimitConfig) check() error {
+	var errs []error
+	if l.Queue > maxQueue {
+		errs = append(errs, fmt.Errorf("limits queue %d is not possible; use at most %d", l.Queue, maxQueue))
+	}
+	if l.Workers > maxWorkers {
+		errs = append(errs, fmt.Errorf("limits workers %d is not possible; use at most %d", l.Workers, maxWorkers))
 	}
 	return errors.Join(errs...)
 }
@@ -243,7 +261,7 @@ func (s *Settings) compileParsers(env *expression.Env, o parsers.Options) error 
 	if s.pipeline, err = parsers.Load(items, env, o); err != nil {
 		return fmt.Errorf("loading parsers: %w", err)
 	}
-	s.blockers = s.pipeline.RequestSide("s02-enrich", responseSide(), native)
+	s.blockers = s.pipeline.RequestSide(engine.EnrichStage, responseSide(), native)
 	return nil
 }
 
