@@ -131,6 +131,11 @@ func parserItems(dirs []string) ([]parsers.Item, error) {
 		return nil, fmt.Errorf("reading built-in parsers: %w", err)
 	}
 	for _, dir := range dirs {
+		if info, err := os.Stat(dir); err != nil {
+			return nil, fmt.Errorf("reading parsers: %w", err)
+		} else if !info.IsDir() {
+			return nil, fmt.Errorf("reading parsers: %s is no directory; parsers are <stage>/<file>.yaml below one", dir)
+		}
 		own, err := itemsBelow(os.DirFS(dir), dir+string(filepath.Separator))
 		if err != nil {
 			return nil, fmt.Errorf("reading parsers in %s: %w", dir, err)
@@ -140,8 +145,18 @@ func parserItems(dirs []string) ([]parsers.Item, error) {
 	return items, nil
 }
 
-func itemsBelow(content fs.FS, prefix string) ([]parsers.Item, error) {
+// parserFiles are the parsers below a directory.
+func parserFiles(content fs.FS) ([]string, error) {
 	files, err := fs.Glob(content, "*/*.yaml")
+	if err != nil {
+		return nil, err
+	}
+	short, err := fs.Glob(content, "*/*.yml")
+	return append(files, short...), err
+}
+
+func itemsBelow(content fs.FS, prefix string) ([]parsers.Item, error) {
+	files, err := parserFiles(content)
 	if err != nil {
 		return nil, err
 	}

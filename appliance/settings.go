@@ -33,6 +33,7 @@ type Settings struct {
 	profiles *decisions.Profiles
 	allow    []netip.Prefix
 	sources  []logsources.Spec
+	stamps   stamps // of the files, taken before they were read
 	// blockers are the enrichers and whitelists that read the response, so that no
 	// scenario can run before it.
 	blockers []string
@@ -97,7 +98,7 @@ func Compile(c Config, log *zap.Logger) (*Settings, error) {
 func compile(c Config, log *zap.Logger, counts expression.DecisionCounts, now func() time.Time,
 	po parsers.Options) (*Settings, error) {
 	c = c.withDefaults()
-	s := &Settings{config: c, log: log}
+	s := &Settings{config: c, log: log, stamps: stampsOf(c)}
 	env := expression.New(expression.Options{Logger: log, Now: now, Decisions: counts})
 	err := errors.Join(c.check(), s.compileAllow(), s.compileParsers(env, po),
 		s.compileScenarios(env), s.compileProfiles(env), s.compileSources())

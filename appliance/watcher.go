@@ -2,9 +2,6 @@ package appliance
 
 import (
 	"context"
-	"fmt"
-	"maps"
-	"os"
 	"sync"
 	"time"
 
@@ -20,36 +17,31 @@ const watchEvery = time.Second
 // stays in force.
 type watcher struct {
 	owner *Appliance
-	mu    sync.Mutex
-	now   *Settings // whose files are watched
-	seen  map[string]stamp
+	mu    sync.Mutex // never held while anything else is done
+	now   *Settings  // whose files are watched
+	seen  stamps     // of what was compiled last, with success or without
 	state WatchStatus
-}
-
-type stamp struct {
-	size int64
-	mod  time.Time
-	ino  string
 }
 
 // WatchStatus is what status shows of the watched files.
 type WatchStatus struct {
 	Files   int       `json:"files"`
-	Swaps   int       `json:"swaps"`
+	Swaps   int       `json:"swaps"` // changes that are in force
 	Problem string    `json:"problem,omitempty"`
 	Since   time.Time `json:"problem_since,omitzero"`
 }
 
 func newWatcher(a *Appliance) *watcher { return &watcher{owner: a} }
 
-// use watches the files of s instead.
+// use watches the files of s instead. What changed since s was compiled is found
+// at the next look.
 func (w *watcher) use(s *Settings) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.now == s {
 		return
 	}
-	w.now, w.seen = s, stamps(s.config)
+	w.now, w.seen = s, s.stamps
 	w.state.Files, w.state.Problem, w.state.Since = len(w.seen), "", time.Time{}
 }
 
@@ -58,7 +50,7 @@ func (w *watcher) use(s *Settings) {
 func (w *watcher) run(ctx context.Context) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
-	var before map[string]stamp
+	var before stamps
 	for {
 		select {
 		case <-ctx.Done():
@@ -70,78 +62,65 @@ func (w *watcher) run(ctx context.Context) {
 }
 
 // look compares the files with what is in force, and with the look before.
-func (w *watcher) look(before map[string]stamp) map[string]stamp {
+func (w *watcher) look(before stamps) stamps {
 	w.mu.Lock()
 	s, seen := w.now, w.seen
 	w.mu.Unlock()
 	if s == nil {
 		return nil
 	}
-	files := stamps(s.config)
-	if maps.Equal(files, seen) || !maps.Equal(files, before) {
+	files := stampsOf(s.config)
+	if files.equal(seen) || !files.equal(before) {
 		return files
 	}
-	w.swap(s, files)
+	w.swap(s)
 	return files
 }
 
 // swap compiles the configuration of old anew and puts it in old's place.
-func (w *watcher) swap(old *Settings, files map[string]stamp) {
+func (w *watcher) swap(old *Settings) {
+	files := stampsOf(old.config)
 	fresh, err := Compile(old.config, old.log)
-	w.mu.Lock()
-	w.seen, w.state.Files = files, len(files)
 	if err != nil {
-		w.state.Problem, w.state.Since = err.Error(), time.Now()
-		w.mu.Unlock()
-		old.log.Error("changed files were not taken; the last good state stays in force", zap.Error(err))
+		if w.failed(old, files, err) {
+			old.log.Error("changed files were not taken; the last good state stays in force", zap.Error(err))
+		}
 		return
 	}
-	w.state.Swaps++
-	w.state.Problem, w.state.Since = "", time.Time{}
-	w.mu.Unlock()
-	if w.owner.replace(old, fresh) {
-		old.log.Info("changed files are in force", zap.Int("files", len(files)),
-			zap.Int("scenarios", len(fresh.rules.All())))
+	if !w.owner.replace(old, fresh) {
+		w.leave(old, files)
+		return
 	}
+	w.mu.Lock()
+	w.state.Swaps++
+	w.mu.Unlock()
+	old.log.Info("changed files are in force", zap.Int("files", len(files)),
+		zap.Int("scenarios", len(fresh.rules.All())))
+}
+
+// leave does without a change of settings that were withdrawn.
+func (w *watcher) leave(old *Settings, files stamps) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.now == old {
+		w.seen = files
+	}
+}
+
+// failed notes why files do not compile, unless other settings are watched by now.
+func (w *watcher) failed(old *Settings, files stamps, err error) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.now != old {
+		return false
+	}
+	w.seen, w.state.Files = files, len(files)
+	w.state.Problem, w.state.Since = err.Error(), time.Now()
+	return true
 }
 
 func (w *watcher) status() WatchStatus {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.state
-}
-
-// stamps are size, time and identity of every file the configuration names.
-func stamps(c Config) map[string]stamp {
-	out := map[string]stamp{}
-	for _, p := range c.Scenarios {
-		files, err := yamlFiles(p)
-		if err != nil {
-			out[p] = stamp{ino: "missing"}
-		}
-		for _, f := range files {
-			out[f] = stampOf(f)
-		}
-	}
-	if c.Profiles != "" {
-		out[c.Profiles] = stampOf(c.Profiles)
-	}
-	for _, dir := range c.Parsers {
-		items, err := itemsBelow(os.DirFS(dir), dir+"/")
-		if err != nil {
-			out[dir] = stamp{ino: "missing"}
-		}
-		for _, it := range items {
-			out[it.Path] = stampOf(it.Path)
-		}
-	}
-	return out
-}
-
-func stampOf(file string) stamp {
-	info, err := os.Stat(file)
-	if err != nil {
-		return stamp{ino: "missing"}
-	}
-	return stamp{size: info.Size(), mod: info.ModTime(), ino: fmt.Sprint(info.Mode())}
 }
