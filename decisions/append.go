@@ -23,7 +23,7 @@ const (
 // a and ds are filled in and are the caller's again afterwards.
 func (b *Book) Append(a *event.Alert, ds []Decision) error {
 	now := wholeMillis(b.o.Now())
-	ready, err := prepare(a, ds, now)
+	ready, err := prepare(a, ds, now, b.o.Allow)
 	if werr := b.enter(len(ready), a != nil); werr != nil {
 		return fmt.Errorf("recording: %w", werr)
 	}
@@ -62,13 +62,16 @@ type prepared struct {
 
 // prepare normalises ds in place and returns the good ones; the error names the
 // others.
-func prepare(a *event.Alert, ds []Decision, now time.Time) ([]prepared, error) {
+func prepare(a *event.Alert, ds []Decision, now time.Time, allow *Allow) ([]prepared, error) {
 	var errs []error
 	out := make([]prepared, 0, len(ds))
 	for i := range ds {
 		d := &ds[i]
 		d.ID, d.UUID = 0, ""
 		p, err := normalise(d, a != nil && a.Width64)
+		if err == nil && a != nil && a.Width64 {
+			p = narrow(d, p, a.Source, allow)
+		}
 		d.Until = wholeMillis(d.Until)
 		if d.Created.IsZero() {
 			d.Created = now
@@ -124,6 +127,21 @@ func (b *Book) enter(n int, alert bool) error {
 			return fmt.Errorf("setting ids aside: %w", err)
 		}
 	}
+}
+
+// narrow takes back the widening to a /64 where the source itself is allowed: its
+// neighbours did nothing, and against itself the decision is suppressed.
+func narrow(d *Decision, p netip.Prefix, src *event.Source, allow *Allow) netip.Prefix {
+	if p.Bits() != width64 || !p.Addr().Is6() || src == nil {
+		return p
+	}
+	ip, err := netip.ParseAddr(src.IP)
+	if err != nil || !p.Contains(plain(ip)) || !allow.Contains(ip) {
+		return p
+	}
+	p = netip.PrefixFrom(plain(ip), plain(ip).BitLen())
+	setTarget(d, p)
+	return p
 }
 
 // commit makes records of the decisions, in memory.

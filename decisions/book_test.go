@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -178,6 +179,31 @@ func TestWidth64(t *testing.T) {
 	}
 	if n := d.Count("2001:db8:0:1::7", time.Time{}); n != 0 {
 		t.Errorf("count of an address outside: %d", n)
+	}
+}
+
+// TestWidth64Allowed: an allowed source is no reason to act against its neighbours.
+func TestWidth64Allowed(t *testing.T) {
+	d := openDesk(t, decisions.BookOptions{})
+	must(t, d.allow.Add(decisions.AllowEntry{Prefix: netip.MustParsePrefix("2001:db8::7/128")}))
+	for _, c := range []struct {
+		source, value string
+		suppressed    bool
+	}{{"2001:db8::7", "2001:db8::7", true}, {"2001:db8::8", "2001:db8::/64", false}} {
+		a := alert("Ip", c.source, "ssh")
+		a.Width64 = true
+		// Profiles have widened the value already.
+		ds := []decisions.Decision{{Scope: "Range", Value: "2001:db8::/64", Type: "ban", Until: start.Add(time.Hour)}}
+		must(t, d.Append(a, ds))
+		if ds[0].Value != c.value || ds[0].Suppressed != c.suppressed {
+			t.Errorf("%s: got %+v", c.source, ds[0])
+		}
+		if got := d.action("2001:db8::ffff"); (got == decisions.Ban) == c.suppressed {
+			t.Errorf("%s: its neighbour meets %v", c.source, got)
+		}
+		if got := d.action("2001:db8::7"); got != decisions.None {
+			t.Errorf("%s: the allowed one meets %v", c.source, got)
+		}
 	}
 }
 
