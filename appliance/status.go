@@ -1,6 +1,7 @@
 package appliance
 
 import (
+	"fmt"
 	"net/http"
 	"time"
 
@@ -21,6 +22,7 @@ type Status struct {
 	Suppressed int                 `json:"decisions_suppressed"`
 	Allowed    int                 `json:"allowlist"`
 	Buckets    scenarios.Stats     `json:"buckets"`
+	Journal    JournalStatus       `json:"journal"`
 	Events     EventStatus         `json:"events"`
 	Requests   RequestStatus       `json:"requests"`
 	Sources    []logsources.Status `json:"sources"`
@@ -36,6 +38,27 @@ type ScenarioStatus struct {
 	// Blockers are the parsers and whitelists for whose sake nothing can run
 	// before the response.
 	Blockers []string `json:"request_phase_blocked_by,omitempty"`
+	// Failing are the scenarios whose expressions failed on some event, which then
+	// did not count.
+	Failing []ScenarioFailure `json:"failing"`
+}
+
+// ScenarioFailure is a scenario whose expressions fail.
+type ScenarioFailure struct {
+	Scenario string `json:"scenario"`
+	Count    int64  `json:"count"`
+	Last     string `json:"last_error"`
+}
+
+// JournalStatus is how the memory of decisions and alerts does.
+type JournalStatus struct {
+	Alerts           int    `json:"alerts"`
+	Queued           int    `json:"queued"` // changes on their way to the disk
+	Blocked          int64  `json:"blocked"`
+	WriteFailures    int64  `json:"write_failures"`
+	WriteError       string `json:"write_error,omitempty"` // of the latest attempt
+	EvictedDecisions int64  `json:"decisions_evicted"`
+	Damaged          int64  `json:"damaged_records"`
 }
 
 // EventStatus counts events and what became of them.
@@ -44,18 +67,22 @@ type EventStatus struct {
 	Unparsed    int64 `json:"unparsed"`
 	Late        int64 `json:"late"`
 	Whitelisted int64 `json:"whitelisted"`
-	Requests    int64 `json:"requests"`
-	Dropped     int64 `json:"dropped"`
+	Requests    int64 `json:"requests"` // examined to the end
+	Dropped     int64 `json:"dropped"`  // not examined to the end: the queue was full
+	Panics      int64 `json:"panics"`   // lost to a fault of Rampart
 	Poured      int64 `json:"poured"`
 	Overflows   int64 `json:"overflows"`
 	Sourceless  int64 `json:"overflows_without_source"`
+	Forgiven    int64 `json:"overflows_forgiven"`
+	Looping     int64 `json:"overflows_looping"`
 	Alerts      int64 `json:"alerts"`
 	Failed      int64 `json:"alerts_failed"`
 	Queued      int   `json:"queued"`
 }
 
-// RequestStatus counts what was answered in place of the site.
+// RequestStatus counts requests by what was done with them.
 type RequestStatus struct {
+	Passed    int64 `json:"passed"`
 	Banned    int64 `json:"banned"`
 	Throttled int64 `json:"throttled"`
 	Responded int64 `json:"challenged"`
@@ -63,25 +90,43 @@ type RequestStatus struct {
 	Unknown   int64 `json:"without_client_address"`
 }
 
-func adminStatus(st *state, _ *http.Request) (any, error) { return st.status(), nil }
+func adminStatus(l *live, _ *http.Request) (any, error) { return l.status(), nil }
 
-func (st *state) status() Status {
-	l := st.owner.live.Load()
-	rules := l.settings.rules
+// status costs the same however many decisions there are.
+func (l *live) status() Status {
+	st := l.state
+	book := st.book.Stats()
 	s := Status{Node: l.settings.config.Node, DataDir: st.dir, Started: st.started, LastStop: st.last,
-		Scenarios: ScenarioStatus{Loaded: len(rules.All()), RequestPhase: []string{}, Blockers: l.settings.blockers},
-		Watch:     st.watch.status(), Decisions: map[string]int{}, Allowed: len(st.allow.List()),
-		Buckets: st.buckets.Stats(), Sources: st.tails.Status(), Firewall: st.wall.status(),
-		Challenge: l.gate.Stats(), Events: st.events(), Requests: st.owner.counters.requests()}
-	for _, sc := range rules.RequestPhase() {
-		s.Scenarios.RequestPhase = append(s.Scenarios.RequestPhase, sc.Name)
+		Scenarios: l.scenarios(), Watch: st.watch.status(), Decisions: book.InForce, Suppressed: book.Suppressed,
+		Allowed: st.allow.Len(), Buckets: st.buckets.Stats(), Sources: orEmpty(st.tails.Status()),
+		Firewall: st.wall.status(), Challenge: challenges(l.gate, l.passed), Events: st.events(),
+		Requests: st.owner.counters.requests(),
+		Journal: JournalStatus{Alerts: book.Alerts, Queued: book.Queued, Blocked: book.Blocked,
+			WriteFailures: book.WriteFailures, EvictedDecisions: book.EvictedDecisions, Damaged: book.Damaged}}
+	if book.WriteError != nil {
+		s.Journal.WriteError = book.WriteError.Error()
 	}
-	real := false
-	for _, d := range st.book.List(decisions.Filter{Active: true, Simulated: &real}) {
-		s.Decisions[d.Type]++
-	}
-	s.Suppressed = st.book.Stats().Suppressed
 	s.Problems = s.problems()
+	if !st.heeds(l.settings) {
+		s.Problems = append(s.Problems, limitsNote)
+	}
+	return s
+}
+
+func (l *live) scenarios() ScenarioStatus {
+	rules := l.settings.rules
+	s := ScenarioStatus{Loaded: len(rules.All()), RequestPhase: []string{}, Blockers: l.settings.blockers,
+		Failing: []ScenarioFailure{}}
+	for _, sc := range rules.RequestPhase() {
+		s.RequestPhase = append(s.RequestPhase, sc.Name)
+	}
+	for _, f := range rules.Failures() {
+		one := ScenarioFailure{Scenario: f.Scenario.Name, Count: f.Count}
+		if f.Last != nil {
+			one.Last = f.Last.Error()
+		}
+		s.Failing = append(s.Failing, one)
+	}
 	return s
 }
 
@@ -89,12 +134,13 @@ func (st *state) events() EventStatus {
 	c := &st.owner.counters.engine
 	return EventStatus{Lines: c.Lines.Load(), Unparsed: c.Unparsed.Load(), Late: c.Late.Load(),
 		Whitelisted: c.Whitelisted.Load(), Requests: c.Requests.Load(), Dropped: st.owner.counters.dropped.Load(),
-		Poured: c.Poured.Load(), Overflows: c.Overflows.Load(), Sourceless: c.Sourceless.Load(),
+		Panics: st.owner.counters.panics.Load(), Poured: c.Poured.Load(), Overflows: c.Overflows.Load(),
+		Sourceless: c.Sourceless.Load(), Forgiven: c.Forgiven.Load(), Looping: c.Looping.Load(),
 		Alerts: c.Alerts.Load(), Failed: c.Failed.Load(), Queued: len(st.queue.visits)}
 }
 
 func (c *counters) requests() RequestStatus {
-	return RequestStatus{Banned: c.banned.Load(), Throttled: c.throttled.Load(), Responded: c.responded.Load(),
+	return RequestStatus{Passed: c.passed.Load(), Banned: c.banned.Load(), Throttled: c.throttled.Load(), Responded: c.responded.Load(),
 		Closed: c.closed.Load(), Unknown: c.unknown.Load()}
 }
 
@@ -114,6 +160,19 @@ func (s Status) problems() []string {
 		if src.Error != "" {
 			out = append(out, "source "+src.Name+": "+src.Error)
 		}
+	}
+	if n := s.Requests.Unknown; n > 0 {
+		out = append(out, fmt.Sprintf("%d requests passed unexamined since nobody knows who sent them: a trusted proxy wrote "+
+			"something else than an address into the header of client addresses, or the connection had none", n))
+	}
+	if s.Journal.WriteError != "" {
+		out = append(out, fmt.Sprintf("the journal is not written, %d changes wait: %s", s.Journal.Queued, s.Journal.WriteError))
+	}
+	for _, f := range s.Scenarios.Failing {
+		out = append(out, fmt.Sprintf("scenario %s failed on %d events: %s", f.Scenario, f.Count, f.Last))
+	}
+	if s.Events.Panics > 0 {
+		out = append(out, fmt.Sprintf("%d events were lost to a fault of Rampart; the log has its place: please report it", s.Events.Panics))
 	}
 	if s.Events.Dropped > 0 {
 		out = append(out, "requests went undetected since the queue was full; raise limits queue or workers")

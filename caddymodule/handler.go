@@ -52,6 +52,9 @@ type Handler struct {
 	page   *refusalPage
 	now    func() time.Time
 	errors bool // the server's error routes tell what they answer
+	// clientIP are the headers in which trusted proxies write down every client; nil
+	// where the server does not read them strictly.
+	clientIP []string
 }
 
 // CaddyModule implements caddy.Module.
@@ -74,6 +77,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 			if err := checkProxies(srv); err != nil {
 				return err
 			}
+		}
+		if srv.TrustedProxiesStrict > 0 {
+			h.clientIP = srv.ClientIPHeaders
 		}
 		app.cover(srv)
 		h.errors = watchErrors(srv)
@@ -145,7 +151,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 }
 
 // arrival is what Caddy knows of the client. Its own variable is the only source
-// of the address: headers are never read here.
+// of the address: headers can only make it unknown.
 func (h *Handler) arrival(r *http.Request) appliance.Arrival {
 	ctx := r.Context()
 	in := appliance.Arrival{Detect: h.Mode == modeDetect, TLS: r.TLS != nil}
@@ -158,6 +164,9 @@ func (h *Handler) arrival(r *http.Request) appliance.Arrival {
 		in.Peer = peer.Addr().WithZone("").Unmap()
 	}
 	in.Trusted, _ = caddyhttp.GetVar(ctx, caddyhttp.TrustedProxyVarKey).(bool)
+	if in.Trusted && in.Client.IsValid() && !vouched(r.Header, h.clientIP, in.Client) {
+		in.Client = netip.Addr{}
+	}
 	if in.Trusted && !in.TLS {
 		in.TLS = r.Header.Get("X-Forwarded-Proto") == "https"
 	}

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"reflect"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
@@ -93,6 +94,38 @@ func trustsProxies(srv *caddyhttp.Server) bool {
 	}
 	source := reflect.ValueOf(srv).Elem().FieldByName("trustedProxies")
 	return source.Kind() != reflect.Interface || !source.IsNil()
+}
+
+// vouched reports whether trusted proxies wrote down that they speak for client.
+// Caddy passes over entries that are no address ("unknown", an address in brackets
+// without a port), and what stands left of such an entry is the client's own word.
+// names are the server's headers of client addresses, in the order of their rank.
+func vouched(h http.Header, names []string, client netip.Addr) bool {
+	for _, name := range names {
+		for _, line := range slices.Backward(h[http.CanonicalHeaderKey(name)]) {
+			for more := true; more; {
+				entry := line
+				i := strings.LastIndexByte(line, ',')
+				if more = i >= 0; more {
+					line, entry = line[:i], line[i+1:]
+				}
+				if entry = strings.TrimSpace(entry); entry == "" {
+					continue
+				}
+				if host, _, err := net.SplitHostPort(entry); err == nil {
+					entry = host
+				}
+				a, err := netip.ParseAddr(entry)
+				if err != nil {
+					return false
+				}
+				if a.WithZone("").Unmap() == client {
+					return true
+				}
+			}
+		}
+	}
+	return true // the peer itself
 }
 
 // checkProxies refuses a server where whoever sends a request can choose the

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"fmt"
+	"net/http"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -96,5 +97,41 @@ func TestTrusted(t *testing.T) {
 	slices.Sort(got)
 	if want := []string{"192.0.2.0/24", "198.51.100.7/32", "2001:db8::/32"}; !slices.Equal(got, want) {
 		t.Errorf("networks %v, want %v", got, want)
+	}
+}
+
+// TestVouched: what stands left of an entry that is no address names nobody.
+func TestVouched(t *testing.T) {
+	for _, tc := range []struct {
+		values []string // of X-Forwarded-For; Caddy takes the client from it
+		client string
+		want   bool
+	}{
+		{nil, "10.0.0.1", true},
+		{[]string{""}, "10.0.0.1", true},
+		{[]string{"192.0.2.1"}, "192.0.2.1", true},
+		{[]string{"203.0.113.9, 192.0.2.1"}, "192.0.2.1", true},
+		{[]string{"203.0.113.9,192.0.2.1, 10.0.0.2"}, "192.0.2.1", true},
+		{[]string{"203.0.113.9", "192.0.2.1"}, "192.0.2.1", true},
+		{[]string{"junk", "192.0.2.1"}, "192.0.2.1", true},
+		{[]string{"junk, 192.0.2.1:4711"}, "192.0.2.1", true},
+		{[]string{"[2001:db8::1]:4711"}, "2001:db8::1", true},
+		{[]string{"2001:db8::1%eth0"}, "2001:db8::1", true},
+		{[]string{"::ffff:192.0.2.1"}, "192.0.2.1", true},
+		{[]string{"192.0.2.1, ", ","}, "192.0.2.1", true},
+		{[]string{"10.0.0.2, 10.0.0.3"}, "10.0.0.1", true},
+		{[]string{"203.0.113.9, unknown"}, "203.0.113.9", false},
+		{[]string{"203.0.113.9, unknown, 10.0.0.2"}, "203.0.113.9", false},
+		{[]string{"203.0.113.9", "unix:"}, "203.0.113.9", false},
+		{[]string{"203.0.113.9, [2001:db8::1]"}, "203.0.113.9", false},
+		{[]string{"unknown"}, "10.0.0.1", false},
+	} {
+		h := http.Header{"X-Forwarded-For": tc.values}
+		if got := vouched(h, []string{"x-forwarded-for"}, netip.MustParseAddr(tc.client)); got != tc.want {
+			t.Errorf("%q for %s: %v", tc.values, tc.client, got)
+		}
+		if !vouched(h, nil, netip.MustParseAddr(tc.client)) {
+			t.Errorf("%q: asked although the operator said not to", tc.values)
+		}
 	}
 }
