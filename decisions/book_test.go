@@ -191,7 +191,7 @@ func TestWidth64Allowed(t *testing.T) {
 		suppressed    bool
 	}{{"2001:db8::7", "2001:db8::7", true}, {"2001:db8::8", "2001:db8::/64", false}} {
 		a := alert("Ip", c.source, "ssh")
-		a.Width64 = true
+		a.Width64, a.Source.IP = true, c.source
 		// Profiles have widened the value already.
 		ds := []decisions.Decision{{Scope: "Range", Value: "2001:db8::/64", Type: "ban", Until: start.Add(time.Hour)}}
 		must(t, d.Append(a, ds))
