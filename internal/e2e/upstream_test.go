@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,6 +21,8 @@ type upstream struct {
 	*httptest.Server
 	address string
 	done    chan struct{} // closed when the test ends
+
+	slowRequests atomic.Int64 // that have come in
 }
 
 func newUpstream(t *testing.T) *upstream {
@@ -125,6 +128,7 @@ func (u *upstream) socket(w http.ResponseWriter, r *http.Request) {
 
 // slow answers after ?d=, or never.
 func (u *upstream) slow(w http.ResponseWriter, r *http.Request) {
+	u.slowRequests.Add(1)
 	wait := make(<-chan time.Time)
 	if d, err := time.ParseDuration(r.FormValue("d")); err == nil {
 		wait = time.After(d)

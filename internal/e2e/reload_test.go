@@ -1,0 +1,455 @@
+package e2e
+
+import (
+	"bufio"
+	"cmp"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/rampart-edge/rampart/appliance"
+	"github.com/rampart-edge/rampart/decisions"
+)
+
+const (
+	heldBuckets   = 10_000
+	heldDecisions = 1000
+)
+
+// fillScenario overflows at the fifth request of a client, however long it takes.
+const fillScenario = `---
+name: fill
+type: leaky
+filter: evt.Meta.http_path == '/fill'
+groupby: evt.Meta.source_ip
+capacity: 4
+leakspeed: 10h
+labels:
+  service: http
+  remediation: true
+`
+
+const addedScenario = `
+name: added
+type: trigger
+filter: evt.Meta.http_path == '/added'
+labels: {remediation: false}
+`
+
+const banProfile = `
+name: bans
+filters:
+  - Alert.Remediation == true
+decisions:
+  - type: ban
+    duration: 77m
+`
+
+// reloading is a configuration with places for what changes.
+type reloading struct {
+	site    string // value of a header of the site's, to tell configurations apart
+	rampart string // more options of the global block
+	content string // collections, "none" if empty
+	more    string // more sites
+}
+
+func (r reloading) caddyfile(up string) string {
+	return strings.NewReplacer("{content}", cmp.Or(r.content, "none"), "{rampart}", r.rampart, "{site}", r.site, "{more}", r.more, "{up}", up).Replace(`{
+	admin {admin}
+	grace_period 10s
+	servers {
+		trusted_proxies static 127.0.0.1/32
+		trusted_proxies_strict
+	}
+	rampart {
+		data_dir {state}
+		collection {content}
+		scenarios {dir}/scenarios.d
+		source file {dir}/app.log {
+			labels type=nginx
+			from_start
+		}
+		limits {
+			alerts 100000
+		}
+		{rampart}
+	}
+}
+http://127.0.0.1:{port} {
+	rampart
+	header X-Site {site}
+	reverse_proxy {up} {
+		stream_close_delay 1m
+	}
+}
+{more}
+`)
+}
+
+// reloadStep is one reload and what must then be so.
+type reloadStep struct {
+	name  string
+	with  reloading
+	fails string // part of the error, for those that must fail
+	check func(s *reloadStage)
+}
+
+// reloadStage is everything that must live through reloads.
+type reloadStage struct {
+	t       *testing.T
+	n       *node
+	up      *upstream
+	clients []string
+	socket  *websocket.Conn
+	site    string // in force
+	slow    sync.WaitGroup
+}
+
+// TestReload: ten reloads, each with another configuration, three of them failing,
+// with half-full buckets, decisions, a log that grows, an open WebSocket and slow
+// requests: nothing is lost, and after a failed one everything is as before.
+func TestReload(t *testing.T) {
+	s := newReloadStage(t)
+	writer := s.n.appendLines("app.log", 5*time.Millisecond)
+	occupied, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer occupied.Close()
+	stop := s.hammer()
+	steps := s.steps(occupied.Addr().String())
+	failing := 0
+	for i, step := range steps {
+		t.Logf("reload %d: %s", i+1, step.name)
+		s.startSlow()
+		if i%4 == 3 { // logs are rotated whenever they like
+			must(t, os.Rename(s.n.path("app.log"), s.n.path(fmt.Sprintf("app.log.%d", i))))
+		}
+		err := s.n.reload(step.with.caddyfile(s.up.address))
+		switch {
+		case step.fails == "" && err != nil:
+			t.Fatalf("%s: %v", step.name, err)
+		case step.fails == "":
+			s.site = step.with.site
+		case err == nil:
+			t.Fatalf("%s: the reload was accepted", step.name)
+		case !strings.Contains(err.Error(), step.fails):
+			t.Errorf("%s: the error does not say %q: %v", step.name, step.fails, err)
+			fallthrough
+		default:
+			failing++
+		}
+		s.whole(step.name)
+		step.check(s)
+	}
+	if len(steps) < 10 || failing < 3 {
+		t.Errorf("%d reloads, %d of them failing", len(steps), failing)
+	}
+	stop()
+	s.slow.Wait()
+	total := writer.halt()
+	until(t, "the last line is counted", func() bool { return s.n.linesSeen()[fmt.Sprintf("/line/%d", total-1)] > 0 })
+	seen := s.n.linesSeen()
+	for i := 1; i <= 5; i++ {
+		path := fmt.Sprintf("/line/other-%d", i)
+		if seen[path] != 1 {
+			t.Errorf("%s was counted %d times", path, seen[path])
+		}
+		delete(seen, path)
+	}
+	eachOnce(t, seen, total)
+	s.overflowAll()
+}
+
+// hammer has clients overflow their buckets all the while, each with five requests
+// on connections of their own, and checks that it is the fifth that is refused,
+// whatever is reloaded in between. The function returned ends it.
+func (s *reloadStage) hammer() (stop func()) {
+	end := make(chan struct{})
+	var done sync.WaitGroup
+	done.Add(1)
+	go func() {
+		defer done.Done()
+		// With a configuration that bans at once or challenges at once a refusal is a
+		// refusal; clients are not used again.
+		for i := 0; ; i++ {
+			from := fmt.Sprintf("2001:db8:%x::1", i)
+			for n := 1; n <= 5; n++ {
+				select {
+				case <-end:
+					return
+				default:
+				}
+				status := s.try(from)
+				for status == 0 { // the kernel drops what waited on a socket that is closed
+					status = s.try(from)
+				}
+				if (status != 200) != (n == 5) {
+					s.t.Errorf("%s got %d at request %d", from, status, n)
+				}
+			}
+			if _, err := s.n.try("DELETE", "/rampart/decisions?ip="+from, nil); err != nil {
+				s.t.Error(err)
+			}
+		}
+	}()
+	return func() {
+		close(end)
+		done.Wait()
+	}
+}
+
+// try makes one request and returns the status, 0 if the connection broke before
+// an answer.
+func (s *reloadStage) try(from string) int {
+	c, err := net.Dial("tcp", "127.0.0.1:"+s.n.port)
+	if err != nil {
+		return 0
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(patience))
+	fmt.Fprintf(c, "GET /fill HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Forwarded-For: %s\r\nConnection: close\r\n\r\n", from)
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		return 0
+	}
+	resp.Body.Close()
+	return resp.StatusCode
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func newReloadStage(t *testing.T) *reloadStage {
+	t.Helper()
+	s := &reloadStage{t: t, up: newUpstream(t), clients: clientsOf(10, heldBuckets), site: "0"}
+	n := newNode(t)
+	s.n = n
+	n.write("scenarios.d/own.yaml", fillScenario+lineScenario)
+	n.write("added.yaml", addedScenario)
+	n.write("broken.yaml", "name: broken\ntype: leaky\nfilter: evt.Meta.http_path ==\n")
+	n.write("profiles.yaml", banProfile)
+	n.write("app.log", "")
+	n.write("other.log", "")
+	n.write("Caddyfile", n.expand(reloading{site: "0"}.caddyfile(s.up.address)))
+	n.start()
+	for range 3 {
+		if got := n.bulk("/fill", s.clients); got[200] != heldBuckets {
+			t.Fatalf("filling buckets: %v", got)
+		}
+	}
+	for i := range heldDecisions {
+		ask[appliance.DecisionAnswer](n, "POST", "/rampart/decisions",
+			appliance.DecisionRequest{Value: fmt.Sprintf("198.18.%d.%d", i/250, i%250), Duration: "2h"})
+	}
+	ws, _, err := websocket.DefaultDialer.Dial("ws://127.0.0.1:"+n.port+"/socket", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ws.Close() })
+	s.socket = ws
+	s.whole("before")
+	return s
+}
+
+// startSlow begins a request of three seconds under the configuration in force.
+func (s *reloadStage) startSlow() {
+	site, before := s.site, s.up.slowRequests.Load()
+	began := make(chan struct{})
+	s.slow.Add(1)
+	go func() {
+		defer s.slow.Done()
+		c, err := net.Dial("tcp", "127.0.0.1:"+s.n.port)
+		if err != nil {
+			s.t.Error(err)
+			close(began)
+			return
+		}
+		defer c.Close()
+		_, _ = io.WriteString(c, "GET /slow?d=3s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+		close(began)
+		_ = c.SetDeadline(time.Now().Add(patience))
+		b, err := io.ReadAll(c)
+		if got := string(b); err != nil || !strings.HasPrefix(got, "HTTP/1.1 200 ") || !strings.HasSuffix(got, "at last") ||
+			!strings.Contains(got, "X-Site: "+site+"\r\n") {
+			s.t.Errorf("a slow request of configuration %s got %q, %v", site, got, err)
+		}
+	}()
+	<-began
+	until(s.t, "the upstream has it", func() bool { return s.up.slowRequests.Load() > before })
+}
+
+// whole checks that everything is there.
+func (s *reloadStage) whole(after string) {
+	s.t.Helper()
+	st := s.n.status()
+	// The clients that hammer have one bucket and one decision at most.
+	if got := int(st.Buckets.Buckets); got != heldBuckets && got != heldBuckets+1 {
+		s.t.Errorf("%s: %d buckets, want %d", after, got, heldBuckets)
+	}
+	if got := len(ask[[]decisions.Decision](s.n, "GET", "/rampart/decisions?scenario=manual", nil)); got != heldDecisions || st.Suppressed != 0 {
+		s.t.Errorf("%s: %d bans in force (%d suppressed), want %d", after, got, st.Suppressed, heldDecisions)
+	}
+	if len(st.Problems) != 0 || st.Events.Dropped != 0 {
+		s.t.Errorf("%s: problems %q, %d events dropped", after, st.Problems, st.Events.Dropped)
+	}
+	if a := s.n.send("198.18.1.1", "GET", "/"); a.status != http.StatusForbidden {
+		s.t.Errorf("%s: a banned client got %d", after, a.status)
+	}
+	if a := s.n.send("198.51.100.1", "GET", "/"); a.status != 200 || a.header.Get("X-Site") != s.site {
+		s.t.Errorf("%s: %d from site %q, want %q", after, a.status, a.header.Get("X-Site"), s.site)
+	}
+	if err := s.socket.WriteMessage(websocket.TextMessage, []byte(after)); err != nil {
+		s.t.Fatalf("%s: the websocket: %v", after, err)
+	}
+	if _, b, err := s.socket.ReadMessage(); err != nil || string(b) != after {
+		s.t.Fatalf("%s: the websocket: %q, %v", after, b, err)
+	}
+}
+
+// steps are the reloads. Each failing one comes with changes that must not show.
+func (s *reloadStage) steps(occupied string) []reloadStep {
+	allowed := func(want int) func(*reloadStage) {
+		return func(s *reloadStage) {
+			if a := s.n.send("198.18.0.7", "GET", "/"); a.status != want {
+				s.t.Errorf("the client that is banned, and allowed at times, got %d, want %d", a.status, want)
+			}
+		}
+	}
+	contact := func(want string, not ...string) func(*reloadStage) {
+		return func(s *reloadStage) {
+			body := s.n.send("198.18.1.1", "GET", "/", "Accept", "text/html").body
+			for _, n := range not {
+				if strings.Contains(body, n) {
+					s.t.Errorf("the page offers %q", n)
+				}
+			}
+			if !strings.Contains(body, want) {
+				s.t.Errorf("the page does not offer %q:\n%s", want, body)
+			}
+		}
+	}
+	added := func(want int) func(*reloadStage) {
+		return func(s *reloadStage) {
+			before := len(s.n.alerts("scenario=added&limit=1000"))
+			s.n.send("198.51.100.2", "GET", "/added")
+			until(s.t, "the request is seen", func() bool { return s.n.status().Events.Queued == 0 })
+			if got := len(s.n.alerts("scenario=added&limit=1000")) - before; got != want {
+				s.t.Errorf("scenario added made %d alerts, want %d", got, want)
+			}
+		}
+	}
+	banned := func(from, want string) func(*reloadStage) {
+		return func(s *reloadStage) { s.decides(from, want) }
+	}
+	lines := func(i int, want bool) func(*reloadStage) {
+		return func(s *reloadStage) { s.other(i, want) }
+	}
+	all := func(fs ...func(*reloadStage)) func(*reloadStage) {
+		return func(s *reloadStage) {
+			for _, f := range fs {
+				f(s)
+			}
+		}
+	}
+	const (
+		more    = "scenarios {dir}/added.yaml\n"
+		ops     = "contact ops@example.com\n"
+		profile = "profiles {dir}/profiles.yaml\n"
+		source  = "source file {dir}/other.log {\nlabels type=nginx\nfrom_start\n}\n"
+		allow   = "allow 198.18.0.0/24\n"
+		second  = "http://127.0.0.1:%s {\nrampart\nrespond second\n}\n"
+	)
+	return []reloadStep{
+		{"added scenario", reloading{site: "1", rampart: more}, "", all(added(1), allowed(403))},
+		{"bad YAML, and an allowed range", reloading{site: "2", rampart: allow + "scenarios {dir}/broken.yaml\n"}, "broken.yaml:3", all(added(1), allowed(403))},
+		{"changed contact", reloading{site: "3", rampart: more + ops}, "", all(contact("ops@example.com"), added(1))},
+		{"occupied port, other contact, allowed range, no scenario, no source", reloading{site: "4", rampart: allow + "contact nobody@example.com\n",
+			more: "http://" + occupied + " {\nrampart\n}\n"}, "address already in use", all(contact("ops@example.com", "nobody@"), allowed(403), added(1))},
+		{"removed scenario, changed profile", reloading{site: "5", rampart: ops + profile}, "", all(added(0), banned("198.51.100.50", "ban"))},
+		{"unknown option", reloading{site: "6", rampart: "nonsense\n"}, "nonsense", banned("198.51.100.51", "ban")},
+		{"added source", reloading{site: "7", rampart: ops + source}, "", all(lines(1, true), banned("198.51.100.52", "captcha"))},
+		{"bad option, without the source", reloading{site: "8", rampart: profile + "ipv6_prefix 99\n"}, "ipv6_prefix 99", all(lines(2, true), banned("198.51.100.53", "captcha"))},
+		{"removed source", reloading{site: "9", rampart: ops}, "", lines(3, false)},
+		{"source again, second site", reloading{site: "10", rampart: ops + source, content: "rampart/sshd", more: fmt.Sprintf(second, freePort(s.t))}, "", all(lines(3, true), lines(4, true))},
+		{"occupied port again", reloading{site: "11", rampart: source, more: "http://" + occupied + " {\nrampart\n}\n"}, "address already in use", all(lines(5, true), contact("ops@example.com"))},
+		{"as at first", reloading{site: "0"}, "", all(allowed(403), added(0))},
+	}
+}
+
+// decides overflows the bucket of a client of its own and checks what follows.
+func (s *reloadStage) decides(from, want string) {
+	s.t.Helper()
+	var a answer
+	for range 5 {
+		a = s.n.send(from, "GET", "/fill")
+	}
+	if a.remediation() != want {
+		s.t.Errorf("%s met %q at the fifth request, want %q", from, a.remediation(), want)
+	}
+	if got := s.n.decided(from); len(got) != 1 || got[0].Type != want {
+		s.t.Errorf("decided about %s: %+v, want one %s", from, got, want)
+	}
+	if _, err := s.n.try("DELETE", "/rampart/decisions?value="+from, nil); err != nil {
+		s.t.Error(err)
+	}
+}
+
+// other writes line i to the second log unless it is there already, and checks
+// whether it is counted.
+func (s *reloadStage) other(i int, want bool) {
+	s.t.Helper()
+	path := fmt.Sprintf("/line/other-%d", i)
+	if !strings.Contains(s.n.read("other.log"), path) {
+		s.n.add("other.log", strings.Replace(writerLine(0), "/line/0", path, 1))
+	}
+	if want {
+		until(s.t, path+" is counted", func() bool { return s.n.linesSeen()[path] == 1 })
+		return
+	}
+	for range 25 { // it would take the tail far less
+		time.Sleep(20 * time.Millisecond)
+		if s.n.linesSeen()[path] != 0 {
+			s.t.Errorf("%s is counted although its source was removed", path)
+			return
+		}
+	}
+}
+
+// overflowAll fills the buckets to the brim, where none may overflow, and then a
+// sample of them beyond it, where each must.
+func (s *reloadStage) overflowAll() {
+	s.t.Helper()
+	if got := s.n.bulk("/fill", s.clients); got[200] != heldBuckets {
+		s.t.Errorf("the fourth request of each client: %v", got)
+	}
+	overflows := func() int { return len(s.n.alerts("scenario=fill&limit=10000")) }
+	before := overflows()
+	sample := make([]string, 0, heldBuckets/20)
+	for i := 0; i < heldBuckets; i += 20 {
+		sample = append(sample, s.clients[i])
+	}
+	for _, from := range sample {
+		if got := s.n.decided(from); len(got) != 0 {
+			s.t.Fatalf("%s was decided about too soon: %+v", from, got)
+		}
+	}
+	if got := s.n.bulk("/fill", sample); got[200] != 0 {
+		s.t.Errorf("the fifth request of some clients: %v", got)
+	}
+	if got := overflows() - before; got != len(sample) {
+		s.t.Errorf("%d buckets overflowed, want %d", got, len(sample))
+	}
+}
