@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -71,7 +72,8 @@ type Options struct {
 // Engine is the compiled whole.
 type Engine struct {
 	Options
-	pool event.Pool
+	pool  event.Pool
+	rooms sync.Pool // *[]scenarios.Drop
 }
 
 // New makes an engine of its parts.
@@ -168,8 +170,10 @@ func (e *Engine) lane(ev *event.Event, at time.Time) string {
 }
 
 func (e *Engine) pour(ev *event.Event, phase scenarios.Phase, at time.Time) {
-	var room [8]scenarios.Drop
-	drops := e.Rules.Drops(ev, phase, at, room[:0])
+	room := e.room()
+	defer e.tidy(room)
+	drops := e.Rules.Drops(ev, phase, at, *room)
+	*room = drops
 	if len(drops) == 0 {
 		return
 	}
@@ -181,6 +185,21 @@ func (e *Engine) pour(ev *event.Event, phase scenarios.Phase, at time.Time) {
 	}
 	e.Counters.Poured.Add(int64(len(drops)))
 	e.Buckets.Pour(drops)
+}
+
+// room returns an empty list for drops, which goes back with tidy.
+func (e *Engine) room() *[]scenarios.Drop {
+	if r, ok := e.rooms.Get().(*[]scenarios.Drop); ok {
+		return r
+	}
+	return new([]scenarios.Drop)
+}
+
+// tidy takes a list back without what its drops refer to.
+func (e *Engine) tidy(room *[]scenarios.Drop) {
+	clear(*room)
+	*room = (*room)[:0]
+	e.rooms.Put(room)
 }
 
 // repeat is how often the line says that it happened.

@@ -26,17 +26,11 @@ func (e *Engine) Enrich(ev *event.Event) bool {
 // what overflowed: the request itself may be refused for it. b is the memory
 // store; a shared store cannot answer at once.
 func (e *Engine) Inline(b *scenarios.Memory, ev *event.Event) []*scenarios.Overflow {
-	var room [8]scenarios.Drop
-	drops := e.Rules.Drops(ev, scenarios.Request, ev.From.At, room[:0])
-	e.Counters.Poured.Add(int64(len(drops)))
-	var over []*scenarios.Overflow
-	for _, d := range drops {
-		d.Count = 1
-		if o := b.Inline(d); o != nil {
-			over = append(over, o)
-		}
-	}
-	return over
+	room := e.room()
+	defer e.tidy(room)
+	*room = e.Rules.Drops(ev, scenarios.Request, ev.From.At, *room)
+	e.Counters.Poured.Add(int64(len(*room)))
+	return b.Inline(*room)
 }
 
 // Respond pours a finished request into the scenarios that need the response, or

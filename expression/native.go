@@ -10,6 +10,7 @@ import (
 	"github.com/expr-lang/expr/ast"
 
 	"github.com/rampart-edge/rampart/event"
+	"github.com/rampart-edge/rampart/needle"
 )
 
 // Most filters are comparisons of fields with constants. These run as closures
@@ -132,6 +133,10 @@ func (t translator) anyOf(list, predicate ast.Node) truth {
 	if text == nil || holds == nil {
 		return nil
 	}
+	if n.Operator == "contains" {
+		set := needle.NewSet(values)
+		return func(ev *event.Event) bool { return set.In(text(ev)) }
+	}
 	return func(ev *event.Event) bool {
 		s := text(ev)
 		return slices.ContainsFunc(values, func(v string) bool { return holds(s, v) })
@@ -212,7 +217,8 @@ func (t translator) member(n *ast.BinaryNode) truth {
 	return func(ev *event.Event) bool { return slices.Contains(values, left(ev)) }
 }
 
-// match is text against a constant pattern.
+// match is text against a constant pattern. Texts without what every match has in
+// it are not shown to the regexp.
 func (t translator) match(n *ast.BinaryNode) truth {
 	left := t.words(n.Left)
 	pattern, ok := n.Right.(*ast.StringNode)
@@ -223,7 +229,11 @@ func (t translator) match(n *ast.BinaryNode) truth {
 	if err != nil {
 		return nil
 	}
-	return func(ev *event.Event) bool { return re.MatchString(left(ev)) }
+	filter := needle.NewFilter(pattern.Value)
+	return func(ev *event.Event) bool {
+		s := left(ev)
+		return filter.Possible(s) && re.MatchString(s)
+	}
 }
 
 func (t translator) words(node ast.Node) words {

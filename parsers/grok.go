@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/rampart-edge/rampart/event"
+	"github.com/rampart-edge/rampart/needle"
 )
 
 // maxDepth bounds how deep patterns may refer to patterns, maxExpanded the bytes
@@ -28,7 +29,7 @@ type patterns interface {
 type grok struct {
 	re     *regexp.Regexp
 	fields []grokField
-	needs  prefilter
+	needs  needle.Filter
 }
 
 // grokField is one exported field and the group that holds its text.
@@ -65,7 +66,7 @@ func compileGrok(pattern string, from patterns) (*grok, error) {
 	if re.NumSubexp() != len(w.fields) {
 		return nil, fmt.Errorf("compiling grok: %d groups where %d fields were expected", re.NumSubexp(), len(w.fields))
 	}
-	return &grok{re: re, fields: w.fields, needs: newPrefilter(w.out.String())}, nil
+	return &grok{re: re, fields: w.fields, needs: needle.NewFilter(w.out.String())}, nil
 }
 
 // match looks for the pattern in text and writes every field to ev.Parsed, those
@@ -73,7 +74,7 @@ func compileGrok(pattern string, from patterns) (*grok, error) {
 //
 // CrowdSec compatible: a pattern without a field fails even where it matches.
 func (g *grok) match(text string, ev *event.Event) bool {
-	if len(g.fields) == 0 || !g.needs.possible(text) {
+	if len(g.fields) == 0 || !g.needs.Possible(text) {
 		return false
 	}
 	at := g.re.FindStringSubmatchIndex(text)

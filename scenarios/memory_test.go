@@ -28,17 +28,18 @@ func TestMemoryInline(t *testing.T) {
 	var sent []bucketstest.Seen
 	m := scenarios.NewMemory(scenarios.MemoryOptions{Overflow: func(o *scenarios.Overflow) { sent = append(sent, bucketstest.See(o)) }})
 	for i := range 7 {
-		o := m.Inline(bucketstest.Drop(s, "192.0.2.1", i, start, false))
-		if (o != nil) != (i%3 == 2) {
-			t.Errorf("event %d: overflow %v", i, o)
+		out := m.Inline([]scenarios.Drop{bucketstest.Drop(s, "192.0.2.1", i, start, false)})
+		if want := i % 3 / 2; len(out) != want {
+			t.Errorf("event %d: overflows %v, want %d", i, out, want)
 		}
 	}
-	d := bucketstest.Drop(s, "192.0.2.2", 0, start, false)
-	d.Count = 9
-	if o := m.Inline(d); o == nil || o.Count != 3 || len(sent) != 2 {
-		t.Errorf("nine at once: %v, sent %v", o, sent)
+	batch := []scenarios.Drop{bucketstest.Drop(s, "192.0.2.2", 0, start, false), bucketstest.Drop(s, "192.0.2.3", 0, start, false)}
+	batch[0].Count, batch[1].Count = 9, 3
+	out := m.Inline(batch)
+	if len(out) != 4 || out[0].Count != 3 || out[2].Key != "192.0.2.2" || out[3].Key != "192.0.2.3" || len(sent) != 0 {
+		t.Errorf("twelve at once: %v, sent %v", out, sent)
 	}
-	if s := m.Stats(); s.Poured != 16 || s.Overflowed != 5 || s.Buckets != 1 {
+	if s := m.Stats(); s.Poured != 19 || s.Overflowed != 6 || s.Buckets != 1 {
 		t.Errorf("stats %+v", s)
 	}
 }

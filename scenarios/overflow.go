@@ -34,6 +34,7 @@ type Overflow struct {
 
 // overflow makes the Overflow of a pour that overflowed, without a lock.
 func (m *Memory) overflow(p *pour) *Overflow {
+	p.sample()
 	d := p.drop
 	zone := time.UTC
 	t := p.t

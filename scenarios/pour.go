@@ -18,7 +18,8 @@ type pour struct {
 	value   uint64 // hash of the distinct value
 	compare bool
 
-	sampled *event.Event // whose event half is in body
+	sampled *event.Event // that body is about
+	encoded bool         // the event half is in body
 	body    []byte
 	owner   *Scenario // whose sources are in who
 	who     []byte
@@ -87,19 +88,19 @@ func (m *Memory) Pour(batch []Drop) {
 	m.giveBack(p)
 }
 
-// Inline pours d and returns its overflow instead of sending it to the sink; nil
-// if there is none. Where a count above one brings several, the first is returned
-// and the sink gets the others.
-func (m *Memory) Inline(d Drop) *Overflow {
-	p := m.borrow()
-	m.fill(p, &d)
-	var first *Overflow
-	if len(p.out) > 0 {
-		first = p.out[0]
-		m.deliver(p.out[1:])
+// Inline pours the batch in order and returns the overflows instead of sending
+// them to the sink.
+func (m *Memory) Inline(batch []Drop) []*Overflow {
+	if len(batch) == 0 {
+		return nil
 	}
+	p := m.borrow()
+	for i := range batch {
+		m.fill(p, &batch[i])
+	}
+	out := append([]*Overflow(nil), p.out...)
 	m.giveBack(p)
-	return first
+	return out
 }
 
 func (m *Memory) borrow() *pour {
@@ -178,8 +179,20 @@ func (m *Memory) prepare(p *pour, d *Drop) bool {
 		p.value = key.sum64(d.Distinct)
 	}
 	if d.Event != p.sampled {
-		p.body = appendEvent(p.body[:0], d.Event, d.At, maxBody)
-		p.sampled, p.owner = d.Event, nil
+		p.sampled, p.encoded, p.body, p.owner = d.Event, false, p.body[:0], nil
+	}
+	if !s.sparing {
+		p.sample()
+	}
+	return true
+}
+
+// sample encodes the event and its sources, unless the drop before this one has
+// done so already.
+func (p *pour) sample() {
+	d, s := p.drop, p.drop.Scenario
+	if !p.encoded {
+		p.body, p.encoded = appendEvent(p.body[:0], d.Event, d.At, maxBody), true
 	}
 	// The source of address scopes without an expression is the same for all.
 	if p.owner == nil || p.owner != s && (p.owner.scopeValue != nil || s.scopeValue != nil || p.owner.Scope != s.Scope) {
@@ -187,5 +200,4 @@ func (m *Memory) prepare(p *pour, d *Drop) bool {
 		p.who = appendSources(p.who[:0], p.sources)
 		p.owner = s
 	}
-	return true
 }

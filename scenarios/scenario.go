@@ -54,6 +54,9 @@ type Scenario struct {
 	leak           leak
 	life           time.Duration
 	keep           int // samples: at most this many
+	// sparing: far more events fit than an alert shows, so that most samples are not
+	// needed. They are made under the lock then, which runs no expression.
+	sparing bool
 }
 
 // Life is how long a bucket lives after its last pour. CrowdSec compatible:
@@ -93,6 +96,7 @@ func (s *Scenario) seal(spec *Spec) {
 	if s.CacheSize > 0 && s.CacheSize <= s.Capacity {
 		s.keep = s.CacheSize + 1
 	}
+	s.sparing = s.keep <= s.Capacity && s.scopeValue == nil
 	if s.Type == Leaky {
 		s.life = time.Duration(s.Capacity+1) * s.LeakSpeed
 	}

@@ -106,7 +106,10 @@ func (sh *shard) keep(e *entry, p *pour) {
 	if s.leak.fits(e.level, e.flags&replay != 0) >= int64(s.keep-1) {
 		return
 	}
-	if len(p.body) > 0 && sh.ring.size > 0 {
+	if sh.ring.size == 0 {
+		return
+	}
+	if p.sample(); len(p.body) > 0 {
 		e.sample = sh.ring.put(e.sample, p.body, p.who)
 	}
 }

@@ -1,4 +1,4 @@
-package parsers
+package needle
 
 import (
 	"cmp"
@@ -8,70 +8,62 @@ import (
 	"unicode/utf8"
 )
 
-// Bounds of a prefilter: more literals than these cost more than they save.
+// Bounds of a filter: more literals than these cost more than they save.
 const (
 	maxClauses  = 3
-	maxLiterals = 12
+	maxLiterals = 256
 )
 
-// prefilter is what a text must contain for a regexp to match it: all of the
-// clauses, of each at least one literal. The zero value lets everything pass.
-// It never has a false negative; most texts of other programs it turns away
-// without running the regexp.
-type prefilter struct {
-	prefix  string // the text starts with it
-	suffix  string // the text ends with it
-	clauses []clause
+// Filter is what a text must contain for a regexp to match it: all of the clauses,
+// of each at least one literal. The zero value lets everything pass. It never has
+// a false negative; most texts that do not match it turns away without running the
+// regexp.
+type Filter struct {
+	prefix string // the text starts with it
+	suffix string // the text ends with it
+	sets   []*Set
 }
 
 // clause is a list of literals of which one must occur.
 type clause []string
 
-// newPrefilter reads the required literals off the syntax tree of expr.
-func newPrefilter(expr string) prefilter {
+// NewFilter reads the required literals off the syntax tree of a regexp in Go's
+// syntax; one that does not parse gives a filter that lets everything pass.
+func NewFilter(expr string) Filter {
 	tree, err := syntax.Parse(expr, syntax.Perl)
 	if err != nil {
-		return prefilter{}
+		return Filter{}
 	}
 	n := analyse(tree)
-	p := prefilter{prefix: fixedEdge(tree, true), suffix: fixedEdge(tree, false)}
+	p := Filter{prefix: fixedEdge(tree, true), suffix: fixedEdge(tree, false)}
 	clauses := n.clauses
 	if n.exact && n.text != "" {
 		clauses = append(clauses, clause{n.text})
 	}
 	slices.SortStableFunc(clauses, func(a, b clause) int { return cmp.Compare(b.weight(), a.weight()) })
 	for _, c := range clauses {
-		if len(p.clauses) == maxClauses {
+		if len(p.sets) == maxClauses {
 			break
 		}
 		if len(c) == 1 && (strings.Contains(p.prefix, c[0]) || strings.Contains(p.suffix, c[0])) {
 			continue
 		}
-		p.clauses = append(p.clauses, c)
+		p.sets = append(p.sets, NewSet(c))
 	}
 	return p
 }
 
-// possible reports whether the regexp could match text.
-func (p *prefilter) possible(text string) bool {
-	if !strings.HasPrefix(text, p.prefix) || !strings.HasSuffix(text, p.suffix) {
+// Possible reports whether the regexp could match text.
+func (f *Filter) Possible(text string) bool {
+	if !strings.HasPrefix(text, f.prefix) || !strings.HasSuffix(text, f.suffix) {
 		return false
 	}
-	for _, c := range p.clauses {
-		if !c.in(text) {
+	for _, s := range f.sets {
+		if !s.In(text) {
 			return false
 		}
 	}
 	return true
-}
-
-func (c clause) in(text string) bool {
-	for _, lit := range c {
-		if strings.Contains(text, lit) {
-			return true
-		}
-	}
-	return false
 }
 
 // weight is how much a clause is worth: long literals are rare in other texts,

@@ -1,0 +1,8 @@
+// Package needle answers which constant texts occur in a text: any of a list, and
+// those without which a regexp cannot match.
+//
+//	constants ─► Set ─► does one occur?     regexp ─► Filter ─► could it match?
+//
+// It runs no regexp, and knows nothing of events. Sets and filters are immutable
+// and safe for concurrent use.
+package needle
