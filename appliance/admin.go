@@ -7,8 +7,11 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/rampart-edge/rampart/decisions"
 	"github.com/rampart-edge/rampart/event"
@@ -16,6 +19,9 @@ import (
 
 // maxAdminBody bounds what an admin request may send, in bytes.
 const maxAdminBody = 1 << 20
+
+// maxAdminText bounds a reason or comment, in bytes.
+const maxAdminText = 512
 
 // errNotRunning is the answer before the first settings and after Close.
 var errNotRunning = errors.New("rampart is not running in this process; is there a rampart block in its configuration?")
@@ -27,6 +33,7 @@ type adminError struct {
 }
 
 func (e adminError) Error() string { return e.err.Error() }
+func (e adminError) Unwrap() error { return e.err }
 
 func badRequest(err error) error { return adminError{http.StatusBadRequest, err} }
 
@@ -35,17 +42,17 @@ func notFound(format string, args ...any) error {
 }
 
 // admin is one call of the API: request in, value out.
-type admin func(st *state, r *http.Request) (any, error)
+type admin func(l *live, r *http.Request) (any, error)
 
 // ServeAdmin answers the API below /rampart/: JSON in, JSON out, an error as
 // {"error": text}. docs/openapi.yaml describes it.
 func (a *Appliance) ServeAdmin(w http.ResponseWriter, r *http.Request) {
-	a.mux().ServeHTTP(w, r)
+	a.admin.ServeHTTP(w, r)
 }
 
-func (a *Appliance) mux() *http.ServeMux {
-	mux := http.NewServeMux()
-	for pattern, f := range map[string]admin{
+// routes are those of the API, by method and path.
+func routes() map[string]admin {
+	return map[string]admin{
 		"GET /rampart/status":           adminStatus,
 		"GET /rampart/decisions":        listDecisions,
 		"POST /rampart/decisions":       addDecision,
@@ -57,7 +64,12 @@ func (a *Appliance) mux() *http.ServeMux {
 		"GET /rampart/allowlist":        listAllowed,
 		"POST /rampart/allowlist":       addAllowed,
 		"DELETE /rampart/allowlist":     deleteAllowed,
-	} {
+	}
+}
+
+func (a *Appliance) mux() *http.ServeMux {
+	mux := http.NewServeMux()
+	for pattern, f := range routes() {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { a.answer(w, r, f) })
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
@@ -72,7 +84,7 @@ func (a *Appliance) answer(w http.ResponseWriter, r *http.Request, f admin) {
 		writeError(w, adminError{http.StatusServiceUnavailable, errNotRunning})
 		return
 	}
-	v, err := f(l.state, r)
+	v, err := f(l, r)
 	if err == nil && r.Method != http.MethodGet {
 		// What an operator was told is done survives everything.
 		err = l.state.book.Flush(r.Context())
@@ -87,8 +99,11 @@ func (a *Appliance) answer(w http.ResponseWriter, r *http.Request, f admin) {
 func writeError(w http.ResponseWriter, err error) {
 	status := http.StatusInternalServerError
 	var ae adminError
-	if errors.As(err, &ae) {
+	switch {
+	case errors.As(err, &ae):
 		status = ae.status
+	case errors.Is(err, decisions.ErrClosed):
+		status = http.StatusServiceUnavailable
 	}
 	writeJSON(w, status, map[string]string{"error": err.Error()})
 }
@@ -105,22 +120,49 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 func readBody(r *http.Request, into any) error {
 	dec := json.NewDecoder(io.LimitReader(r.Body, maxAdminBody))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(into); err != nil {
+	err := dec.Decode(into)
+	if err == nil && dec.More() {
+		err = errors.New("there is more than one JSON value")
+	}
+	if err != nil {
 		return badRequest(fmt.Errorf("reading the request body: %w", err))
 	}
 	return nil
 }
 
-func listDecisions(st *state, r *http.Request) (any, error) {
+// only refuses parameters that are not among names: a misspelt one would select
+// more than was meant.
+func only(r *http.Request, names ...string) error {
+	for name := range r.URL.Query() {
+		if !slices.Contains(names, name) {
+			return badRequest(fmt.Errorf("parameter %q is unknown; known are %s", name, strings.Join(names, ", ")))
+		}
+	}
+	return nil
+}
+
+// text refuses what does not fit into a record: too long, or with characters that
+// move a terminal's cursor.
+func text(name, value string) error {
+	if len(value) > maxAdminText || strings.ContainsFunc(value, unicode.IsControl) {
+		return badRequest(fmt.Errorf("%s is not possible; write at most %d bytes without control characters", name, maxAdminText))
+	}
+	return nil
+}
+
+func listDecisions(l *live, r *http.Request) (any, error) {
 	f, err := filterOf(r)
 	if err != nil {
 		return nil, err
 	}
 	f.Active = r.FormValue("all") != "true"
-	return orEmpty(st.book.List(f)), nil
+	return orEmpty(l.state.book.List(f)), nil
 }
 
 func filterOf(r *http.Request) (decisions.Filter, error) {
+	if err := only(r, "id", "value", "ip", "scope", "type", "origin", "scenario", "all"); err != nil {
+		return decisions.Filter{}, err
+	}
 	f := decisions.Filter{Value: r.FormValue("value"), Scope: r.FormValue("scope"), Type: r.FormValue("type"),
 		Origin: r.FormValue("origin"), Scenario: r.FormValue("scenario")}
 	if s := r.FormValue("id"); s != "" {
@@ -155,19 +197,24 @@ type DecisionAnswer struct {
 	Decisions []decisions.Decision `json:"decisions"`
 }
 
-func addDecision(st *state, r *http.Request) (any, error) {
+func addDecision(l *live, r *http.Request) (any, error) {
 	var q DecisionRequest
 	if err := readBody(r, &q); err != nil {
+		return nil, err
+	}
+	if err := text("reason", q.Reason); err != nil {
 		return nil, err
 	}
 	d, err := q.decision(time.Now())
 	if err != nil {
 		return nil, badRequest(err)
 	}
-	a := manualAlert(d, q.Reason, st.owner.node)
+	a := manualAlert(d, q.Reason, l.settings.config.Node)
 	ds := []decisions.Decision{d}
-	if err := (*journal)(st).Append(a, ds); err != nil {
-		return nil, badRequest(err)
+	// An operator's word is recorded as it is; against what is allowed it is kept
+	// suppressed, and the answer says so.
+	if err := l.state.book.Append(a, ds); err != nil {
+		return nil, err
 	}
 	return DecisionAnswer{AlertID: a.ID, Decisions: ds}, nil
 }
@@ -179,9 +226,14 @@ func (q DecisionRequest) decision(now time.Time) (decisions.Decision, error) {
 	if q.Duration == "" {
 		q.Duration = "4h"
 	}
-	length, err := ParseDuration(q.Duration)
-	if err != nil || length <= 0 {
-		return decisions.Decision{}, fmt.Errorf("duration %q is not possible; write it as 90s, 1h30m or 2d", q.Duration)
+	switch q.Type {
+	case decisions.TypeBan, decisions.TypeCaptcha, decisions.TypeThrottle:
+	default:
+		return decisions.Decision{}, fmt.Errorf("type %q is not possible; use ban, captcha or throttle", q.Type)
+	}
+	length, err := positive(q.Duration)
+	if err != nil {
+		return decisions.Decision{}, err
 	}
 	d := decisions.Decision{Scope: q.Scope, Value: q.Value, Type: q.Type, Origin: "rampart",
 		Scenario: "manual", Created: now, Until: now.Add(length), Direct: true}
@@ -198,6 +250,15 @@ func (q DecisionRequest) decision(now time.Time) (decisions.Decision, error) {
 			d.Scope, d.Value = "Ip", p.Addr().String()
 		}
 	}
+	return d, decisions.Normalise(&d, false)
+}
+
+// positive reads a duration that is more than nothing.
+func positive(s string) (time.Duration, error) {
+	d, err := ParseDuration(s)
+	if err != nil || d <= 0 {
+		return 0, fmt.Errorf("duration %q is not possible; write it as 90s, 1h30m or 2d", s)
+	}
 	return d, nil
 }
 
@@ -205,8 +266,11 @@ func (q DecisionRequest) decision(now time.Time) (decisions.Decision, error) {
 func manualAlert(d decisions.Decision, reason, node string) *event.Alert {
 	at := d.Created.UTC().Format(time.RFC3339Nano)
 	src := &event.Source{Scope: d.Scope, Value: d.Value}
-	if d.Scope == "Ip" {
+	switch d.Scope {
+	case decisions.ScopeIP:
 		src.IP = d.Value
+	case decisions.ScopeRange:
+		src.Range = d.Value
 	}
 	return &event.Alert{Kind: "rampart", Scenario: d.Scenario, MachineID: node, CreatedAt: at, StartAt: at,
 		StopAt: at, Stop: d.Created, Message: fmt.Sprintf("%s of %s by hand: %s", d.Type, d.Value, reason),
@@ -218,19 +282,21 @@ type Deleted struct {
 	Deleted []decisions.Decision `json:"deleted"`
 }
 
-func deleteDecisions(st *state, r *http.Request) (any, error) {
+func deleteDecisions(l *live, r *http.Request) (any, error) {
 	f, err := filterOf(r)
 	if err != nil {
 		return nil, err
 	}
-	if f == (decisions.Filter{}) && r.FormValue("all") != "true" {
-		return nil, badRequest(errors.New("nothing named to delete; give id, value, ip, scope, type, origin or scenario, or all=true"))
+	if f == (decisions.Filter{}) {
+		if r.FormValue("all") != "true" {
+			return nil, badRequest(errors.New("nothing named to delete; give id, value, ip, scope, type, origin or scenario, or all=true"))
+		}
+		f.Active = true
 	}
-	return st.remove(f)
+	return l.state.remove(f)
 }
 
 func (st *state) remove(f decisions.Filter) (any, error) {
-	f.Active = true
 	gone, err := st.book.Delete(f, "operator")
 	if err != nil {
 		return nil, err
@@ -238,7 +304,7 @@ func (st *state) remove(f decisions.Filter) (any, error) {
 	return Deleted{Deleted: orEmpty(gone)}, nil
 }
 
-func unban(st *state, r *http.Request) (any, error) {
+func unban(l *live, r *http.Request) (any, error) {
 	var q struct {
 		Value string `json:"value"`
 	}
@@ -250,12 +316,15 @@ func unban(st *state, r *http.Request) (any, error) {
 		return nil, badRequest(err)
 	}
 	if p.IsSingleIP() {
-		return st.remove(decisions.Filter{Contains: p.Addr()})
+		return l.state.remove(decisions.Filter{Contains: p.Addr()})
 	}
-	return st.remove(decisions.Filter{Value: p.String()})
+	return l.state.remove(decisions.Filter{Value: p.String()})
 }
 
-func listAlerts(st *state, r *http.Request) (any, error) {
+func listAlerts(l *live, r *http.Request) (any, error) {
+	if err := only(r, "value", "scenario", "limit", "since"); err != nil {
+		return nil, err
+	}
 	f := decisions.AlertFilter{Value: r.FormValue("value"), Scenario: r.FormValue("scenario"), Limit: 50}
 	if s := r.FormValue("limit"); s != "" {
 		n, err := strconv.Atoi(s)
@@ -265,69 +334,24 @@ func listAlerts(st *state, r *http.Request) (any, error) {
 		f.Limit = n
 	}
 	if s := r.FormValue("since"); s != "" {
-		d, err := ParseDuration(s)
+		d, err := positive(s)
 		if err != nil {
 			return nil, badRequest(err)
 		}
 		f.Since = time.Now().Add(-d)
 	}
-	return orEmpty(st.book.Alerts(f)), nil
+	return orEmpty(l.state.book.Alerts(f)), nil
 }
 
-func showAlert(st *state, r *http.Request) (any, error) {
+func showAlert(l *live, r *http.Request) (any, error) {
 	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
 	if err != nil {
 		return nil, badRequest(fmt.Errorf("alert id %q is not a number", r.PathValue("id")))
 	}
-	if a, ok := st.book.Alert(id); ok {
+	if a, ok := l.state.book.Alert(id); ok {
 		return a, nil
 	}
 	return nil, notFound("there is no alert %d; `alerts list` shows those that are kept", id)
-}
-
-// AllowRequest adds an entry to the allowlist.
-type AllowRequest struct {
-	Value    string `json:"value"`
-	Duration string `json:"duration,omitempty"` // default: for ever
-	Comment  string `json:"comment,omitempty"`
-}
-
-func listAllowed(st *state, _ *http.Request) (any, error) { return orEmpty(st.allow.List()), nil }
-
-func addAllowed(st *state, r *http.Request) (any, error) {
-	var q AllowRequest
-	if err := readBody(r, &q); err != nil {
-		return nil, err
-	}
-	p, err := ParsePrefix(q.Value)
-	if err != nil {
-		return nil, badRequest(err)
-	}
-	e := decisions.AllowEntry{Prefix: p, Comment: q.Comment, Author: "operator", Created: time.Now()}
-	if q.Duration != "" {
-		d, err := ParseDuration(q.Duration)
-		if err != nil || d <= 0 {
-			return nil, badRequest(fmt.Errorf("duration %q is not possible; write it as 90s, 1h30m or 2d", q.Duration))
-		}
-		e.Until = e.Created.Add(d)
-	}
-	if err := st.allow.Add(e); err != nil {
-		return nil, badRequest(err)
-	}
-	st.wall.look()
-	return e, nil
-}
-
-func deleteAllowed(st *state, r *http.Request) (any, error) {
-	p, err := ParsePrefix(r.FormValue("value"))
-	if err != nil {
-		return nil, badRequest(err)
-	}
-	if err := st.allow.Remove(p); err != nil {
-		return nil, notFound("%w", err)
-	}
-	st.wall.look()
-	return map[string]string{"deleted": p.String()}, nil
 }
 
 // orEmpty makes no list an empty list, for clients that read JSON.

@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"context"
+	"net/http"
 	"net/netip"
 	"slices"
 	"sync"
@@ -31,6 +32,7 @@ type Appliance struct {
 	live     atomic.Pointer[live]
 	counters *counters
 	metrics  *metrics
+	admin    http.Handler
 }
 
 // generation is one configuration that is in use; settings change when files
@@ -56,7 +58,7 @@ func New(o Options) *Appliance {
 	if a.log == nil {
 		a.log = zap.NewNop()
 	}
-	a.metrics = newMetrics(a)
+	a.metrics, a.admin = newMetrics(a), a.mux()
 	return a
 }
 

@@ -22,27 +22,21 @@ func (j *journal) Append(a *event.Alert, ds []decisions.Decision) error {
 	return st.book.Append(a, ds)
 }
 
-// spare leaves out decisions that would act against others in the place of an
-// allowed address, such as against the /64 around it; what is covered by the
-// allowlist the book records as suppressed. A trusted proxy may not be on the
-// allowlist yet: then nothing is decided.
+// spare decides nothing against a trusted proxy that is not on the allowlist yet.
+// Decisions against those who are on it the book suppresses.
 func (st *state) spare(addr netip.Addr, ds []decisions.Decision) []decisions.Decision {
-	l := st.owner.live.Load()
-	trusted := l != nil && l.settings.config.Trusted != nil && l.settings.config.Trusted(addr)
-	if trusted {
-		st.proxies.meet(addr)
-	}
-	// In this order: what is no longer expected is allowed.
-	if !trusted && !st.proxies.expects(addr) && !st.allow.Contains(addr) {
+	if len(ds) == 0 || st.allow.Contains(addr) {
 		return ds
 	}
-	kept := ds[:0:0]
-	for i := range ds {
-		if p := ds[i].Prefix(); !p.IsValid() || !p.Contains(addr) || st.allow.Covers(p) {
-			kept = append(kept, ds[i])
-		}
+	l := st.owner.live.Load()
+	if l != nil && l.settings.config.Trusted != nil && l.settings.config.Trusted(addr) {
+		st.proxies.meet(addr)
+		return nil
 	}
-	return kept
+	if st.proxies.expects(addr) {
+		return nil
+	}
+	return ds
 }
 
 // decision returns a decision that is still in the book.

@@ -1,7 +1,12 @@
 package appliance
 
 import (
+	"strings"
+
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/rampart-edge/rampart/decisions"
+	"github.com/rampart-edge/rampart/logsources"
 )
 
 // metrics reads the node's counters when it is scraped. It is one collector for
@@ -50,13 +55,14 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(m.descs[name], prometheus.GaugeValue, float64(v), labels...)
 	}
 	c := m.a.counters
-	count("requests_total", c.engine.Requests.Load(), "pass")
+	count("requests_total", c.passed.Load(), "pass")
 	count("requests_total", c.banned.Load(), "ban")
 	count("requests_total", c.throttled.Load(), "throttle")
 	count("requests_total", c.responded.Load(), "captcha")
 	count("requests_total", c.unknown.Load(), "unknown")
 	count("events_total", c.engine.Lines.Load()-c.engine.Unparsed.Load(), "log", "parsed")
 	count("events_total", c.engine.Unparsed.Load(), "log", "unparsed")
+	count("events_total", c.engine.Requests.Load(), "http", "examined")
 	count("events_total", c.dropped.Load(), "http", "dropped")
 	count("poured_total", c.engine.Poured.Load())
 	count("overflows_total", c.engine.Overflows.Load())
@@ -67,17 +73,45 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	if l == nil {
 		return
 	}
-	s := l.state.status()
-	gauge("buckets", int64(s.Buckets.Buckets))
-	count("buckets_evicted_total", s.Buckets.Evicted)
-	gauge("firewall_elements", int64(s.Firewall.Entries))
-	for t, n := range s.Decisions {
-		gauge("decisions", int64(n), t)
+	st := l.state
+	b := st.buckets.Stats()
+	gauge("buckets", b.Buckets)
+	count("buckets_evicted_total", b.Evicted)
+	gauge("firewall_elements", int64(st.wall.status().Entries))
+	for kind, n := range byKind(st.book.Stats().InForce) {
+		gauge("decisions", n, kind)
 	}
-	for result, n := range s.Challenge {
-		count("challenge_total", n, result)
+	for result, n := range challenges(l.gate, l.passed) {
+		if !ofSpent(result) {
+			count("challenge_total", n, result)
+		}
 	}
-	for _, src := range s.Sources {
-		count("source_lines_total", src.Lines, src.Name)
+	for name, n := range linesOf(st.tails.Status()) {
+		count("source_lines_total", n, name)
 	}
+}
+
+// byKind counts by the kinds that are enforced; other ones are whatever text
+// somebody wrote, and no label.
+func byKind(inForce map[string]int) map[string]int64 {
+	out := map[string]int64{decisions.TypeBan: 0, decisions.TypeCaptcha: 0, decisions.TypeThrottle: 0}
+	for kind, n := range inForce {
+		if _, known := out[kind]; !known {
+			kind = otherKind
+		}
+		out[kind] += int64(n)
+	}
+	return out
+}
+
+// otherKind stands for decisions of unknown types.
+const otherKind = "other"
+
+// linesOf adds up sources of one name: they may differ in what has no name.
+func linesOf(sources []logsources.Status) map[string]int64 {
+	out := map[string]int64{}
+	for _, s := range sources {
+		out[strings.ToValidUTF8(s.Name, "\uFFFD")] += s.Lines
+	}
+	return out
 }

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/rampart-edge/rampart/decisions"
 	"github.com/rampart-edge/rampart/logsources"
 	"github.com/rampart-edge/rampart/scenarios"
 )

@@ -46,23 +46,37 @@ type wall struct {
 	escalated *escalations
 
 	problem atomic.Pointer[string]
+	face    atomic.Pointer[wallFace]
 
 	urgent  sync.Mutex   // guards pending, and nothing that takes time
 	pending []netip.Addr // kept sending; their bans are not in the kernel yet
 }
+
+// wallFace is what can be asked while the kernel works.
+type wallFace struct {
+	mode    string
+	table   *firewall.Table
+	running bool
+}
+
+// show makes face what holds now. w.mu is held.
+func (w *wall) show() { w.face.Store(&wallFace{w.conf.Mode, w.table, w.running}) }
 
 func newWall(st *state) (*wall, error) {
 	e, err := loadEscalations(st.db, func(id int64) bool { _, ok := st.decision(id); return ok })
 	if err != nil {
 		return nil, fmt.Errorf("reading escalated decisions: %w", err)
 	}
-	return &wall{st: st, kick: make(chan struct{}, 1), escalated: e}, nil
+	w := &wall{st: st, kick: make(chan struct{}, 1), escalated: e}
+	w.show()
+	return w, nil
 }
 
 // use starts, stops or leaves the table as s says.
 func (w *wall) use(s *Settings) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	defer w.show()
 	c, old := s.config.Firewall, w.table
 	same := w.prefix6 == s.config.IPv6Prefix && w.conf.Mode == c.Mode && w.conf.Table == c.Table
 	if old != nil && same && *w.conf.Owner == *c.Owner {
@@ -99,6 +113,7 @@ func (w *wall) start() {
 	err := w.table.Start(context.Background(), w.want(), w.remember())
 	w.running = err == nil || onlyRefused(err)
 	w.retry = time.Now().Add(startAgain)
+	w.show()
 	w.check(err)
 }
 
@@ -348,12 +363,11 @@ func (w *wall) allowed() []netip.Prefix {
 }
 
 func (w *wall) explain(a netip.Addr) (firewall.Ban, bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.table == nil || !w.running || w.conf.Mode != FirewallNftables {
+	f := w.face.Load()
+	if f.table == nil || !f.running || f.mode != FirewallNftables {
 		return firewall.Ban{}, false
 	}
-	return w.table.Explain(a)
+	return f.table.Explain(a)
 }
 
 func (w *wall) close() error {
@@ -364,5 +378,6 @@ func (w *wall) close() error {
 	}
 	err := w.table.Close(*w.conf.Keep)
 	w.table = nil
+	w.show()
 	return err
 }

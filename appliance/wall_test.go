@@ -255,7 +255,7 @@ func TestFirewallTrouble(t *testing.T) {
 	f := &fence{t: t, Appliance: a}
 	f.decide("192.0.2.1", "ssh", "", true, time.Hour)
 	f.state().wall.changes()
-	st := f.state().status()
+	st := f.live.Load().status()
 	if st.Firewall.Active != FirewallDryRun || !strings.Contains(st.Firewall.Problem, "table name") {
 		t.Errorf("status says %q, problem %q", st.Firewall.Active, st.Firewall.Problem)
 	}

@@ -19,14 +19,13 @@ type FirewallStatus struct {
 }
 
 func (w *wall) status() FirewallStatus {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	f := FirewallStatus{Mode: w.conf.Mode, Active: FirewallOff}
+	now := w.face.Load()
+	f := FirewallStatus{Mode: now.mode, Active: FirewallOff}
 	if p := w.problem.Load(); p != nil {
 		f.Problem = *p
 	}
-	if w.table != nil {
-		s := w.table.Stats()
+	if now.table != nil {
+		s := now.table.Stats()
 		f.Active, f.Table, f.Owner, f.Entries, f.Dropped = s.Mode, s.Table, s.Owner, s.Entries, s.Dropped
 		f.Refused, f.Evicted, f.Repairs, f.Errors = s.Refused, s.Evicted, s.Repairs, s.Errors
 	}

@@ -35,12 +35,12 @@ type Why struct {
 	Next      []string              `json:"next"` // commands that help
 }
 
-func adminWhy(st *state, r *http.Request) (any, error) {
+func adminWhy(l *live, r *http.Request) (any, error) {
 	subject := r.PathValue("subject")
 	if p, err := ParsePrefix(subject); err == nil {
-		return st.whyPrefix(subject, p), nil
+		return l.state.whyPrefix(subject, p), nil
 	}
-	return st.whyIncident(subject)
+	return l.state.whyIncident(subject)
 }
 
 func (st *state) whyIncident(id string) (any, error) {
