@@ -56,8 +56,8 @@ type Options struct {
 	Rules         *scenarios.Rules
 	Buckets       scenarios.Buckets
 	Profiles      *decisions.Profiles
-	Journal       Journal // nil: conclusions only reach Watch
-	Watch         func(*event.Alert, []decisions.Decision)
+	Journal       Journal                                  // nil: conclusions only reach Watch
+	Watch         func(*event.Alert, []decisions.Decision) // of what was recorded; may be nil
 	Counters      *Counters
 	Logger        *zap.Logger
 	Now           func() time.Time
@@ -177,7 +177,10 @@ func (e *Engine) pour(ev *event.Event, phase scenarios.Phase, at time.Time) {
 	if len(drops) == 0 {
 		return
 	}
-	count, lane := repeat(ev), e.lane(ev, at)
+	count, lane := 1, e.lane(ev, at)
+	if !ev.From.Inline { // a request is one, whatever its fields say
+		count = repeat(ev)
+	}
 	for i := range drops {
 		drops[i].Lane = lane
 		drops[i].Replay = e.Replay && ev.Type == event.LogType

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -72,8 +73,12 @@ func (e *Engine) conclude(a *event.Alert) {
 			e.Counters.Failed.Add(1)
 			e.Logger.Error("recording an alert", zap.String("scenario", a.Scenario),
 				zap.String("source", a.GetValue()), zap.Error(err))
-			return
+			if a.ID == 0 {
+				return
+			}
+			// The alert is recorded, and only a decision was refused.
 		}
+		ds = slices.DeleteFunc(slices.Clone(ds), func(d decisions.Decision) bool { return d.ID == 0 })
 	}
 	e.Counters.Alerts.Add(1)
 	if e.Watch != nil {
@@ -86,7 +91,11 @@ func (e *Engine) logAlert(a *event.Alert, ds []decisions.Decision) {
 	fields := []zap.Field{zap.String("scenario", a.Scenario), zap.String("source", a.GetValue()),
 		zap.Int32("events", a.EventsCount), zap.Int64("alert", a.ID)}
 	for _, d := range ds {
-		fields = append(fields, zap.String(d.Type, d.Value), zap.Time("until", d.Until))
+		kind := d.Type
+		if d.Suppressed {
+			kind += "_suppressed"
+		}
+		fields = append(fields, zap.String(kind, d.Value), zap.Time("until", d.Until))
 	}
 	if a.Simulated {
 		fields = append(fields, zap.Bool("simulated", true))

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"go.uber.org/zap"
+
 	"github.com/rampart-edge/rampart/event"
 	"github.com/rampart-edge/rampart/scenarios"
 )
@@ -14,7 +16,9 @@ func (e *Engine) Done(ev *event.Event) { e.pool.Put(ev) }
 // Enrich runs the enrichment stage on a live request. It returns false for an
 // event that a parser whitelisted: nothing is poured then.
 func (e *Engine) Enrich(ev *event.Event) bool {
-	e.Pipeline.ParseFrom(EnrichStage, ev, e.Native)
+	if out := e.Pipeline.ParseFrom(EnrichStage, ev, e.Native); out.Err != nil {
+		e.Logger.Debug("enriching a request", zap.Error(out.Err))
+	}
 	if ev.Whitelisted {
 		e.Counters.Whitelisted.Add(1)
 		return false
