@@ -171,7 +171,7 @@ func (n *node) followed() {
 	n.t.Helper()
 	until(n.t, "the logs are open", func() bool {
 		sources := n.status().Sources
-		return len(sources) > 0 && !slices.ContainsFunc(sources, func(s logsources.Status) bool { return s.Files == 0 })
+		return len(sources) > 0 && !slices.ContainsFunc(sources, func(s logsources.Status) bool { return s.Type == "file" && s.Files == 0 })
 	})
 }
 
