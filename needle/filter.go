@@ -66,8 +66,8 @@ func (f *Filter) Possible(text string) bool {
 	return true
 }
 
-// weight is how much a clause is worth: long literals are rare in other texts,
-// many alternatives cost time.
+// weight is how much a clause is worth: long literals are rare in other texts;
+// among equals, fewer are rarer.
 func (c clause) weight() int {
 	if len(c) == 0 {
 		return 0
@@ -76,7 +76,7 @@ func (c clause) weight() int {
 	for _, lit := range c {
 		shortest = min(shortest, len(lit))
 	}
-	return shortest*4 - len(c)
+	return shortest*maxLiterals - len(c)
 }
 
 // literals is what is known of the texts that a regexp matches.

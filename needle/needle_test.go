@@ -21,6 +21,7 @@ func TestFilter(t *testing.T) {
 		{`(?:abc)?d.*long literal`, "d long literal", "abc d"},
 		{`^$`, "", ""},
 		{`/(\.(env|git/(config|head))|(db|dump|backup)\.sql|id_rsa)$`, "/x/.git/head", "/static/app.js"},
+		{`^/\.(env|hg|git/[a-z]+)$`, "/.git/head", "/.well-known"},
 		{`�x`, "\xffx", ""},
 	} {
 		p := needle.NewFilter(c.expr)
