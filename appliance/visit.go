@@ -46,7 +46,7 @@ const (
 // Begin; a visit that passes is ended with End.
 type Visit struct {
 	Action     Action
-	Incident   string        // 26 characters, set unless the request passes
+	Incident   string        // 26 characters, set if the request is refused or challenged
 	RetryAfter time.Duration // for Throttle
 	Scenario   string        // what the decision is for
 	Origin     string
@@ -116,7 +116,7 @@ func (v *Visit) decide(r *http.Request, in Arrival, verdict Verdict) bool {
 func (v *Visit) refuse(r *http.Request, in Arrival, verdict Verdict, act Action) {
 	st, now := v.live.state, time.Now()
 	v.Action, v.DecisionID = act, verdict.ID
-	if v.Incident == "" {
+	if v.Incident == "" && verdict.ID != 0 { // nothing is refused below the reserved path
 		v.Incident = st.minter.Mint(now, verdict.ID)
 	}
 	if act == Throttle {

@@ -215,7 +215,9 @@ func note(ctx context.Context, visit *appliance.Visit) {
 		return
 	}
 	extra.Set(zap.String(logAction, visit.Action.String()))
-	extra.Set(zap.String(logIncident, visit.Incident))
+	if visit.Incident != "" {
+		extra.Set(zap.String(logIncident, visit.Incident))
+	}
 	if visit.Scenario != "" {
 		extra.Set(zap.String(logScenario, visit.Scenario))
 	}
