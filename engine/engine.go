@@ -90,7 +90,7 @@ func (e *Engine) Line(l event.Line) bool {
 	defer e.pool.Put(ev)
 	ev.Line, ev.Process = l, true
 	if e.Replay {
-		ev.ExpectMode = event.Replay
+		ev.ExpectMode, ev.Time = event.Replay, undated()
 	} else {
 		ev.Time = l.Time
 	}
@@ -143,7 +143,7 @@ func (e *Engine) instant(ev *event.Event) (time.Time, bool) {
 	}
 	stamped, err := time.Parse(time.RFC3339Nano, ev.MarshaledTime)
 	if e.Replay {
-		return stamped, err == nil
+		return stamped, err == nil && dated(ev, stamped)
 	}
 	read := e.read(ev)
 	if err == nil && read.Sub(stamped) > Late {
@@ -151,6 +151,23 @@ func (e *Engine) instant(ev *event.Event) (time.Time, bool) {
 		return stamped, true
 	}
 	return read, true
+}
+
+// undated is evt.Time of a replayed line until a date was read.
+func undated() time.Time { return time.Unix(0, 1).UTC() }
+
+// dated reports whether the time of a replayed line is its own. CrowdSec
+// compatible: for a date that cannot be read the parser puts the present; only one
+// that was read becomes evt.Time as well.
+func dated(ev *event.Event, stamped time.Time) bool {
+	if !ev.Time.Equal(undated()) {
+		return true
+	}
+	if text, parsed := ev.Enriched["MarshaledTime"]; parsed && text == ev.MarshaledTime {
+		return false
+	}
+	ev.Time = stamped // from a parser of the operator's own
+	return true
 }
 
 // read is when a line was read.
