@@ -52,6 +52,8 @@ func (e *Env) advice(on On, reason string) string {
 		{"unexpected token Operator(\"=", "write == to compare"},
 		{"literal not terminated", "close the quote"},
 		{"unexpected token", "look for a missing operator or bracket before it"},
+		{"mismatched types bool", "it is true or false already: compare it with true or false, or with nothing"},
+		{"and bool)", "compare it with text or a number, not with true or false"},
 		{"mismatched type", "the values of Meta, Parsed, Enriched and Labels are text: quote the constant, or convert with int(...)"},
 		{"error parsing regexp", "patterns are Go regular expressions (RE2): no look-around, no back-references"},
 		{"maximum allowed nodes", "put long lists into a data file"},

@@ -28,6 +28,8 @@ func TestCompileErrors(t *testing.T) {
 		{"Lowr(evt.Meta.x) == 'a'", expression.OnEvent, expression.Bool, "did you mean Lower, lower?"},
 		{"evt.Meta.x = 'a'", expression.OnEvent, expression.Bool, "column 12: unexpected token Operator(\"=\") in `evt.Meta.x = 'a'`: write == to compare"},
 		{"evt.Meta.x == 404", expression.OnEvent, expression.Bool, "quote the constant"},
+		{"Alert.Remediation == 1", expression.OnAlert, expression.Bool, "true or false already"},
+		{"evt.Meta.x == true", expression.OnEvent, expression.Bool, "not with true or false"},
 		{"evt.Meta.x", expression.OnEvent, expression.Bool, "it gives string, but true or false is needed here"},
 		{"evt.Meta.x == 'a'", expression.OnEvent, expression.String, "it gives bool, but text is needed here"},
 		{"Lower(1)", expression.OnEvent, expression.Any, "it is Lower(string) string"},
