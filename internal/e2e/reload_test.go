@@ -87,7 +87,7 @@ http://127.0.0.1:{port} {
 	rampart
 	header X-Site {site}
 	reverse_proxy {up} {
-		stream_close_delay 1m
+		stream_close_delay 10m
 	}
 }
 {more}
