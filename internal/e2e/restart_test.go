@@ -192,6 +192,34 @@ func TestKilled(t *testing.T) {
 // keeps when the node is killed: what stands there was poured.
 var reported = regexp.MustCompile(`"msg":"alert","scenario":"line","source":"(/line/\d+)"`)
 
+// pouredLines counts how often each line was poured, by the node's own log, and
+// checks that none was twice, and that each kill lost no more than what was in
+// flight: one run of lines.
+func (n *node) pouredLines(total, kills int) map[string]int {
+	n.t.Helper()
+	seen := map[string]int{}
+	for _, m := range reported.FindAllStringSubmatch(n.read("rampart.log"), -1) {
+		seen[m[1]]++
+	}
+	lost, gaps := 0, 0
+	for i := range total {
+		c := seen[fmt.Sprintf("/line/%d", i)]
+		if c > 1 {
+			n.t.Errorf("line %d was poured %d times", i, c)
+		}
+		if c == 0 {
+			if lost++; i == 0 || seen[fmt.Sprintf("/line/%d", i-1)] > 0 {
+				gaps++
+			}
+		}
+	}
+	n.t.Logf("%d lines, %d lost in %d gaps, %d kills", total, lost, gaps, kills)
+	if gaps > kills {
+		n.t.Errorf("%d kills made %d gaps: lines were lost that were not in flight", kills, gaps)
+	}
+	return seen
+}
+
 // TestNoLineTwice: while a log grows the node is killed again and again, at random
 // moments. No line is ever poured twice, and what is lost is what was in flight.
 func TestNoLineTwice(t *testing.T) {
@@ -207,25 +235,7 @@ func TestNoLineTwice(t *testing.T) {
 	total := writer.halt()
 	last := fmt.Sprintf("/line/%d", total-1)
 	until(t, "the last line is counted", func() bool { return n.linesSeen()[last] == 1 })
-	seen := map[string]int{}
-	for _, m := range reported.FindAllStringSubmatch(n.read("rampart.log"), -1) {
-		seen[m[1]]++
-	}
-	lost, gaps := 0, 0
-	for i := range total {
-		switch c := seen[fmt.Sprintf("/line/%d", i)]; {
-		case c == 0:
-			if lost++; i == 0 || seen[fmt.Sprintf("/line/%d", i-1)] > 0 {
-				gaps++
-			}
-		case c > 1:
-			t.Errorf("line %d was poured %d times", i, c)
-		}
-	}
-	t.Logf("%d lines, %d lost in %d kills", total, lost, kills)
-	if gaps > kills {
-		t.Errorf("%d kills made %d gaps: lines were lost that were not in flight", kills, gaps)
-	}
+	seen := n.pouredLines(total, kills)
 	for path, c := range n.linesSeen() {
 		if c > 1 || seen[path] == 0 {
 			t.Errorf("%s: %d alerts are kept, %d were made", path, c, seen[path])
