@@ -72,6 +72,15 @@ func decisionTable(list []decisions.Decision) table {
 	return t
 }
 
+// endedTable shows decisions that are no more.
+func endedTable(list []decisions.Decision) table {
+	t := table{head: []string{"id", "type", "value", "scenario", "made", "was until"}}
+	for _, d := range list {
+		t.rows = append(t.rows, []string{strconv.FormatInt(d.ID, 10), d.Type, d.Value, d.Scenario, when(d.Created), when(d.Until)})
+	}
+	return t
+}
+
 func decisionsAdd(o Options) *cobra.Command {
 	var q appliance.DecisionRequest
 	cmd := &cobra.Command{Use: "add ADDRESS|NETWORK", Short: "Ban an address or a network by hand",

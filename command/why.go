@@ -49,6 +49,12 @@ func writeWhy(out io.Writer, w *appliance.Why, prefix string) error {
 			return err
 		}
 	}
+	if len(w.Ended) > 0 {
+		fmt.Fprintln(out, "\nDecisions that are over or were deleted")
+		if err := endedTable(w.Ended).write(out); err != nil {
+			return err
+		}
+	}
 	for i := range w.Alerts {
 		fmt.Fprintln(out)
 		writeAlert(out, &w.Alerts[i])
