@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -31,6 +32,7 @@ type ReplayOptions struct {
 // ReplayResult is what a replay amounted to.
 type ReplayResult struct {
 	Lines    int64         `json:"lines"`
+	TooLong  int64         `json:"too_long"` // lines that were skipped for it
 	Unparsed int64         `json:"unparsed"`
 	Untimed  int64         `json:"untimed"`
 	Poured   int64         `json:"poured"`
@@ -56,7 +58,7 @@ func Replay(ctx context.Context, o ReplayOptions) (ReplayResult, error) {
 	for k, v := range o.Labels {
 		labels[k] = v
 	}
-	var n int64
+	var n, tooLong int64
 	for _, name := range o.Files {
 		err := file.Read(ctx, name, labels, 0, func(l event.Line) error {
 			e.Line(l)
@@ -65,11 +67,13 @@ func Replay(ctx context.Context, o ReplayOptions) (ReplayResult, error) {
 			}
 			return ctx.Err()
 		})
-		if err != nil {
-			return ReplayResult{}, fmt.Errorf("replaying %s: %w", name, err)
+		if skipped, ok := errors.AsType[*file.SkippedError](err); ok {
+			tooLong += int64(skipped.Lines)
+		} else if err != nil {
+			return ReplayResult{}, fmt.Errorf("replaying: %w", err)
 		}
 	}
-	return ReplayResult{Lines: counters.Lines.Load(), Unparsed: counters.Unparsed.Load(),
+	return ReplayResult{Lines: counters.Lines.Load(), TooLong: tooLong, Unparsed: counters.Unparsed.Load(),
 		Untimed: counters.Untimed.Load(), Poured: counters.Poured.Load(), Alerts: counters.Alerts.Load(),
 		Elapsed: time.Since(begin)}, nil
 }

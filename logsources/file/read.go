@@ -18,6 +18,21 @@ import (
 // length; all others were delivered.
 var ErrTooLong = errors.New("lines are too long")
 
+// SkippedError is the ErrTooLong of Read: how many lines of which file.
+type SkippedError struct {
+	Path  string
+	Lines int
+	Limit int // bytes of a line
+}
+
+// Error implements error.
+func (e *SkippedError) Error() string {
+	return fmt.Sprintf("reading %s: skipped %d over %d bytes: %v", e.Path, e.Lines, e.Limit, ErrTooLong)
+}
+
+// Unwrap returns ErrTooLong.
+func (*SkippedError) Unwrap() error { return ErrTooLong }
+
 // Read goes through the file at path once, from start to end, and calls fn for
 // each line until fn fails. A file that starts like gzip is decompressed,
 // whatever its name. Lines are cut as a source does it, but the last one counts
@@ -25,7 +40,7 @@ var ErrTooLong = errors.New("lines are too long")
 // read; Line.Src is path. A maxLine of 0 means DefaultMaxLine.
 //
 // The error is that of ctx, of fn as it is, or one that names path. With
-// ErrTooLong, everything that is not too long has been delivered.
+// ErrTooLong (a *SkippedError), everything that is not too long has been delivered.
 func Read(ctx context.Context, path string, labels map[string]string, maxLine int, fn func(event.Line) error) error {
 	if maxLine <= 0 {
 		maxLine = DefaultMaxLine
@@ -49,7 +64,7 @@ func Read(ctx context.Context, path string, labels map[string]string, maxLine in
 		return fmt.Errorf("reading %s: %w", path, re.error)
 	}
 	if err == nil && skipped > 0 {
-		return fmt.Errorf("reading %s: skipped %d over %d bytes: %w", path, skipped, maxLine, ErrTooLong)
+		return &SkippedError{Path: path, Lines: skipped, Limit: maxLine}
 	}
 	return err
 }
