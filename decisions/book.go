@@ -217,7 +217,8 @@ func (b *Book) Stats() BookStats {
 func alertDecision(d *Decision, now time.Time) event.AlertDecision {
 	return event.AlertDecision{
 		ID: d.ID, UUID: d.UUID, Type: d.Type, Scope: d.Scope, Value: d.Value, Origin: d.Origin, Scenario: d.Scenario,
-		Duration: d.Until.Sub(now).String(), Until: d.Until.Format(time.RFC3339), Simulated: d.Simulated,
+		Duration: d.Until.Sub(now).Round(time.Second).String(), Until: d.Until.Format(time.RFC3339),
+		Simulated: d.Simulated, Suppressed: d.Suppressed,
 	}
 }
 

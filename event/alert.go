@@ -75,6 +75,10 @@ type AlertDecision struct {
 	Duration  string `json:"duration"`
 	Until     string `json:"until,omitempty"`
 	Simulated bool   `json:"simulated,omitempty"`
+
+	// Suppressed: the allowlist covered the value when the alert was made, so that
+	// the decision had no effect. Ours; CrowdSec makes no such decision.
+	Suppressed bool `json:"suppressed,omitempty"`
 }
 
 // Source is who did it. Scope is "Ip", "Range", "AS", "Country" or a name of
