@@ -1,0 +1,79 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+)
+
+// bold emphasises text where a terminal reads it.
+func bold(text string) string {
+	info, err := os.Stdout.Stat()
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 || os.Getenv("NO_COLOR") != "" {
+		return text
+	}
+	return "\033[1m" + text + "\033[0m"
+}
+
+func title(text string) { fmt.Printf("\n%s\n\n", bold(text)) }
+
+func say(format string, args ...any) { fmt.Printf("  "+format+"\n", args...) }
+
+// longest is how many lines of a list are shown; programs list all.
+const longest = 8
+
+// quote shows what somebody else said. Of long lists, which are indented, the
+// first lines and the last one are shown.
+func quote(text string) {
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	for i := 0; i < len(lines); {
+		end := i + 1
+		for strings.HasPrefix(lines[i], "    ") && end < len(lines) && strings.HasPrefix(lines[end], "    ") {
+			end++
+		}
+		block := lines[i:end]
+		if len(block) > longest {
+			block = append(append(append([]string{}, block[:3]...), fmt.Sprintf("    … %d more …", len(block)-4)), block[len(block)-1])
+		}
+		for _, line := range block {
+			fmt.Println(strings.TrimRight("  │ "+line, " "))
+		}
+		i = end
+	}
+	fmt.Println()
+}
+
+// tally shows requests in a row that got the same answer as one line.
+type tally struct {
+	first  string
+	count  int
+	answer answer
+}
+
+func (t *tally) add(path string, a answer) {
+	if t.count > 0 && (a.status != t.answer.status || a.remediation != t.answer.remediation) {
+		t.end()
+	}
+	if t.count == 0 {
+		t.first = path
+	}
+	t.answer, t.count = a, t.count+1
+}
+
+// end shows what is left.
+func (t *tally) end() {
+	if t.count == 0 {
+		return
+	}
+	what := "GET " + t.first
+	if t.count > 1 {
+		what = fmt.Sprintf("%d × GET %s …", t.count, t.first)
+	}
+	by := "from the site"
+	if t.answer.remediation != "" {
+		by = "from Rampart: " + t.answer.remediation
+	}
+	fmt.Printf("  %-34s %d %s, %s\n", what, t.answer.status, http.StatusText(t.answer.status), by)
+	t.count = 0
+}
