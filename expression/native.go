@@ -26,6 +26,8 @@ type (
 type native struct {
 	truth truth // the whole program, where it gives true or false
 	words words // the whole program, where it gives text
+	// rest is truth without the parts that are requirements or exclusions.
+	rest truth
 	// guard is the leading part of a conjunction: where it is false so is the
 	// whole. It writes nothing and cannot fail.
 	guard truth
@@ -40,7 +42,7 @@ func nativeOf(root ast.Node) native {
 		"QueryUnescape": func(s string) string { return unescaped(s, url.QueryUnescape) },
 	}}
 	if f := t.truth(root); f != nil {
-		return native{truth: f}
+		return native{truth: f, rest: conjunctionOf(t.rest(root))}
 	}
 	if f := t.words(root); f != nil {
 		return native{words: f}
@@ -65,6 +67,37 @@ func (t translator) with(n *ast.VariableDeclaratorNode) (translator, bool) {
 	}
 	t.lets[n.Name] = value
 	return t, value != nil
+}
+
+// rest translates the parts of a conjunction that is known to translate, without
+// those that Requires or Excludes names as they stand.
+func (t translator) rest(node ast.Node) []truth {
+	switch n := node.(type) {
+	case *ast.VariableDeclaratorNode:
+		inner, _ := t.with(n)
+		return inner.rest(n.Expr)
+	case *ast.BinaryNode:
+		if n.Operator == "&&" || n.Operator == "and" {
+			return append(t.rest(n.Left), t.rest(n.Right)...)
+		}
+		for _, positive := range []bool{true, false} {
+			if (&conjunction{}).test(n, positive) != nil {
+				return nil
+			}
+		}
+	}
+	return []truth{t.truth(node)}
+}
+
+func conjunctionOf(parts []truth) truth {
+	return func(ev *event.Event) bool {
+		for _, part := range parts {
+			if !part(ev) {
+				return false
+			}
+		}
+		return true
+	}
 }
 
 // guard translates the conjuncts of a conjunction from the left for as long as it

@@ -1,10 +1,18 @@
 package expression
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"gopkg.in/yaml.v3"
 
 	"github.com/rampart-edge/rampart/event"
 )
@@ -85,6 +93,88 @@ func TestNativeEqualsMachine(t *testing.T) {
 	t.Logf("%d programs run whole, %d behind a guard, %d runs", whole, guarded, runs)
 	if whole < 2000 || guarded < 200 {
 		t.Error("too few to say anything")
+	}
+}
+
+// TestRest: where all of Requires and Excludes hold, what is left to ask decides;
+// elsewhere the program is false.
+func TestRest(t *testing.T) {
+	env := New(Options{})
+	r := rand.New(rand.NewPCG(9, 10))
+	shorter, held := 0, 0
+	for range 4000 {
+		source := shape(r, 1+r.IntN(3))
+		p, err := env.Compile(source, OnEvent, Bool)
+		if err != nil {
+			t.Fatalf("%s: %v", source, err)
+		}
+		rest := p.Rest()
+		if rest != p && len(p.requires)+len(p.excludes) > 0 {
+			shorter++
+		}
+		for range 12 {
+			v := &Vars{Evt: randomEvent(r)}
+			holds := true
+			for _, q := range p.Requires() {
+				holds = holds && slices.Contains(q.Values, Value(v.Evt, q.Field))
+			}
+			for _, q := range p.Excludes() {
+				holds = holds && !slices.Contains(q.Values, Value(v.Evt, q.Field))
+			}
+			want, err := p.Bool(v)
+			if !holds {
+				if want {
+					t.Fatalf("%s\nis true of %+v, which it excludes", source, v.Evt)
+				}
+				continue
+			}
+			held++
+			got, restErr := rest.Bool(v)
+			if got != want || (err == nil) != (restErr == nil) {
+				t.Fatalf("%s\nof %+v gives %v (%v), its rest %v (%v)", source, v.Evt, want, err, got, restErr)
+			}
+		}
+	}
+	if shorter < 100 || held < 5000 {
+		t.Errorf("%d programs with a rest and %d runs say little", shorter, held)
+	}
+}
+
+// TestBuiltinsAreNative: no filter of ours needs the machine.
+func TestBuiltinsAreNative(t *testing.T) {
+	env := New(Options{})
+	files, err := filepath.Glob("../scenarios/builtin/*/*.yaml")
+	if err != nil || len(files) < 10 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for dec := yaml.NewDecoder(bytes.NewReader(data)); ; {
+			var doc struct {
+				Name, Filter, Groupby, Distinct string
+				CancelOn                        string `yaml:"cancel_on"`
+			}
+			if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
+				break
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			for _, source := range []string{doc.Filter, doc.Groupby, doc.Distinct, doc.CancelOn} {
+				if source == "" {
+					continue
+				}
+				p, err := env.Compile(source, OnEvent, Any)
+				if err != nil {
+					t.Fatalf("%s: %v", doc.Name, err)
+				}
+				if p.native.truth == nil && p.native.words == nil {
+					t.Errorf("%s: the machine runs %s", doc.Name, source)
+				}
+			}
+		}
 	}
 }
 

@@ -134,6 +134,17 @@ func (p *Program) Bool(v *Vars) (bool, error) {
 	return b, nil
 }
 
+// Rest returns a program for callers that run it only on events of which all of
+// Requires and Excludes hold: it gives the same, and does not test them again.
+func (p *Program) Rest() *Program {
+	if p.native.rest == nil {
+		return p
+	}
+	rest := *p
+	rest.native.truth = p.native.rest
+	return &rest
+}
+
 // String runs the program and returns the text it gives. Anything else that it
 // gives is an error.
 func (p *Program) String(v *Vars) (string, error) {

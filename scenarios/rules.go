@@ -18,8 +18,9 @@ var errNoText = errors.New("groupby gave something other than a text")
 // failed expressions move.
 type Rules struct {
 	all    []*Scenario
-	owners []*Scenario // whose bucket each one fills
-	writes []bool      // its expressions may change the event
+	owners []*Scenario           // whose bucket each one fills
+	writes []bool                // its expressions may change the event
+	rests  []*expression.Program // what filters ask beyond what the index knows
 	index  index
 	phases [3]set
 	faults []fails
@@ -52,7 +53,7 @@ type round struct {
 func NewRules(list []*Scenario) *Rules {
 	r := &Rules{
 		all: slices.Clone(list), owners: make([]*Scenario, len(list)), writes: make([]bool, len(list)),
-		faults: make([]fails, len(list)), index: newIndex(list),
+		rests: make([]*expression.Program, len(list)), faults: make([]fails, len(list)), index: newIndex(list),
 	}
 	type name struct{ name, filter string }
 	first := map[name]*Scenario{}
@@ -62,6 +63,7 @@ func NewRules(list []*Scenario) *Rules {
 			first[k] = s
 		}
 		r.owners[i] = first[k]
+		r.rests[i] = s.filter.Rest()
 		for _, p := range append(s.programs(), r.owners[i].programs()...) {
 			r.writes[i] = r.writes[i] || p != nil && p.Reads().Writes
 		}
@@ -86,7 +88,7 @@ func (r *Rules) WithRequestPhase(response map[string]bool) *Rules {
 		ready[o] = (before || !seen) && requestSide(s, response) && requestSide(o, response)
 	}
 	out := &Rules{
-		all: r.all, owners: r.owners, writes: r.writes, index: r.index,
+		all: r.all, owners: r.owners, writes: r.writes, rests: r.rests, index: r.index,
 		faults: make([]fails, len(r.all)),
 		phases: [3]set{Whole: r.index.all, Request: newSet(len(r.all)), Response: newSet(len(r.all))},
 	}
@@ -188,7 +190,7 @@ func (r *Rules) Drops(ev *event.Event, ph Phase, at time.Time, out []Drop) []Dro
 func (r *Rules) drop(n int, b *round, at time.Time, out []Drop) []Drop {
 	s, owner := r.all[n], r.owners[n]
 	ev := b.vars.Evt
-	if ok, err := s.filter.Bool(&b.vars); err != nil || !ok {
+	if ok, err := r.rests[n].Bool(&b.vars); err != nil || !ok {
 		if err != nil {
 			r.failed(n, err)
 		}
