@@ -56,6 +56,7 @@ type Visit struct {
 	event    *event.Event
 	whole    bool // no scenario has seen the event yet
 	reserved bool
+	solved   Verdict // whose challenge the visitor has solved
 	visitor  captcha.Visitor
 }
 
@@ -98,7 +99,8 @@ func (v *Visit) decide(r *http.Request, in Arrival, verdict Verdict) bool {
 	case verdict.Action == decisions.Captcha:
 		v.visitor = captcha.Visitor{Client: in.Client, Host: r.Host, TLS: in.TLS,
 			DecisionID: verdict.ID, DecisionCreated: verdict.Created}
-		if !v.reserved && v.live.gate.Solved(r, v.visitor) {
+		if !v.reserved && (v.solved == verdict || v.live.gate.Solved(r, v.visitor)) {
+			v.solved = verdict // its cookie is not passed on, so it cannot be asked for again
 			return false
 		}
 	case verdict.Action == decisions.Throttle:
