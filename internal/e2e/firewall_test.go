@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
 	"testing"
@@ -304,6 +305,45 @@ func TestRepeatOffendersOverHTTP(t *testing.T) {
 	w.banned(attacker)
 	until(t, "the second ban drops", func() bool { return !w.reaches(attacker) })
 	until(t, "and ends", func() bool { return w.reaches(attacker) })
+}
+
+// TestLadderEndsInTheKernel: with nothing configured, a scanner that ignores its
+// challenge is banned, and one that goes on even then is dropped. Over IPv6 that
+// holds for all addresses of a customer together.
+func TestLadderEndsInTheKernel(t *testing.T) {
+	t.Parallel()
+	w := wire(t)
+	for i := range 3 {
+		w.client.AddAddress(t, netip.PrefixFrom(netip.MustParseAddr(fmt.Sprint(sixth, i+1)), 32))
+	}
+	w.up("mode nftables", "", "")
+	for _, from := range [][]string{{attacker}, {sixth + "1", sixth + "2", sixth + "3"}} {
+		var seen []string
+		for i := range 400 {
+			a, err := w.web(from[i%len(from)], "", fmt.Sprintf("/.env.%d", i), "Accept", "text/html")
+			did := a.remediation()
+			if err != nil {
+				did = "dropped"
+			}
+			if len(seen) == 0 || seen[len(seen)-1] != did {
+				seen = append(seen, did)
+			}
+			if err != nil {
+				break
+			}
+		}
+		if got := strings.Join(seen, ","); got != ",captcha,ban,dropped" {
+			t.Errorf("%s met %q", from[0], got)
+		}
+		for _, a := range from {
+			if w.reaches(a) {
+				t.Errorf("%s is not dropped", a)
+			}
+		}
+	}
+	if !w.reaches(other) {
+		t.Error("another client is dropped")
+	}
 }
 
 // TestProxiedClientsStayOutOfTheKernel: who was seen through a proxy is refused

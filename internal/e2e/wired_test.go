@@ -28,6 +28,7 @@ const (
 	third     = "10.77.0.4"
 	proxy     = "10.77.0.5"
 	proxied   = "10.77.0.6"
+	sixth     = "fd77:0:0:2::" // a network of the client's
 	sitePort  = "8080"
 	plainPort = "2222" // a service without HTTP, like SSH
 )
@@ -73,7 +74,7 @@ func (n *node) wrap(command string) {
 // echo is a service on plainPort of the node's machine that sends back what it gets.
 func (w *wired) echo() {
 	w.t.Helper()
-	ln, err := w.server.Listen("tcp", "10.77.0.1:"+plainPort)
+	ln, err := w.server.Listen("tcp", ":"+plainPort)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -127,8 +128,12 @@ http://10.77.0.1:%s {
 
 // dial opens a TCP connection from one of the client's addresses.
 func (w *wired) dial(from, port string, patience time.Duration) (net.Conn, error) {
+	to := "10.77.0.1"
+	if strings.Contains(from, ":") {
+		to = "fd77::1"
+	}
 	d := &net.Dialer{Timeout: patience, LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
-	return w.client.Dial(d, "tcp", "10.77.0.1:"+port)
+	return w.client.Dial(d, "tcp", net.JoinHostPort(to, port))
 }
 
 // reaches reports whether a new connection from an address gets an answer.
