@@ -74,11 +74,12 @@ func newRestarting(t *testing.T) *node {
 	return n
 }
 
-// login tries to log in so many times.
+// login tries to log in so many times, each on a connection of its own: one that
+// was kept may belong to a configuration or a process that has gone.
 func (n *node) login(from string, times int) (last answer) {
 	n.t.Helper()
 	for range times {
-		last = n.send(from, "POST", "/login")
+		last = n.send(from, "POST", "/login", "Connection", "close")
 	}
 	return last
 }

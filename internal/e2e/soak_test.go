@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -24,7 +26,7 @@ func TestSoak(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("%d steps, seed %d", steps, seed)
 	m := &soak{t: t, n: newRestarting(t), rng: rand.New(rand.NewPCG(seed, 1)),
-		poured: map[string]int{}, decided: map[string]bool{}}
+		poured: map[string]int{}, decided: map[string]bool{}, ways: map[bool]int{}}
 	m.writer = m.n.appendLines("app.log", 2*time.Millisecond)
 	for i := 1; i <= steps && !t.Failed(); i++ {
 		m.load()
@@ -37,6 +39,7 @@ func TestSoak(t *testing.T) {
 		return strings.Contains(m.n.read("rampart.log"), `"source":"`+last+`"`)
 	})
 	m.n.pouredLines(total, m.kills)
+	t.Logf("of interrupted stops and starts %d kept the buckets, %d lost them", m.ways[true], m.ways[false])
 }
 
 // soak is the model beside the node.
@@ -48,6 +51,7 @@ type soak struct {
 	kills   int
 	poured  map[string]int  // client → events in its bucket
 	decided map[string]bool // values that were decided about by hand
+	ways    map[bool]int    // how interrupted stops and starts turned out: clean or not
 }
 
 // load has some clients log in, and decisions come and go.
@@ -91,7 +95,7 @@ func (m *soak) do(method, path string, body any) {
 func (m *soak) step(i int) {
 	m.t.Helper()
 	good := strings.Replace(restarting, "hello", fmt.Sprintf("hello %d", i), 1)
-	switch m.rng.IntN(7) {
+	switch m.rng.IntN(10) {
 	case 0, 1:
 		m.n.kill()
 		m.kills++
@@ -119,7 +123,67 @@ func (m *soak) step(i int) {
 		if out, err := m.n.command("validate", "--config", m.n.path("Validate"), "--adapter", "caddyfile").CombinedOutput(); err != nil {
 			m.t.Errorf("step %d, validating: %v\n%s", i, err, out)
 		}
+	case 7: // killed while it stops
+		must(m.t, m.n.cmd.Process.Signal(syscall.SIGTERM))
+		time.Sleep(m.moment(60))
+		m.n.kill()
+		m.kills++
+		m.eitherWay(i)
+	case 8: // stopped well, killed while it starts
+		m.n.stop()
+		m.n.launch()
+		time.Sleep(m.moment(400))
+		m.n.kill()
+		m.kills++
+		m.eitherWay(i)
+	case 9: // killed while it reloads
+		done := make(chan error, 1)
+		m.n.write("Reload", m.n.expand(good))
+		cmd := m.n.command("reload", "--force", "--config", m.n.path("Reload"), "--adapter", "caddyfile", "--address", m.n.admin)
+		go func() { done <- cmd.Run() }()
+		time.Sleep(m.moment(150))
+		m.n.kill()
+		m.kills++
+		<-done // it may have been in time
+		clear(m.poured)
+		m.n.start()
 	}
+}
+
+// moment is a random length of time up to so many milliseconds.
+func (m *soak) moment(ms int) time.Duration {
+	return time.Duration(m.rng.IntN(ms*1000)) * time.Microsecond
+}
+
+// eitherWay starts the node after an end that may have been in time or not:
+// buckets are all there or all gone, and the node knows which.
+func (m *soak) eitherWay(i int) {
+	m.t.Helper()
+	m.n.start()
+	s := m.n.status()
+	switch l := s.LastStop; {
+	case l.Clean && (l.First || l.Restored != len(m.poured) || len(s.Problems) != 0):
+		m.t.Errorf("step %d: last stop %+v with %d buckets, problems %q", i, l, len(m.poured), s.Problems)
+	case !l.Clean:
+		if l.Restored != 0 || len(s.Problems) != 1 {
+			m.t.Errorf("step %d: last stop %+v, problems %q", i, l, s.Problems)
+		}
+		clear(m.poured)
+	}
+	m.ways[s.LastStop.Clean]++
+}
+
+// launch starts the process and does not wait for it.
+func (n *node) launch() {
+	n.t.Helper()
+	log, err := os.OpenFile(n.path("rampart.log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	must(n.t, err)
+	defer log.Close()
+	n.cmd = n.command("run", "--config", n.path("Caddyfile"), "--adapter", "caddyfile")
+	n.cmd.Stdout, n.cmd.Stderr = log, log
+	must(n.t, n.cmd.Start())
+	n.exited = make(chan error, 1)
+	go func(cmd *exec.Cmd, done chan error) { done <- cmd.Wait() }(n.cmd, n.exited)
 }
 
 // compare holds the node against the model.
