@@ -46,12 +46,16 @@ func from(addr string) Arrival {
 	return Arrival{Client: a, Peer: a}
 }
 
-// visit takes one request through and returns what was done with it.
-func visit(a *Appliance, in Arrival, target string, status int) *Visit {
+func request(target string) *http.Request {
 	r := httptest.NewRequest(http.MethodGet, "http://example.com"+target, nil)
 	r.RequestURI = target
 	r.Header.Set("User-Agent", "Mozilla/5.0")
-	v := a.Begin(r, in)
+	return r
+}
+
+// visit takes one request through and returns what was done with it.
+func visit(a *Appliance, in Arrival, target string, status int) *Visit {
+	v := a.Begin(request(target), in)
 	if v.Action == Pass {
 		v.End(status, 0, http.Header{})
 	}
