@@ -1,8 +1,6 @@
 package command
 
 import (
-	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -20,7 +18,7 @@ func alertsCommand(o Options) *cobra.Command {
 
 func alertsList(o Options) *cobra.Command {
 	cmd := &cobra.Command{Use: "list", Short: "List alerts, newest first", Args: cobra.NoArgs,
-		Example: "  rampart alerts list --since 1h\n  rampart alerts list --value 192.0.2.7 -o json"}
+		Example: "  " + o.Prefix + " alerts list --since 1h\n  " + o.Prefix + " alerts list --value 192.0.2.7 -o json"}
 	f := cmd.Flags()
 	value := f.String("value", "", "only alerts about this address or network")
 	scenario := f.String("scenario", "", "only alerts of this scenario")
@@ -37,26 +35,32 @@ func alertsList(o Options) *cobra.Command {
 		if err := c.do(http.MethodGet, "/rampart/alerts", q, nil, &list); err != nil {
 			return err
 		}
-		return c.print(list, alertTable(list), "There are no alerts.")
+		return c.print(list, c.alertTable(list), "There are no alerts.")
 	})
 }
 
-func alertTable(list []event.Alert) table {
+// alertTable lists alerts; those of a replay have no id.
+func (c *call) alertTable(list []event.Alert) table {
 	t := table{head: []string{"id", "at", "source", "scenario", "events", "decisions", "note"}}
 	for i := range list {
 		a := &list[i]
-		note := ""
+		id, note, made := "", "", ""
+		if a.ID != 0 {
+			id = strconv.FormatInt(a.ID, 10)
+		}
 		if a.Simulated {
 			note = "simulated"
 		}
-		made := ""
 		for j, d := range a.Decisions {
 			if j > 0 {
 				made += " "
 			}
 			made += d.Type + ":" + d.Value
+			if d.Suppressed {
+				note = "suppressed by the allowlist"
+			}
 		}
-		t.rows = append(t.rows, []string{strconv.FormatInt(a.ID, 10), a.StopAt, a.GetValue(), a.Scenario,
+		t.rows = append(t.rows, []string{id, c.stamp(a.StopAt), a.GetValue(), a.Scenario,
 			strconv.Itoa(int(a.EventsCount)), made, note})
 	}
 	return t
@@ -70,55 +74,9 @@ func alertsInspect(o Options) *cobra.Command {
 			return err
 		}
 		if c.format != human {
-			return c.print(a, alertTable([]event.Alert{a}), "")
+			return c.print(a, c.alertTable([]event.Alert{a}), "")
 		}
-		writeAlert(c.out(), &a)
+		c.writeAlert(&a)
 		return nil
 	})
-}
-
-// writeAlert tells one alert: the sentence, then the events that filled the bucket.
-func writeAlert(w io.Writer, a *event.Alert) {
-	fmt.Fprintf(w, "alert %d: %s\n", a.ID, printable(a.Message))
-	fmt.Fprintf(w, "  scenario  %s\n  from      %s\n  to        %s\n", a.Scenario, a.StartAt, a.StopAt)
-	if a.IncidentID != "" {
-		fmt.Fprintf(w, "  incident  %s\n", a.IncidentID)
-	}
-	for _, d := range a.Decisions {
-		fmt.Fprintf(w, "  decision  %d: %s %s for %s\n", d.ID, d.Type, d.Value, d.Duration)
-	}
-	if len(a.Events) == 0 {
-		return
-	}
-	fmt.Fprintf(w, "  events    %d of %d kept\n", len(a.Events), a.EventsCount)
-	for _, e := range a.Events {
-		fmt.Fprintf(w, "    %s  %s\n", e.Timestamp, printable(eventLine(e.Meta)))
-	}
-}
-
-// eventLine is an event in one line: the request or the login, then what else.
-func eventLine(m event.Meta) string {
-	if path := m.Get("http_path"); path != "" {
-		return fmt.Sprintf("%s %s%s → %s %q", m.Get("http_verb"), m.Get("target_fqdn"), path,
-			orDash(m.Get("http_status")), m.Get("http_user_agent"))
-	}
-	line := ""
-	for _, it := range m {
-		switch it.Key {
-		case "timestamp", "datasource_path", "datasource_type", "machine":
-			continue
-		}
-		if line != "" {
-			line += " "
-		}
-		line += it.Key + "=" + it.Value
-	}
-	return line
-}
-
-func orDash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
 }

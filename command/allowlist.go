@@ -25,14 +25,14 @@ func allowlistList(o Options) *cobra.Command {
 		if err := c.do(http.MethodGet, "/rampart/allowlist", nil, nil, &list); err != nil {
 			return err
 		}
-		return c.print(list, allowTable(list), "The allowlist is empty.")
+		return c.print(list, c.allowTable(list), "The allowlist is empty.")
 	})
 }
 
-func allowTable(list []decisions.AllowEntry) table {
+func (c *call) allowTable(list []decisions.AllowEntry) table {
 	t := table{head: []string{"network", "kind", "until", "comment"}}
 	for _, e := range list {
-		t.rows = append(t.rows, []string{e.Prefix.String(), e.Kind, when(e.Until), e.Comment})
+		t.rows = append(t.rows, []string{e.Prefix.String(), e.Kind, c.when(e.Until), e.Comment})
 	}
 	return t
 }
@@ -40,7 +40,7 @@ func allowTable(list []decisions.AllowEntry) table {
 func allowlistAdd(o Options) *cobra.Command {
 	var q appliance.AllowRequest
 	cmd := &cobra.Command{Use: "add ADDRESS|NETWORK", Short: "Allow an address or a network", Args: cobra.ExactArgs(1),
-		Example: "  rampart allowlist add 192.0.2.0/24 --comment office\n  rampart allowlist add 192.0.2.7 --duration 24h"}
+		Example: "  " + o.Prefix + " allowlist add 192.0.2.0/24 --comment office\n  " + o.Prefix + " allowlist add 192.0.2.7 --duration 24h"}
 	cmd.Flags().StringVarP(&q.Duration, "duration", "d", "", "how long, such as 90s, 4h or 2d (default: for ever)")
 	cmd.Flags().StringVar(&q.Comment, "comment", "", "why, for those who come after you")
 	return online(o, cmd, func(c *call, args []string) error {
@@ -49,7 +49,7 @@ func allowlistAdd(o Options) *cobra.Command {
 		if err := c.do(http.MethodPost, "/rampart/allowlist", nil, q, &e); err != nil {
 			return err
 		}
-		return c.print(e, allowTable([]decisions.AllowEntry{e}), "")
+		return c.print(e, c.allowTable([]decisions.AllowEntry{e}), "")
 	})
 }
 

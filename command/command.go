@@ -15,8 +15,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -38,12 +41,17 @@ type Options struct {
 	Request func(ctx context.Context, at Endpoint, method, path string, body io.Reader) (*http.Response, error)
 	// Prefix is how the commands are called in advice: "rampart" or "caddy rampart".
 	Prefix string
+	// Now is the clock, time.Now by default. People read instants in its zone.
+	Now func() time.Time
 }
 
 // Commands returns the tree, to be put below a root.
 func Commands(o Options) []*cobra.Command {
 	if o.Prefix == "" {
 		o.Prefix = "rampart"
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	return []*cobra.Command{
 		statusCommand(o), decisionsCommand(o), alertsCommand(o), whyCommand(o),
@@ -57,6 +65,8 @@ type call struct {
 	cmd    *cobra.Command
 	at     Endpoint
 	format string
+	// offline: what is shown comes from a log, with the log's own clock.
+	offline bool
 }
 
 // online adds the flags of a command that talks to the running node.
@@ -91,8 +101,7 @@ func (c *call) do(method, path string, query url.Values, in, out any) error {
 	}
 	resp, err := c.o.Request(c.cmd.Context(), c.at, method, path, body)
 	if err != nil {
-		return fmt.Errorf("asking the running node: %w\nStart it with `rampart run`, or name its admin endpoint with "+
-			"--address (such as unix//run/rampart/admin.sock) or --config Caddyfile", err)
+		return c.unreached(err)
 	}
 	defer resp.Body.Close()
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
@@ -106,6 +115,16 @@ func (c *call) do(method, path string, query url.Values, in, out any) error {
 		return fmt.Errorf("reading the node's answer: %w", err)
 	}
 	return nil
+}
+
+// unreached says what to do when nothing answers.
+func (c *call) unreached(err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("asking the running node: %w\nRun this as the user that the node runs as, or as root", err)
+	}
+	binary, _, _ := strings.Cut(c.o.Prefix, " ")
+	return fmt.Errorf("asking the running node: %w\nIs it running (%s run)? Name its admin endpoint with "+
+		"--address (such as unix//run/rampart/admin.sock) or --config Caddyfile", err, binary)
 }
 
 // answerError is the node's own word on what went wrong.

@@ -40,7 +40,7 @@ func filterFlags(cmd *cobra.Command, q url.Values) func() url.Values {
 
 func decisionsList(o Options) *cobra.Command {
 	cmd := &cobra.Command{Use: "list", Short: "List the decisions in force", Args: cobra.NoArgs,
-		Example: "  rampart decisions list\n  rampart decisions list --ip 192.0.2.7 --all -o json"}
+		Example: "  " + o.Prefix + " decisions list\n  " + o.Prefix + " decisions list --ip 192.0.2.7 --all -o json"}
 	query := filterFlags(cmd, url.Values{})
 	all := cmd.Flags().BoolP("all", "a", false, "expired and deleted ones too")
 	return online(o, cmd, func(c *call, _ []string) error {
@@ -52,11 +52,11 @@ func decisionsList(o Options) *cobra.Command {
 		if err := c.do(http.MethodGet, "/rampart/decisions", q, nil, &list); err != nil {
 			return err
 		}
-		return c.print(list, decisionTable(list), "No decisions are in force.")
+		return c.print(list, c.decisionTable(list), "No decisions are in force.")
 	})
 }
 
-func decisionTable(list []decisions.Decision) table {
+func (c *call) decisionTable(list []decisions.Decision) table {
 	t := table{head: []string{"id", "type", "scope", "value", "scenario", "origin", "left", "until", "note"}}
 	for _, d := range list {
 		note := ""
@@ -67,16 +67,17 @@ func decisionTable(list []decisions.Decision) table {
 			note = "simulated"
 		}
 		t.rows = append(t.rows, []string{strconv.FormatInt(d.ID, 10), d.Type, d.Scope, d.Value,
-			d.Scenario, d.Origin, left(d.Until), when(d.Until), note})
+			d.Scenario, d.Origin, c.left(d.Until), c.when(d.Until), note})
 	}
 	return t
 }
 
 // endedTable shows decisions that are no more.
-func endedTable(list []decisions.Decision) table {
+func (c *call) endedTable(list []decisions.Decision) table {
 	t := table{head: []string{"id", "type", "value", "scenario", "made", "was until"}}
 	for _, d := range list {
-		t.rows = append(t.rows, []string{strconv.FormatInt(d.ID, 10), d.Type, d.Value, d.Scenario, when(d.Created), when(d.Until)})
+		t.rows = append(t.rows, []string{strconv.FormatInt(d.ID, 10), d.Type, d.Value, d.Scenario,
+			c.when(d.Created), c.when(d.Until)})
 	}
 	return t
 }
@@ -85,7 +86,7 @@ func decisionsAdd(o Options) *cobra.Command {
 	var q appliance.DecisionRequest
 	cmd := &cobra.Command{Use: "add ADDRESS|NETWORK", Short: "Ban an address or a network by hand",
 		Args:    cobra.MaximumNArgs(1),
-		Example: "  rampart decisions add 192.0.2.7 --duration 1d --reason \"abuse mail\"\n  rampart decisions add 192.0.2.0/24 --type captcha"}
+		Example: "  " + o.Prefix + " decisions add 192.0.2.7 --duration 1d --reason \"abuse mail\"\n  " + o.Prefix + " decisions add 192.0.2.0/24 --type captcha"}
 	f := cmd.Flags()
 	f.StringVarP(&q.Value, "value", "v", "", "what to decide about, instead of the argument")
 	f.StringVar(&q.Scope, "scope", "", "scope of the value (default: Ip or Range)")
@@ -103,13 +104,21 @@ func decisionsAdd(o Options) *cobra.Command {
 		if err := c.do(http.MethodPost, "/rampart/decisions", nil, q, &a); err != nil {
 			return err
 		}
-		return c.print(a, decisionTable(a.Decisions), "Nothing was decided.")
+		if err := c.print(a, c.decisionTable(a.Decisions), "Nothing was decided."); err != nil || c.format != human {
+			return err
+		}
+		for _, d := range a.Decisions {
+			if d.Suppressed {
+				fmt.Fprintf(c.out(), "It has no effect: %s is on the allowlist (%s allowlist list).\n", d.Value, o.Prefix)
+			}
+		}
+		return nil
 	})
 }
 
 func decisionsDelete(o Options) *cobra.Command {
 	cmd := &cobra.Command{Use: "delete", Short: "Delete decisions", Args: cobra.NoArgs,
-		Example: "  rampart decisions delete --ip 192.0.2.7\n  rampart decisions delete --origin rampart"}
+		Example: "  " + o.Prefix + " decisions delete --ip 192.0.2.7\n  " + o.Prefix + " decisions delete --origin rampart"}
 	query := filterFlags(cmd, url.Values{})
 	all := cmd.Flags().Bool("all", false, "every decision")
 	return online(o, cmd, func(c *call, _ []string) error {
@@ -121,20 +130,28 @@ func decisionsDelete(o Options) *cobra.Command {
 		if err := c.do(http.MethodDelete, "/rampart/decisions", q, nil, &gone); err != nil {
 			return err
 		}
-		return c.printDeleted(gone)
+		return c.printDeleted(gone, "No decision in force is like that; nothing was deleted.")
 	})
 }
 
-func (c *call) printDeleted(gone appliance.Deleted) error {
-	if c.format == human {
-		_, err := fmt.Fprintf(c.out(), "%d decisions deleted.\n", len(gone.Deleted))
+// printDeleted shows what is no longer in force; none is what people read when
+// there was nothing.
+func (c *call) printDeleted(gone appliance.Deleted, none string) error {
+	if err := c.print(gone, c.decisionTable(gone.Deleted), none); err != nil || c.format != human || len(gone.Deleted) == 0 {
 		return err
 	}
-	return c.print(gone, decisionTable(gone.Deleted), "")
+	fmt.Fprintf(c.out(), "%s deleted.\n", count(len(gone.Deleted), "decision"))
+	for _, d := range gone.Deleted {
+		if d.Scope == decisions.ScopeRange {
+			fmt.Fprintf(c.out(), "Note: the %s of %s held for all of that network, which passes again.\n", d.Type, d.Value)
+		}
+	}
+	return nil
 }
 
 func unbanCommand(o Options) *cobra.Command {
 	cmd := &cobra.Command{Use: "unban ADDRESS|NETWORK", Short: "Delete every decision against an address",
+		Long: "Deletes every decision against an address, those against networks around it included.",
 		Args: cobra.ExactArgs(1)}
 	return online(o, cmd, func(c *call, args []string) error {
 		var gone appliance.Deleted
@@ -142,6 +159,6 @@ func unbanCommand(o Options) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return c.printDeleted(gone)
+		return c.printDeleted(gone, "No decision is in force against "+args[0]+"; nothing was deleted.")
 	})
 }

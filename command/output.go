@@ -50,7 +50,7 @@ func (c *call) print(v any, t table, empty string) error {
 		return enc.Encode(v)
 	case raw:
 		w := csv.NewWriter(c.out())
-		return w.WriteAll(append([][]string{t.head}, t.rows...))
+		return w.WriteAll(append([][]string{t.head}, t.printable()...))
 	}
 	if len(t.rows) == 0 {
 		_, err := fmt.Fprintln(c.out(), empty)
@@ -59,53 +59,148 @@ func (c *call) print(v any, t table, empty string) error {
 	return t.write(c.out())
 }
 
+// write lays the table out for people; a column that is empty in all rows is left
+// out.
 func (t table) write(w io.Writer) error {
-	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(tw, strings.ToUpper(strings.Join(t.head, "\t")))
-	for _, row := range t.rows {
-		cells := make([]string, len(row))
-		for i, cell := range row {
-			cells[i] = printable(cell)
-		}
-		fmt.Fprintln(tw, strings.Join(cells, "\t"))
+	var text strings.Builder
+	tw := tabwriter.NewWriter(&text, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(tw, strings.ToUpper(strings.Join(t.filled(t.head), "\t")))
+	for _, row := range t.printable() {
+		fmt.Fprintln(tw, strings.Join(t.filled(row), "\t"))
 	}
-	return tw.Flush()
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	for line := range strings.Lines(text.String()) {
+		if _, err := fmt.Fprintln(w, strings.TrimRight(line, " \n")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// printable returns the rows, safe for a terminal.
+func (t table) printable() [][]string {
+	rows := make([][]string, len(t.rows))
+	for i, row := range t.rows {
+		for _, cell := range row {
+			rows[i] = append(rows[i], printable(cell))
+		}
+	}
+	return rows
+}
+
+// filled returns the cells of a row whose column is not empty.
+func (t table) filled(row []string) []string {
+	cells := make([]string, 0, len(row))
+	for i, cell := range row {
+		for _, other := range t.rows {
+			if other[i] != "" {
+				cells = append(cells, cell)
+				break
+			}
+		}
+	}
+	return cells
 }
 
 // printable makes text safe for a terminal: what attackers wrote into a log must
-// not move its cursor.
+// not move its cursor, nor turn the direction of what follows.
 func printable(s string) string {
-	clean := true
-	for _, r := range s {
-		if r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0) {
-			clean = false
-			break
-		}
-	}
-	if clean {
+	if strings.IndexFunc(s, unprintable) < 0 {
 		return s
 	}
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0) {
+		if unprintable(r) {
 			return '\uFFFD'
 		}
 		return r
 	}, s)
 }
 
-// when is an instant for people: local, to the second.
-func when(t time.Time) string {
-	if t.IsZero() {
-		return "-"
+func unprintable(r rune) bool {
+	switch {
+	case r < ' ', r >= 0x7f && r < 0xa0: // controls
+		return true
+	case r == 0x2028, r == 0x2029: // line breaks
+		return true
+	case r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069, r == 0x200e, r == 0x200f, r == 0x061c: // direction
+		return true
 	}
-	return t.Local().Format(time.DateTime)
+	return false
 }
 
-// left is how long until t, rounded for people.
-func left(t time.Time) string {
-	d := time.Until(t)
+// when is an instant: for people in their own zone and to the second, for programs
+// as RFC 3339.
+func (c *call) when(t time.Time) string {
+	switch {
+	case c.format != human && t.IsZero():
+		return ""
+	case c.format != human:
+		return t.UTC().Format(time.RFC3339)
+	case t.IsZero():
+		return "-"
+	}
+	return t.In(c.o.Now().Location()).Format(time.DateTime)
+}
+
+// stamp is an instant that is text, as alerts have it. What a replay found is left
+// in the log's own zone.
+func (c *call) stamp(text string) string {
+	t, err := time.Parse(time.RFC3339Nano, text)
+	switch {
+	case err != nil:
+		return text
+	case c.format == human && c.offline:
+		return t.Format(time.DateTime)
+	case c.format == human:
+		return c.when(t)
+	}
+	return t.Format(time.RFC3339)
+}
+
+// left is how long until t.
+func (c *call) left(t time.Time) string {
+	d := t.Sub(c.o.Now())
 	if d <= 0 {
 		return "ended"
 	}
-	return d.Round(time.Second).String()
+	return span(d)
+}
+
+// span is a length of time as people say it and as durations are given here: no
+// more than two units, no zeros.
+func span(d time.Duration) string {
+	if d = d.Round(time.Second); d >= time.Hour {
+		d = d.Round(time.Minute)
+	}
+	if d >= 48*time.Hour {
+		d = d.Round(time.Hour)
+		return strings.TrimSuffix(fmt.Sprintf("%dd%dh", d/(24*time.Hour), d%(24*time.Hour)/time.Hour), "0h")
+	}
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
+// lasting is span of a Go duration's text.
+func lasting(text string) string {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return text
+	}
+	return span(d)
+}
+
+// count is "1 line" or "7 lines".
+func count[N int | int32 | int64](n N, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -12,14 +13,14 @@ import (
 	"github.com/rampart-edge/rampart/event"
 )
 
-func replayCommand(_ Options) *cobra.Command {
+func replayCommand(o Options) *cobra.Command {
 	ro := appliance.ReplayOptions{}
-	c := &call{}
+	c := &call{o: o, offline: true}
 	cmd := &cobra.Command{Use: "replay FILE…", Short: "Run scenarios over old logs, on the logs' own clock",
 		Long: "Runs the engine over logs as if they were being written, and shows the alerts that would have been.\n" +
 			"It works offline: no running node is asked, no decision is made, no state is touched.",
-		Example: "  rampart replay --type syslog /var/log/auth.log\n" +
-			"  rampart replay --type nginx --scenario ./new.yaml --collection none access.log access.log.1.gz -o json",
+		Example: "  " + o.Prefix + " replay --type syslog /var/log/auth.log\n" +
+			"  " + o.Prefix + " replay --type nginx --scenario ./new.yaml --collection none access.log access.log.1.gz -o json",
 		Args: cobra.MinimumNArgs(1), SilenceUsage: true}
 	f := cmd.Flags()
 	f.StringVarP(&ro.Type, "type", "t", "", "what the lines are: syslog, nginx, apache2, caddy… (required)")
@@ -67,15 +68,27 @@ func (c *call) replay(ro appliance.ReplayOptions, quiet bool) error {
 		return err
 	}
 	if c.format != jsonF {
-		if err := c.print(list, alertTable(list), "No scenario overflowed."); err != nil {
+		if err := c.print(list, c.alertTable(list), "No scenario overflowed."); err != nil {
 			return err
 		}
 	}
 	if c.format == human {
-		fmt.Fprintf(c.out(), "\n%d lines, %d of no known form, %d poured, %d alerts in %s\n",
-			res.Lines, res.Unparsed, res.Poured, res.Alerts, res.Elapsed.Round(1e6))
+		fmt.Fprintf(c.out(), "\n%s, %d of no known form%s; %s in %s\n", count(res.Lines, "line"), res.Unparsed,
+			skipped(res), count(res.Alerts, "alert"), res.Elapsed.Round(time.Millisecond))
 	}
 	return nil
+}
+
+// skipped says what did not count.
+func skipped(res appliance.ReplayResult) string {
+	text := ""
+	if res.TooLong > 0 {
+		text += fmt.Sprintf(", %d too long and skipped", res.TooLong)
+	}
+	if res.Untimed > 0 {
+		text += fmt.Sprintf(", %d without a time and not counted", res.Untimed)
+	}
+	return text
 }
 
 // terminal reports whether w is one.

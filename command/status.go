@@ -2,7 +2,6 @@ package command
 
 import (
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"slices"
@@ -12,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rampart-edge/rampart/appliance"
+	"github.com/rampart-edge/rampart/logsources"
 )
 
 func statusCommand(o Options) *cobra.Command {
@@ -24,7 +24,7 @@ func statusCommand(o Options) *cobra.Command {
 		if c.format != human {
 			return c.print(s, statusTable(&s), "")
 		}
-		writeStatus(c.out(), &s)
+		c.writeStatus(&s)
 		return nil
 	})
 }
@@ -33,14 +33,21 @@ func statusTable(s *appliance.Status) table {
 	t := table{head: []string{"key", "value"}}
 	add := func(key string, v any) { t.rows = append(t.rows, []string{key, fmt.Sprint(v)}) }
 	add("node", s.Node)
-	add("started", s.Started.Format(time.RFC3339))
+	add("started", s.Started.UTC().Format(time.RFC3339))
 	add("scenarios", s.Scenarios.Loaded)
 	add("buckets", s.Buckets.Buckets)
+	add("buckets_evicted", s.Buckets.Evicted)
 	for _, t := range slices.Sorted(maps.Keys(s.Decisions)) {
 		add("decisions_"+t, s.Decisions[t])
 	}
+	add("decisions_suppressed", s.Suppressed)
 	add("lines", s.Events.Lines)
+	add("lines_unparsed", s.Events.Unparsed)
 	add("requests", s.Events.Requests)
+	add("requests_banned", s.Requests.Banned)
+	add("requests_throttled", s.Requests.Throttled)
+	add("requests_challenged", s.Requests.Responded)
+	add("requests_without_client_address", s.Requests.Unknown)
 	add("alerts", s.Events.Alerts)
 	add("dropped", s.Events.Dropped)
 	add("firewall", s.Firewall.Active)
@@ -48,69 +55,102 @@ func statusTable(s *appliance.Status) table {
 	return t
 }
 
-func writeStatus(w io.Writer, s *appliance.Status) {
+func (c *call) writeStatus(s *appliance.Status) {
 	line := func(name, format string, args ...any) {
-		fmt.Fprintf(w, "%-12s%s\n", name, printable(fmt.Sprintf(format, args...)))
+		fmt.Fprintf(c.out(), "%-12s%s\n", name, printable(fmt.Sprintf(format, args...)))
 	}
-	line("node", "%s, up %s, state in %s", s.Node, time.Since(s.Started).Round(time.Second), s.DataDir)
+	line("node", "%s, up %s, state in %s", s.Node, span(c.o.Now().Sub(s.Started)), s.DataDir)
 	line("last stop", "%s", lastStop(s))
 	line("scenarios", "%d loaded, %d of them before the response", s.Scenarios.Loaded, len(s.Scenarios.RequestPhase))
 	if len(s.Scenarios.Blockers) > 0 {
 		line("", "all run after the response because of %s", strings.Join(s.Scenarios.Blockers, ", "))
 	}
-	var parts []string
-	for _, t := range slices.Sorted(maps.Keys(s.Decisions)) {
-		parts = append(parts, fmt.Sprintf("%d %s", s.Decisions[t], t))
+	if s.Watch.Files > 0 {
+		line("files", "%d watched, %s taken", s.Watch.Files, count(s.Watch.Swaps, "change"))
 	}
-	if len(parts) == 0 {
-		parts = []string{"none in force"}
-	}
-	line("decisions", "%s; %d suppressed by the allowlist (%d entries)", strings.Join(parts, ", "), s.Suppressed, s.Allowed)
-	line("requests", "%d seen, %d banned, %d throttled, %d challenged, %d connections closed",
-		s.Events.Requests, s.Requests.Banned, s.Requests.Throttled, s.Requests.Responded, s.Requests.Closed)
-	line("lines", "%d read, %d of no known form, %d counted at their own time", s.Events.Lines, s.Events.Unparsed, s.Events.Late)
-	line("buckets", "%d held, %d evicted; %d overflows, %d alerts", s.Buckets.Buckets, s.Buckets.Evicted,
-		s.Events.Overflows, s.Events.Alerts)
-	line("queue", "%d waiting, %d dropped", s.Events.Queued, s.Events.Dropped)
-	line("firewall", "%s", firewall(&s.Firewall))
-	for _, src := range s.Sources {
-		line("source", "%s: %d lines%s", src.Name, src.Lines, lastLine(src.LastLine))
+	line("decisions", "%s; %d suppressed by the allowlist (%d entries)", decided(s), s.Suppressed, s.Allowed)
+	line("requests", "%d passed, %d banned, %d throttled, %d challenged, %s closed", s.Requests.Passed,
+		s.Requests.Banned, s.Requests.Throttled, s.Requests.Responded, count(s.Requests.Closed, "connection"))
+	line("lines", "%d read, %d of no known form, %d older than 10s when read", s.Events.Lines, s.Events.Unparsed, s.Events.Late)
+	line("buckets", "%d held, %d evicted; %s, %s", s.Buckets.Buckets, s.Buckets.Evicted,
+		count(s.Events.Overflows, "overflow"), count(s.Events.Alerts, "alert"))
+	line("queue", "%d waiting; %d examined, %d dropped", s.Events.Queued, s.Events.Requests, s.Events.Dropped)
+	line("firewall", "%s", firewallLine(&s.Firewall))
+	for i := range s.Sources {
+		line("source", "%s", sourceLine(&s.Sources[i]))
 	}
 	if len(s.Problems) == 0 {
 		line("problems", "none")
 	}
 	for _, p := range s.Problems {
-		line("problem", "%s", p)
+		for i, part := range strings.Split(p, "\n") {
+			if i == 0 {
+				line("problem", "%s", part)
+			} else {
+				line("", "%s", part)
+			}
+		}
 	}
 }
 
-func firewall(f *appliance.FirewallStatus) string {
-	out := f.Active
+func decided(s *appliance.Status) string {
+	var parts []string
+	for _, t := range slices.Sorted(maps.Keys(s.Decisions)) {
+		parts = append(parts, fmt.Sprintf("%d %s", s.Decisions[t], t))
+	}
+	if len(parts) == 0 {
+		return "none in force"
+	}
+	return strings.Join(parts, ", ")
+}
+
+func firewallLine(f *appliance.FirewallStatus) string {
+	text := f.Active
+	if f.Active != f.Mode {
+		text += " instead of " + f.Mode
+	}
 	if f.Active == appliance.FirewallOff {
-		return out
+		return text
 	}
 	if f.Table != "" {
-		out += ", table inet " + f.Table
+		text += ", table inet " + f.Table
 	}
 	if f.Owner {
-		out += " protected by the kernel"
+		text += " protected by the kernel"
 	}
-	var packets uint64
+	packets := uint64(0)
 	for _, d := range f.Dropped {
 		packets += d.Packets
 	}
-	out += fmt.Sprintf(", %d bans, %d packets dropped", f.Entries, packets)
+	text += fmt.Sprintf(", %s, %d packets dropped", count(f.Entries, "ban"), packets)
 	if f.Repairs > 0 {
-		out += fmt.Sprintf(", repaired %d times", f.Repairs)
+		text += fmt.Sprintf(", repaired %d times", f.Repairs)
 	}
-	return out
+	if f.Active == appliance.FirewallDryRun {
+		text += " (it only says what it would do)"
+	}
+	return text
 }
 
-func lastLine(t time.Time) string {
-	if t.IsZero() {
-		return ""
+// sourceLine says what a log gave, and what of it went wrong.
+func sourceLine(s *logsources.Status) string {
+	text := fmt.Sprintf("%s: %s", s.Name, count(s.Lines, "line"))
+	if s.LastLineAge >= 0 && !s.LastLine.IsZero() {
+		text += ", the last " + span(s.LastLineAge) + " ago"
 	}
-	return ", the last " + time.Since(t).Round(time.Second).String() + " ago"
+	for _, n := range []struct {
+		count int64
+		what  string
+	}{{s.TooLong, "%d too long and skipped"}, {s.Binary, "%d binary"}, {s.Truncations, "truncated %d×"},
+		{s.Rotations, "rotated %d×"}, {s.Restarts, "restarted %d×"}} {
+		if n.count > 0 {
+			text += ", " + fmt.Sprintf(n.what, n.count)
+		}
+	}
+	if s.State != logsources.Running {
+		text += fmt.Sprintf(" (%s)", s.State)
+	}
+	return text
 }
 
 func lastStop(s *appliance.Status) string {
@@ -118,7 +158,7 @@ func lastStop(s *appliance.Status) string {
 	case s.LastStop.First:
 		return "none, this is the first start"
 	case s.LastStop.Clean:
-		return fmt.Sprintf("clean, %d buckets kept, %d of scenarios that are gone", s.LastStop.Restored, s.LastStop.Dropped)
+		return fmt.Sprintf("clean, %s kept, %d of scenarios that are gone", count(s.LastStop.Restored, "bucket"), s.LastStop.Dropped)
 	}
 	return s.LastStop.Note
 }

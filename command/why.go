@@ -2,7 +2,6 @@ package command
 
 import (
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -10,6 +9,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rampart-edge/rampart/appliance"
+	"github.com/rampart-edge/rampart/event"
+)
+
+// Of many alerts and refusals, why shows the newest.
+const (
+	shownAlerts   = 3
+	shownRefusals = 5
 )
 
 func whyCommand(o Options) *cobra.Command {
@@ -25,45 +31,71 @@ func whyCommand(o Options) *cobra.Command {
 			return err
 		}
 		if c.format != human {
-			return c.print(w, decisionTable(w.Decisions), "")
+			return c.print(w, c.decisionTable(w.Decisions), "")
 		}
-		return writeWhy(c.out(), &w, o.Prefix)
+		return c.writeWhy(&w)
 	})
 }
 
-func writeWhy(out io.Writer, w *appliance.Why, prefix string) error {
+func (c *call) writeWhy(w *appliance.Why) error {
+	out := c.out()
 	fmt.Fprintln(out, printable(w.Summary))
-	if w.Incident != "" {
-		fmt.Fprintf(out, "\nIncident %s of %s\n", w.Incident, when(w.At))
-	}
-	for _, r := range w.Refusals {
-		fmt.Fprintf(out, "  refused %s  %s  %s %s%s  (%s, incident %s)\n", when(r.Time), r.Client, printable(r.Method),
-			printable(r.Site), printable(r.Path), r.Action, r.Incident)
-	}
+	c.writeRefusals(w)
 	if w.Firewall != nil {
-		fmt.Fprintf(out, "\nThe firewall drops %s until %s (%s).\n", w.Firewall.Prefix, when(w.Firewall.Until), w.Firewall.Origin)
+		fmt.Fprintf(out, "\nThe firewall drops %s until %s (%s).\n", w.Firewall.Prefix, c.when(w.Firewall.Until), w.Firewall.Origin)
 	}
 	if len(w.Decisions) > 0 {
 		fmt.Fprintln(out, "\nDecisions")
-		if err := decisionTable(w.Decisions).write(out); err != nil {
+		if err := c.decisionTable(w.Decisions).write(out); err != nil {
 			return err
 		}
 	}
 	if len(w.Ended) > 0 {
 		fmt.Fprintln(out, "\nDecisions that are over or were deleted")
-		if err := endedTable(w.Ended).write(out); err != nil {
+		if err := c.endedTable(w.Ended).write(out); err != nil {
 			return err
 		}
 	}
-	for i := range w.Alerts {
-		fmt.Fprintln(out)
-		writeAlert(out, &w.Alerts[i])
+	if err := c.writeAlerts(w.Alerts); err != nil {
+		return err
 	}
 	if len(w.Next) > 0 {
 		fmt.Fprintln(out, "\nNext")
 		for _, n := range w.Next {
-			fmt.Fprintln(out, "  "+strings.Replace(n, "rampart", prefix, 1))
+			fmt.Fprintln(out, "  "+strings.Replace(n, "rampart", c.o.Prefix, 1))
 		}
 	}
 	return nil
+}
+
+// writeAlerts tells the newest alerts and lists the others.
+func (c *call) writeAlerts(list []event.Alert) error {
+	for i := range list {
+		if i == shownAlerts {
+			fmt.Fprintln(c.out(), "\nEarlier alerts")
+			return c.alertTable(list[i:]).write(c.out())
+		}
+		fmt.Fprintln(c.out())
+		c.writeAlert(&list[i])
+	}
+	return nil
+}
+
+// writeRefusals shows the incident asked for, or the latest ones.
+func (c *call) writeRefusals(w *appliance.Why) {
+	out, list := c.out(), w.Refusals
+	if w.Incident != "" {
+		fmt.Fprintf(out, "\nIncident %s of %s\n", w.Incident, c.when(w.At))
+	} else if len(list) > 0 {
+		list = list[max(0, len(list)-shownRefusals):]
+		fmt.Fprintln(out, "\nRefused lately")
+	}
+	for _, r := range list {
+		incident := ""
+		if r.Incident != w.Incident {
+			incident = ", incident " + r.Incident
+		}
+		fmt.Fprintf(out, "  %s  %s  %s %s%s  (%s%s)\n", c.when(r.Time), r.Client, printable(r.Method),
+			printable(r.Site), printable(r.Path), r.Action, incident)
+	}
 }
