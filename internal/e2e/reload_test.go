@@ -58,11 +58,12 @@ type reloading struct {
 	site    string // value of a header of the site's, to tell configurations apart
 	rampart string // more options of the global block
 	content string // collections, "none" if empty
+	dir     string // data directory, {state} if empty
 	more    string // more sites
 }
 
 func (r reloading) caddyfile(up string) string {
-	return strings.NewReplacer("{content}", cmp.Or(r.content, "none"), "{rampart}", r.rampart, "{site}", r.site, "{more}", r.more, "{up}", up).Replace(`{
+	return strings.NewReplacer("{state}", cmp.Or(r.dir, "{state}"), "{content}", cmp.Or(r.content, "none"), "{rampart}", r.rampart, "{site}", r.site, "{more}", r.more, "{up}", up).Replace(`{
 	admin {admin}
 	grace_period 10s
 	servers {
@@ -99,7 +100,7 @@ type reloadStep struct {
 	name  string
 	with  reloading
 	fails string // part of the error, for those that must fail
-	check func(s *reloadStage)
+	check reloadCheck
 }
 
 // reloadStage is everything that must live through reloads.
@@ -316,115 +317,6 @@ func (s *reloadStage) whole(after string) {
 	}
 	if _, b, err := s.socket.ReadMessage(); err != nil || string(b) != after {
 		s.t.Fatalf("%s: the websocket: %q, %v", after, b, err)
-	}
-}
-
-// steps are the reloads. Each failing one comes with changes that must not show.
-func (s *reloadStage) steps(occupied string) []reloadStep {
-	allowed := func(want int) func(*reloadStage) {
-		return func(s *reloadStage) {
-			if a := s.n.send("198.18.0.7", "GET", "/"); a.status != want {
-				s.t.Errorf("the client that is banned, and allowed at times, got %d, want %d", a.status, want)
-			}
-		}
-	}
-	contact := func(want string, not ...string) func(*reloadStage) {
-		return func(s *reloadStage) {
-			body := s.n.send("198.18.1.1", "GET", "/", "Accept", "text/html").body
-			for _, n := range not {
-				if strings.Contains(body, n) {
-					s.t.Errorf("the page offers %q", n)
-				}
-			}
-			if !strings.Contains(body, want) {
-				s.t.Errorf("the page does not offer %q:\n%s", want, body)
-			}
-		}
-	}
-	added := func(want int) func(*reloadStage) {
-		return func(s *reloadStage) {
-			before := len(s.n.alerts("scenario=added&limit=1000"))
-			s.n.send("198.51.100.2", "GET", "/added")
-			until(s.t, "the request is seen", func() bool { return s.n.status().Events.Queued == 0 })
-			if got := len(s.n.alerts("scenario=added&limit=1000")) - before; got != want {
-				s.t.Errorf("scenario added made %d alerts, want %d", got, want)
-			}
-		}
-	}
-	banned := func(from, want string) func(*reloadStage) {
-		return func(s *reloadStage) { s.decides(from, want) }
-	}
-	lines := func(i int, want bool) func(*reloadStage) {
-		return func(s *reloadStage) { s.other(i, want) }
-	}
-	all := func(fs ...func(*reloadStage)) func(*reloadStage) {
-		return func(s *reloadStage) {
-			for _, f := range fs {
-				f(s)
-			}
-		}
-	}
-	const (
-		more    = "scenarios {dir}/added.yaml\n"
-		ops     = "contact ops@example.com\n"
-		profile = "profiles {dir}/profiles.yaml\n"
-		source  = "source file {dir}/other.log {\nlabels type=nginx\nfrom_start\n}\n"
-		allow   = "allow 198.18.0.0/24\n"
-		second  = "http://127.0.0.1:%s {\nrampart\nrespond second\n}\n"
-	)
-	return []reloadStep{
-		{"added scenario", reloading{site: "1", rampart: more}, "", all(added(1), allowed(403))},
-		{"bad YAML, and an allowed range", reloading{site: "2", rampart: allow + "scenarios {dir}/broken.yaml\n"}, "broken.yaml:3", all(added(1), allowed(403))},
-		{"changed contact", reloading{site: "3", rampart: more + ops}, "", all(contact("ops@example.com"), added(1))},
-		{"occupied port, other contact, allowed range, no scenario, no source", reloading{site: "4", rampart: allow + "contact nobody@example.com\n",
-			more: "http://" + occupied + " {\nrampart\n}\n"}, "address already in use", all(contact("ops@example.com", "nobody@"), allowed(403), added(1))},
-		{"removed scenario, changed profile", reloading{site: "5", rampart: ops + profile}, "", all(added(0), banned("198.51.100.50", "ban"))},
-		{"unknown option", reloading{site: "6", rampart: "nonsense\n"}, "nonsense", banned("198.51.100.51", "ban")},
-		{"added source", reloading{site: "7", rampart: ops + source}, "", all(lines(1, true), banned("198.51.100.52", "captcha"))},
-		{"bad option, without the source", reloading{site: "8", rampart: profile + "ipv6_prefix 99\n"}, "ipv6_prefix 99", all(lines(2, true), banned("198.51.100.53", "captcha"))},
-		{"removed source", reloading{site: "9", rampart: ops}, "", lines(3, false)},
-		{"source again, second site", reloading{site: "10", rampart: ops + source, content: "rampart/sshd", more: fmt.Sprintf(second, freePort(s.t))}, "", all(lines(3, true), lines(4, true))},
-		{"occupied port again", reloading{site: "11", rampart: source, more: "http://" + occupied + " {\nrampart\n}\n"}, "address already in use", all(lines(5, true), contact("ops@example.com"))},
-		{"as at first", reloading{site: "0"}, "", all(allowed(403), added(0))},
-	}
-}
-
-// decides overflows the bucket of a client of its own and checks what follows.
-func (s *reloadStage) decides(from, want string) {
-	s.t.Helper()
-	var a answer
-	for range 5 {
-		a = s.n.send(from, "GET", "/fill")
-	}
-	if a.remediation() != want {
-		s.t.Errorf("%s met %q at the fifth request, want %q", from, a.remediation(), want)
-	}
-	if got := s.n.decided(from); len(got) != 1 || got[0].Type != want {
-		s.t.Errorf("decided about %s: %+v, want one %s", from, got, want)
-	}
-	if _, err := s.n.try("DELETE", "/rampart/decisions?value="+from, nil); err != nil {
-		s.t.Error(err)
-	}
-}
-
-// other writes line i to the second log unless it is there already, and checks
-// whether it is counted.
-func (s *reloadStage) other(i int, want bool) {
-	s.t.Helper()
-	path := fmt.Sprintf("/line/other-%d", i)
-	if !strings.Contains(s.n.read("other.log"), path) {
-		s.n.add("other.log", strings.Replace(writerLine(0), "/line/0", path, 1))
-	}
-	if want {
-		until(s.t, path+" is counted", func() bool { return s.n.linesSeen()[path] == 1 })
-		return
-	}
-	for range 25 { // it would take the tail far less
-		time.Sleep(20 * time.Millisecond)
-		if s.n.linesSeen()[path] != 0 {
-			s.t.Errorf("%s is counted although its source was removed", path)
-			return
-		}
 	}
 }
 
