@@ -454,7 +454,7 @@ func TestWithoutTheRight(t *testing.T) {
 		t.Errorf("status: %+v", f)
 	}
 	out := n.do("status")
-	for _, want := range []string{"CAP_NET_ADMIN", "AmbientCapabilities", "dry-run, 1 bans"} {
+	for _, want := range []string{"CAP_NET_ADMIN", "AmbientCapabilities", "dry-run instead of nftables, 1 ban"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("status does not say %s:\n%s", want, out)
 		}

@@ -25,7 +25,6 @@ func replayed(t *testing.T, args ...string) string {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(b, append([]string{"replay"}, args...)...)
-	cmd.Dir = t.TempDir()
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
