@@ -252,12 +252,12 @@ func TestCompileNamesWhatIsWrong(t *testing.T) {
 
 func TestParseDuration(t *testing.T) {
 	for text, want := range map[string]time.Duration{"90s": 90 * time.Second, "2d": 48 * time.Hour,
-		"1d12h": 36 * time.Hour, "1h30m": 90 * time.Minute} {
+		"1d12h": 36 * time.Hour, "1h30m": 90 * time.Minute, "-1s": -time.Second} {
 		if got, err := ParseDuration(text); err != nil || got != want {
 			t.Errorf("%s: %v, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"", "d", "1x", "1.5d", "99999d", "1d2"} {
+	for _, text := range []string{"", "d", "1x", "1.5d", "99999d", "1d2", "-1d", "1d-5h", "36500d2562047h", "1d+1h1"} {
 		if got, err := ParseDuration(text); err == nil {
 			t.Errorf("%q is taken for %v", text, got)
 		}

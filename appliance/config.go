@@ -3,6 +3,7 @@ package appliance
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -151,7 +152,7 @@ func ParseDuration(s string) (time.Duration, error) {
 		days, rest = "0", s
 	}
 	n, err := strconv.Atoi(days)
-	if err != nil || n > 36500 {
+	if err != nil || n > 36500 || n < 0 {
 		return 0, fmt.Errorf("reading duration %q: write it as 90s, 1h30m or 2d", s)
 	}
 	v := time.Duration(n) * 24 * time.Hour
@@ -159,7 +160,7 @@ func ParseDuration(s string) (time.Duration, error) {
 		return v, nil
 	}
 	r, err := time.ParseDuration(rest)
-	if err != nil {
+	if err != nil || r > math.MaxInt64-max(v, 0) || strings.HasPrefix(rest, "-") && ok {
 		return 0, fmt.Errorf("reading duration %q: write it as 90s, 1h30m or 2d", s)
 	}
 	return v + r, nil
