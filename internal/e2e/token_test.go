@@ -29,7 +29,7 @@ const challenged = `{
 	rampart {
 		data_dir {state}
 		captcha {
-			min_solve 1ms
+			min_solve 1us
 		}
 	}
 }
