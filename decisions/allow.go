@@ -41,7 +41,7 @@ type AllowEntry struct {
 	Comment string       `json:"comment,omitempty"`
 	Author  string       `json:"author,omitempty"`
 	Kind    string       `json:"kind"`
-	Created time.Time    `json:"created"`
+	Created time.Time    `json:"created,omitzero"`
 	Until   time.Time    `json:"until,omitzero"` // zero: for ever
 }
 
