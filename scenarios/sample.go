@@ -73,8 +73,10 @@ func appendText(b []byte, s string, cut int) []byte {
 	if len(s) > cut {
 		s = strings.ToValidUTF8(s[:cut], "")
 	}
-	b = binary.AppendUvarint(b, uint64(len(s)))
-	return append(b, s...)
+	if len(s) < 0x80 { // most are, and their varint is one byte
+		return append(append(b, byte(len(s))), s...)
+	}
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
 // Bits of a source: which texts follow its value.

@@ -20,11 +20,10 @@ func newHashKey() hashKey {
 // sum128 is SipHash-2-4 with 128 bits of result (Aumasson and Bernstein) over the
 // 16 bytes of id followed by text.
 func (h hashKey) sum128(id *[16]byte, text string) [16]byte {
-	s := h.start128()
-	s.block(binary.LittleEndian.Uint64(id[:8]))
-	s.block(binary.LittleEndian.Uint64(id[8:]))
-	s.text(text, len(id))
-	return s.finish128()
+	return h.start128().
+		block(binary.LittleEndian.Uint64(id[:8])).
+		block(binary.LittleEndian.Uint64(id[8:])).
+		text(text, len(id)).finish128()
 }
 
 func (h hashKey) start128() sipState {
@@ -34,41 +33,36 @@ func (h hashKey) start128() sipState {
 	}
 }
 
-func (s *sipState) finish128() (out [16]byte) {
-	s.v2 ^= 0xee
-	s.rounds(4)
-	binary.LittleEndian.PutUint64(out[:8], s.v0^s.v1^s.v2^s.v3)
-	s.v1 ^= 0xdd
-	s.rounds(4)
-	binary.LittleEndian.PutUint64(out[8:], s.v0^s.v1^s.v2^s.v3)
-	return out
-}
-
 // sum64 is SipHash-2-4 of text.
 func (h hashKey) sum64(text string) uint64 {
 	s := sipState{
 		h.k0 ^ 0x736f6d6570736575, h.k1 ^ 0x646f72616e646f6d,
 		h.k0 ^ 0x6c7967656e657261, h.k1 ^ 0x7465646279746573,
-	}
-	s.text(text, 0)
+	}.text(text, 0)
 	s.v2 ^= 0xff
-	s.rounds(4)
-	return s.v0 ^ s.v1 ^ s.v2 ^ s.v3
+	return s.four().mixed()
 }
 
+// sipState is passed by value, which keeps it in registers.
 type sipState struct{ v0, v1, v2, v3 uint64 }
 
-func (s *sipState) block(m uint64) {
-	s.v3 ^= m
-	s.rounds(2)
-	s.v0 ^= m
+func (s sipState) mixed() uint64 { return s.v0 ^ s.v1 ^ s.v2 ^ s.v3 }
+
+func (s sipState) finish128() (out [16]byte) {
+	s.v2 ^= 0xee
+	s = s.four()
+	binary.LittleEndian.PutUint64(out[:8], s.mixed())
+	s.v1 ^= 0xdd
+	s = s.four()
+	binary.LittleEndian.PutUint64(out[8:], s.mixed())
+	return out
 }
 
 // text absorbs t and the closing block, whose top byte is the total length.
-func (s *sipState) text(t string, before int) {
+func (s sipState) text(t string, before int) sipState {
 	total := before + len(t)
 	for len(t) >= 8 {
-		s.block(uint64(t[0]) | uint64(t[1])<<8 | uint64(t[2])<<16 | uint64(t[3])<<24 |
+		s = s.block(uint64(t[0]) | uint64(t[1])<<8 | uint64(t[2])<<16 | uint64(t[3])<<24 |
 			uint64(t[4])<<32 | uint64(t[5])<<40 | uint64(t[6])<<48 | uint64(t[7])<<56)
 		t = t[8:]
 	}
@@ -76,22 +70,28 @@ func (s *sipState) text(t string, before int) {
 	for i := range len(t) {
 		last |= uint64(t[i]) << (8 * i)
 	}
-	s.block(last)
+	return s.block(last)
 }
 
-func (s *sipState) rounds(n int) {
-	v0, v1, v2, v3 := s.v0, s.v1, s.v2, s.v3
-	for range n {
-		v0 += v1
-		v1 = bits.RotateLeft64(v1, 13) ^ v0
-		v0 = bits.RotateLeft64(v0, 32)
-		v2 += v3
-		v3 = bits.RotateLeft64(v3, 16) ^ v2
-		v0 += v3
-		v3 = bits.RotateLeft64(v3, 21) ^ v0
-		v2 += v1
-		v1 = bits.RotateLeft64(v1, 17) ^ v2
-		v2 = bits.RotateLeft64(v2, 32)
-	}
-	s.v0, s.v1, s.v2, s.v3 = v0, v1, v2, v3
+func (s sipState) block(m uint64) sipState {
+	s.v3 ^= m
+	s = s.round().round()
+	s.v0 ^= m
+	return s
+}
+
+func (s sipState) four() sipState { return s.round().round().round().round() }
+
+func (s sipState) round() sipState {
+	s.v0 += s.v1
+	s.v1 = bits.RotateLeft64(s.v1, 13) ^ s.v0
+	s.v0 = bits.RotateLeft64(s.v0, 32)
+	s.v2 += s.v3
+	s.v3 = bits.RotateLeft64(s.v3, 16) ^ s.v2
+	s.v0 += s.v3
+	s.v3 = bits.RotateLeft64(s.v3, 21) ^ s.v0
+	s.v2 += s.v1
+	s.v1 = bits.RotateLeft64(s.v1, 17) ^ s.v2
+	s.v2 = bits.RotateLeft64(s.v2, 32)
+	return s
 }

@@ -21,15 +21,12 @@ func TestSipHash(t *testing.T) {
 	if got := key.sum64(""); got != 0x726fdb47dd0e0e31 {
 		t.Errorf("64 bits of nothing: %x", got)
 	}
-	s := key.start128()
-	s.text("", 0)
-	if out := s.finish128(); hex.EncodeToString(out[:]) != "a3817f04ba25a8e66df67214c7550293" {
+	if out := key.start128().text("", 0).finish128(); hex.EncodeToString(out[:]) != "a3817f04ba25a8e66df67214c7550293" {
 		t.Errorf("128 bits of nothing: %x", out)
 	}
 	var id [16]byte
 	copy(id[:], text(16))
-	whole := key.start128()
-	whole.text(text(16)+"rest of it", 0)
+	whole := key.start128().text(text(16)+"rest of it", 0)
 	if got := key.sum128(&id, "rest of it"); got != whole.finish128() {
 		t.Errorf("in two parts: %x", got)
 	}
