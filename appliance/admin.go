@@ -209,6 +209,7 @@ func addDecision(l *live, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, badRequest(err)
 	}
+	l.spareProxy(d)
 	a := manualAlert(d, q.Reason, l.settings.config.Node)
 	ds := []decisions.Decision{d}
 	// An operator's word is recorded as it is; against what is allowed it is kept
@@ -251,6 +252,17 @@ func (q DecisionRequest) decision(now time.Time) (decisions.Decision, error) {
 		}
 	}
 	return d, decisions.Normalise(&d, false)
+}
+
+// spareProxy puts the address that d is against on the allowlist if it is that of a
+// trusted proxy.
+func (l *live) spareProxy(d decisions.Decision) {
+	p, trusted := d.Prefix(), l.settings.config.Trusted
+	if trusted == nil || !p.IsSingleIP() || !trusted(p.Addr()) {
+		return
+	}
+	l.state.proxies.meet(p.Addr())
+	l.state.proxies.learn()
 }
 
 // positive reads a duration that is more than nothing.

@@ -187,7 +187,12 @@ func TestAdminUnban(t *testing.T) {
 // TestAdminAllowlist: an entry lifts what stands against it and its removal brings
 // it back; a decision against it is recorded, and said to be suppressed.
 func TestAdminAllowlist(t *testing.T) {
-	a := open(t, Config{Allow: []string{"198.51.100.0/24"}})
+	a := open(t, Config{Allow: []string{"198.51.100.0/24"}, Trusted: func(x netip.Addr) bool { return x == netip.MustParseAddr("203.0.113.1") }})
+	proxy := ask[DecisionAnswer](t, a, "POST", "/rampart/decisions", DecisionRequest{Value: "203.0.113.1"})
+	if !proxy.Decisions[0].Suppressed {
+		t.Errorf("against a trusted proxy: %+v", proxy.Decisions[0])
+	}
+	ask[Deleted](t, a, "DELETE", "/rampart/decisions?value=203.0.113.1", nil)
 	ask[DecisionAnswer](t, a, "POST", "/rampart/decisions", DecisionRequest{Value: "192.0.2.7"})
 	e := ask[decisions.AllowEntry](t, a, "POST", "/rampart/allowlist", AllowRequest{Value: "192.0.2.0/24", Duration: "1d", Comment: "office"})
 	if e.Kind != decisions.KindManual || e.Prefix.String() != "192.0.2.0/24" || e.Until.Sub(e.Created) != 24*time.Hour || e.Comment != "office" {
