@@ -116,8 +116,12 @@ type LimitConfig struct {
 	Queue int `json:"queue,omitempty"`
 	// Workers run detection off the request path. Default: 2.
 	Workers int `json:"workers,omitempty"`
-	// Alerts is how many alerts are kept. Default: 10000.
+	// Alerts is how many alerts are kept beside those of decisions in force.
+	// Default: 10000.
 	Alerts int `json:"alerts,omitempty"`
+	// Decisions is the most decisions in force, each with its alert; beyond it those
+	// that end first go. One takes about 3 KiB. Default: 1000000.
+	Decisions int `json:"decisions,omitempty"`
 }
 
 // Duration is a time.Duration that reads "90s", "1h30m" or "2d" in JSON, or a

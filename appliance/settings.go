@@ -157,7 +157,8 @@ func (f FirewallConfig) withDefaults() FirewallConfig {
 }
 
 func (l LimitConfig) withDefaults() LimitConfig {
-	def := LimitConfig{Buckets: 1_000_000, SampleBytes: 64 << 20, Queue: 16384, Workers: 2, Alerts: 10000}
+	def := LimitConfig{Buckets: 1_000_000, SampleBytes: 64 << 20, Queue: 16384, Workers: 2, Alerts: 10000,
+		Decisions: 1_000_000}
 	if l.Buckets <= 0 {
 		l.Buckets = def.Buckets
 	}
@@ -172,6 +173,9 @@ func (l LimitConfig) withDefaults() LimitConfig {
 	}
 	if l.Alerts <= 0 {
 		l.Alerts = def.Alerts
+	}
+	if l.Decisions <= 0 {
+		l.Decisions = def.Decisions
 	}
 	return l
 }

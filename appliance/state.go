@@ -127,7 +127,8 @@ func (st *state) openStores(s *Settings) (err error) {
 	st.allow.SetBuiltin(decisions.KindConfig, s.allow)
 	// Without a clock of its own the set has a coarse one that costs a lookup nothing.
 	st.book, err = decisions.OpenBook(decisions.BookOptions{DB: st.db, Allow: st.allow,
-		Logger: s.log.Named("decisions"), MaxAlerts: s.config.Limits.Alerts, AlertAge: 7 * 24 * time.Hour})
+		Logger: s.log.Named("decisions"), MaxAlerts: s.config.Limits.Alerts, AlertAge: 7 * 24 * time.Hour,
+		MaxDecisions: s.config.Limits.Decisions})
 	if err != nil {
 		return fmt.Errorf("opening decisions: %w", err)
 	}

@@ -61,6 +61,7 @@ func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 //			queue        <n>
 //			workers      <n>
 //			alerts       <n>
+//			decisions    <n>
 //		}
 //		ipv6_prefix 64 | 128
 //		contact     <text>
@@ -147,6 +148,7 @@ func (a *App) parseLimits(d *caddyfile.Dispenser) error {
 		{"queue", number(&l.Queue)},
 		{"workers", number(&l.Workers)},
 		{"alerts", number(&l.Alerts)},
+		{"decisions", number(&l.Decisions)},
 	})
 }
 

@@ -103,6 +103,58 @@ func TestSixFlood(t *testing.T) {
 	t.Error("a scanner among the flood is not caught")
 }
 
+// triggered bans every SSH client at its first failure, with room for few bans.
+const triggered = `{
+	admin {admin}
+	rampart {
+		data_dir {state}
+		scenarios {dir}/once.yaml
+		source file {dir}/auth.log
+		limits {
+			buckets 20000
+			sample_bytes 4MiB
+			alerts 1000
+			decisions 5000
+		}
+	}
+}
+http://127.0.0.1:{port} {
+	rampart
+	respond "hello"
+}
+`
+
+// TestBanFlood bans more sources than there is room for. Those that end first go,
+// which is counted; the memory of the process stays within what 5,000 bans of 3 KiB
+// take, doubled for the collector, and the room of a flood.
+func TestBanFlood(t *testing.T) {
+	n := newNode(t)
+	n.write("auth.log", "")
+	n.write("once.yaml", "type: trigger\nfilter: evt.Meta.log_type == 'ssh_failed-auth'\ngroupby: evt.Meta.source_ip\nblackhole: 1h\n")
+	n.write("Caddyfile", n.expand(triggered))
+	n.start()
+	n.followed()
+	before := n.memory()
+	const sources = 20_000
+	lines := make([]string, sources)
+	for i := range lines {
+		lines[i] = sshFailure(time.Now(), "root", fmt.Sprintf("2001:db8:%x:%x::1", 0x100+i/5000, i%5000))
+	}
+	n.add("auth.log", lines...)
+	until(t, "all is read", func() bool { return n.status().Events.Lines == sources })
+	s, after := n.status(), n.memory()
+	t.Logf("decisions %v, journal %+v; memory %d MiB, before %d MiB", s.Decisions, s.Journal, after>>20, before>>20)
+	if s.Decisions["ban"] != 5000 || s.Journal.EvictedDecisions != sources-5000 || s.Journal.Alerts > 6000 {
+		t.Errorf("%v in force, journal %+v", s.Decisions, s.Journal)
+	}
+	if room := int64(floodRoom + 2*5000*3<<10); after > before+room {
+		t.Errorf("memory grew from %d to %d MiB", before>>20, after>>20)
+	}
+	if ds := n.decided("2001:db8:103:1387::1"); len(ds) != 1 {
+		t.Errorf("the latest source: %+v", ds)
+	}
+}
+
 func (n *node) idle() bool { return n.status().Events.Queued == 0 }
 
 // memory is the resident memory of the node, in bytes.
