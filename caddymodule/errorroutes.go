@@ -11,10 +11,6 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// varFailed names the request variable with the failure that a server's error
-// routes are about to answer.
-const varFailed = "rampart.failed"
-
 // errorWatch is the handler that sees what a server's error routes answer. It is
 // put there by handlers of ours and does nothing by itself.
 type errorWatch struct{}
@@ -29,10 +25,13 @@ func (errorWatch) CaddyModule() caddy.ModuleInfo {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (*errorWatch) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if f, ok := caddyhttp.GetVar(r.Context(), varFailed).(*failure); ok {
-		return f.answer(w, r, next)
+	rec, ok := caddyhttp.GetVar(r.Context(), varSeen).(*recorder)
+	if !ok || rec.failed == nil {
+		return next.ServeHTTP(w, r)
 	}
-	return next.ServeHTTP(w, r)
+	f := rec.failed
+	rec.failed = nil
+	return f.answer(w, r, next)
 }
 
 // watchErrors puts an errorWatch before the error routes of a server: the
@@ -81,20 +80,17 @@ type failure struct {
 // fail leaves the visit to the error routes of the server. Something on the way
 // there may handle the error itself, and then they never run: the visit ends with
 // the request at the latest.
-func fail(r *http.Request, visit ender, err error, h http.Header) {
-	f := &failure{visit: visit, err: err, takeBack: func() bool { return true }}
-	ctx := r.Context()
+func (rec *recorder) fail(ctx context.Context, err error) {
+	rec.failed = &failure{visit: rec.visit, err: err, takeBack: func() bool { return true }}
 	if ctx.Err() == nil { // when the client has gone, the request's end is not to be seen
-		h = h.Clone() // error routes write to it
-		f.takeBack = context.AfterFunc(ctx, func() { visit.End(errorStatus(err), 0, h) })
+		h := rec.Header().Clone() // error routes write to it
+		rec.failed.takeBack = context.AfterFunc(ctx, func() { rec.visit.End(errorStatus(err), 0, h) })
 	}
-	caddyhttp.SetVar(ctx, varFailed, f)
 }
 
 // answer runs the error routes and ends the visit as they do. If they fail too,
 // Caddy answers with the first error.
 func (f *failure) answer(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	caddyhttp.SetVar(r.Context(), varFailed, nil)
 	if !f.takeBack() {
 		return next.ServeHTTP(w, r)
 	}

@@ -51,12 +51,9 @@ func TestFailure(t *testing.T) {
 		r := httptest.NewRequest("GET", "/", nil).WithContext(ctx)
 		r = caddyhttp.PrepareRequest(r, caddy.NewReplacer(), nil, nil)
 		v := &visit{ended: make(chan struct{})}
-		fail(r, v, caddyhttp.Error(http.StatusTeapot, errors.New("fault")), http.Header{})
-		f, ok := caddyhttp.GetVar(r.Context(), varFailed).(*failure)
-		if !ok {
-			t.Fatal("no failure was noted")
-		}
-		return r, v, f, cancel
+		rec := newRecorder(httptest.NewRecorder(), "GET", v)
+		rec.fail(r.Context(), caddyhttp.Error(http.StatusTeapot, errors.New("fault")))
+		return r, v, rec.failed, cancel
 	}
 	answer := caddyhttp.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) error {
 		w.WriteHeader(http.StatusUnavailableForLegalReasons)

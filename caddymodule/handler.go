@@ -126,7 +126,7 @@ var errUnverified = errors.New("client address is not verified yet (0-RTT)")
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	ctx := r.Context()
-	if seen, _ := caddyhttp.GetVar(ctx, varSeen).(bool); seen {
+	if caddyhttp.GetVar(ctx, varSeen) != nil {
 		return next.ServeHTTP(w, r) // error routes, or the directive twice: a request counts once
 	}
 	caddyhttp.SetVar(ctx, varSeen, true)
@@ -188,13 +188,17 @@ func asReceived(r *http.Request) *http.Request {
 
 // pass proxies the request and tells the visit how it ended, also when a handler
 // aborts the response by a panic. With routed, an error goes to error routes that
-// tell what they answer.
+// tell what they answer; they find the recorder in a variable. It is set before the
+// request goes on: afterwards the upstream's connections may still read variables.
 func pass(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, visit ender, routed bool) (err error) {
 	rec := newRecorder(w, r.Method, visit)
+	if routed {
+		caddyhttp.SetVar(r.Context(), varSeen, rec)
+	}
 	returned := false
 	defer func() {
 		if routed && err != nil && !rec.committed {
-			fail(r, visit, err, rec.Header())
+			rec.fail(r.Context(), err)
 			return
 		}
 		rec.finish(returned, err)

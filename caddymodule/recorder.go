@@ -27,6 +27,7 @@ type recorder struct {
 	visit     ender
 	connect   bool
 	committed bool
+	failed    *failure // what error routes are to answer
 	status    int
 	size      int64
 }
