@@ -20,26 +20,10 @@ func title(text string) { fmt.Printf("\n%s\n\n", bold(text)) }
 
 func say(format string, args ...any) { fmt.Printf("  "+format+"\n", args...) }
 
-// longest is how many lines of a list are shown; programs list all.
-const longest = 8
-
-// quote shows what somebody else said. Of long lists, which are indented, the
-// first lines and the last one are shown.
+// quote shows what somebody else said.
 func quote(text string) {
-	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
-	for i := 0; i < len(lines); {
-		end := i + 1
-		for strings.HasPrefix(lines[i], "    ") && end < len(lines) && strings.HasPrefix(lines[end], "    ") {
-			end++
-		}
-		block := lines[i:end]
-		if len(block) > longest {
-			block = append(append(append([]string{}, block[:3]...), fmt.Sprintf("    … %d more …", len(block)-4)), block[len(block)-1])
-		}
-		for _, line := range block {
-			fmt.Println(strings.TrimRight("  │ "+line, " "))
-		}
-		i = end
+	for line := range strings.Lines(text) {
+		fmt.Println(strings.TrimRight("  │ "+line, " \n"))
 	}
 	fmt.Println()
 }

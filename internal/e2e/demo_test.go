@@ -62,7 +62,7 @@ func TestDemo(t *testing.T) {
 		`403 Forbidden, from Rampart: captcha`, `One quick check`, `Incident\n.*[0-9A-Z]{26}`,
 		`403 Forbidden, from Rampart: ban`,
 		`\$ rampart why [0-9A-Z]{26}\n.*203\.0\.113\.7: ban until .* for rampart/captcha-ignored`,
-		`refused .* 203\.0\.113\.7 .*\(ban, incident`, `rampart/http-sensitive-files`, `GET .*/\.env`,
+		`Incident [0-9A-Z]{26} of .*\n.* 203\.0\.113\.7 .*\(ban`, `rampart/http-sensitive-files`, `GET .*/\.env`,
 		`Failed password for invalid user admin from 192\.0\.2\.66`,
 		`403 Forbidden, from Rampart: ban`,
 		`\$ rampart why 192\.0\.2\.66\n.*192\.0\.2\.66: ban until .* for rampart/ssh-bruteforce`, `ssh_failed-auth`,
