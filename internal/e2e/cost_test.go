@@ -112,8 +112,11 @@ func BenchmarkRequestCost(b *testing.B) {
 	b.ReportMetric(float64(st.Events.Dropped), "dropped")
 }
 
+// file is one in the directory of a node.
+type file struct{ name, text string }
+
 // benchNode starts a node for a benchmark, with 100,000 bans in its book if asked.
-func benchNode(b *testing.B, conf string, banned bool) *node {
+func benchNode(b *testing.B, conf string, banned bool, files ...file) *node {
 	b.Helper()
 	bin, err := binary()
 	if err != nil {
@@ -130,8 +133,10 @@ func benchNode(b *testing.B, conf string, banned bool) *node {
 	_, port, _ := net.SplitHostPort(ln.Addr().String())
 	ln.Close()
 	n := &node{binary: bin, dir: dir, admin: "unix/" + filepath.Join(dir, "a.sock"), port: port, url: "http://127.0.0.1:" + port}
-	if err := os.WriteFile(n.path("Caddyfile"), []byte(n.expand(conf)), 0o600); err != nil {
-		b.Fatal(err)
+	for _, f := range append(files, file{"Caddyfile", n.expand(conf)}) {
+		if err := os.WriteFile(n.path(f.name), []byte(f.text), 0o600); err != nil {
+			b.Fatal(err)
+		}
 	}
 	if banned {
 		ban(b, filepath.Join(dir, "state", "default"), 100_000)
