@@ -348,7 +348,10 @@ func shared(t *testing.T, path ...string) string {
 	if dir == "" {
 		dir = filepath.Join("..", "..", "..", "shared")
 	}
-	p := filepath.Join(append([]string{dir}, path...)...)
+	p, err := filepath.Abs(filepath.Join(append([]string{dir}, path...)...))
+	if err != nil {
+		t.Fatal(err)
+	}
 	if _, err := os.Stat(p); err != nil {
 		t.Skipf("needs test data that is not part of this repository: %v (set RAMPART_SHARED)", err)
 	}
