@@ -33,6 +33,21 @@ func TestDetectSites(t *testing.T) {
 	}
 }
 
+// TestDetectShieldsNobody: a simulated overflow begins a blackhole for its like
+// alone; the same client is refused at once where that is meant.
+func TestDetectShieldsNobody(t *testing.T) {
+	a := open(t, Config{})
+	in := from("203.0.113.7")
+	in.Detect = true
+	for i := range 30 {
+		visit(a, in, fmt.Sprintf("/.env.%d", i), 404)
+	}
+	if n := a.counters.engine.Alerts.Load(); n == 0 || n > 3 {
+		t.Fatalf("%d simulated alerts of 30 requests, want few and some", n)
+	}
+	scan(t, a, "203.0.113.7")
+}
+
 // TestSolvedOnce: a visitor whose cookie was taken off the request is not asked
 // again for the same decision; for a newer one it is.
 func TestSolvedOnce(t *testing.T) {

@@ -184,7 +184,7 @@ func (m *Memory) place(r *reader, e entry, slots []target, now uint32, list []ui
 
 // sound checks that the numbers can be those of an entry of s.
 func (e *entry) sound(s *Scenario) bool {
-	const known = used | filled | replay | late | direct | detect
+	const known = used | filled | replay | late | direct | detect | watched
 	if e.flags&used == 0 || e.flags&^known != 0 {
 		return false
 	}

@@ -24,12 +24,13 @@ type entry struct {
 
 // Flags of an entry.
 const (
-	used   = 1 << iota // the slab's place is taken
-	filled             // there is a bucket
-	replay             // it counts with CrowdSec's arithmetic on the log's clock
-	late               // its last event was older than its reading
-	direct             // all events came straight from the source
-	detect             // all events were for sites that only detect
+	used    = 1 << iota // the slab's place is taken
+	filled              // there is a bucket
+	replay              // it counts with CrowdSec's arithmetic on the log's clock
+	late                // its last event was older than its reading
+	direct              // all events came straight from the source
+	detect              // all events were for sites that only detect
+	watched             // and the overflow that began the blackhole was so fed
 )
 
 const (
@@ -106,7 +107,7 @@ func (sh *shard) add(key *[16]byte, slot uint16) *entry {
 func (sh *shard) spill(e *entry) {
 	sh.sets.remove(e.set)
 	e.set, e.sample, e.count = 0, 0, 0
-	e.flags &= used | replay | late
+	e.flags &= used | replay | late | watched
 	sh.filled--
 }
 

@@ -46,7 +46,7 @@ func (sh *shard) step(p *pour) outcome {
 }
 
 func (sh *shard) start(e *entry, p *pour) {
-	e.flags = used | filled | direct | detect
+	e.flags = used | filled | direct | detect | e.flags&watched
 	if p.drop.Replay {
 		e.flags |= replay
 	}
@@ -149,13 +149,14 @@ func (sh *shard) judge(e *entry, p *pour) outcome {
 }
 
 // pass is the blackhole. CrowdSec compatible: an overflow at the very end of one
-// passes, and those within do not prolong it.
+// passes, and those within do not prolong it. What only detecting sites fed keeps
+// nothing from passing that counts elsewhere: nobody could shield an attack with it.
 func (sh *shard) pass(e *entry, p *pour) outcome {
 	t := p.t
 	if !p.replayed {
 		t = micro(t)
 	}
-	if e != nil && e.hole > t {
+	if e != nil && e.hole > t && (p.detect || e.flags&watched == 0) {
 		e.touched, e.wall = t, p.wall
 		sh.stats.Blackholed++
 		return blackholed
@@ -165,9 +166,12 @@ func (sh *shard) pass(e *entry, p *pour) outcome {
 			e = sh.add(&p.key, p.slot)
 		}
 		e.hole, e.touched, e.wall = later(t, hole), t, p.wall
-		e.flags &^= replay | late
+		e.flags &^= replay | late | watched
 		if p.replayed {
 			e.flags |= replay
+		}
+		if p.detect {
+			e.flags |= watched
 		}
 		if p.late {
 			e.flags |= late

@@ -40,6 +40,7 @@ type Model struct {
 	Seen    []Seen
 	buckets map[string]*modelBucket
 	holes   map[string]time.Time
+	watched map[string]bool // holes that an overflow of detecting sites alone began
 }
 
 type modelBucket struct {
@@ -54,7 +55,7 @@ type modelBucket struct {
 
 // NewModel returns an empty model.
 func NewModel() *Model {
-	return &Model{buckets: map[string]*modelBucket{}, holes: map[string]time.Time{}}
+	return &Model{buckets: map[string]*modelBucket{}, holes: map[string]time.Time{}, watched: map[string]bool{}}
 }
 
 // Pour pours the batch.
@@ -161,11 +162,15 @@ func (m *Model) overflow(s *scenarios.Scenario, key string, b *modelBucket) {
 		out.At = out.At.Truncate(time.Microsecond) // of a trigger; buckets did already
 		b.events[0].At = b.events[0].At.Truncate(time.Microsecond)
 	}
-	if m.holes[key].After(out.At) {
+	watched := true
+	for _, e := range b.events {
+		watched = watched && e.Detect
+	}
+	if m.holes[key].After(out.At) && (watched || !m.watched[key]) {
 		return
 	}
 	if s.Blackhole > 0 {
-		m.holes[key] = out.At.Add(s.Blackhole)
+		m.holes[key], m.watched[key] = out.At.Add(s.Blackhole), watched
 	}
 	out.First = b.events[0].At
 	out.Count = len(b.events)
