@@ -86,34 +86,52 @@ func TestTokens(t *testing.T) {
 	n.stop()
 	secret := n.secret(t)
 	n.start()
-	host := "127.0.0.1:" + n.port
-	suspectOf := func(i int) suspect {
-		s := suspect{n: n, ip: fmt.Sprintf("203.0.%d.7", i)} // each in a network of its own
-		if out, err := n.rampart("decisions", "add", s.ip, "--type", "captcha", "--duration", "1h"); err != nil {
-			t.Fatal(err, out)
-		}
-		return s
+	t.Run("worthless", func(t *testing.T) { n.worthless(t, secret) })
+	t.Run("used", func(t *testing.T) { n.used(t, secret) })
+}
+
+// suspect makes the i-th client a suspect; each is in a network of its own.
+func (n *node) suspect(i int) suspect {
+	n.t.Helper()
+	s := suspect{n: n, ip: fmt.Sprintf("203.0.%d.7", i)}
+	if out, err := n.rampart("decisions", "add", s.ip, "--type", "captcha", "--duration", "1h"); err != nil {
+		n.t.Fatal(err, out)
 	}
-	// page is a challenge that the suspect gets, with token and digits.
-	page := func(s suspect) (token, digits string) {
-		a := s.do("GET", "/", "")
-		if a.status != 403 {
-			t.Fatalf("the suspect got %d", a.status)
-		}
-		token, err := testkit.ChallengeToken(a.body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		sealed, err := captcha.Open(secret, host, token)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return token, sealed.Digits
+	return s
+}
+
+// page asks for a challenge and returns its token and digits.
+func (s suspect) page(secret []byte) (token, digits string) {
+	s.n.t.Helper()
+	a := s.do("GET", "/", "")
+	if a.status != 403 {
+		s.n.t.Fatalf("the suspect got %d", a.status)
 	}
-	other := bytes.Repeat([]byte{7}, 32)
+	token, err := testkit.ChallengeToken(a.body)
+	if err != nil {
+		s.n.t.Fatal(err)
+	}
+	if digits, err = testkit.Answer(secret, "127.0.0.1:"+s.n.port, a.body); err != nil {
+		s.n.t.Fatal(err)
+	}
+	return token, digits
+}
+
+// refuses checks that an answer is not taken.
+func (s suspect) refuses(what, token, digits string) {
+	s.n.t.Helper()
+	if a := s.answer(token, digits); a.status != 403 || a.header.Get("Set-Cookie") != "" {
+		s.n.t.Errorf("%s: %d %v", what, a.status, a.header)
+	}
+}
+
+// worthless tries tokens that no page of this node gave to this client in time.
+func (n *node) worthless(t *testing.T, secret []byte) {
+	host, other := "127.0.0.1:"+n.port, bytes.Repeat([]byte{7}, 32)
 	for i, c := range []struct {
-		name  string
-		token func(s suspect, token string) (string, string) // token and digits to send, "" for the page's own
+		name string
+		// forge returns a token, and its digits if they are not those of the page.
+		forge func(s suspect, token string) (string, string)
 	}{
 		{"noise", func(suspect, string) (string, string) { return strings.Repeat("QUJD", 40), "123456" }},
 		{"nothing", func(suspect, string) (string, string) { return "", "123456" }},
@@ -124,54 +142,46 @@ func TestTokens(t *testing.T) {
 		}},
 		{"cut off", func(_ suspect, token string) (string, string) { return token[:len(token)-4], "" }},
 		{"another secret", func(s suspect, _ string) (string, string) { return minted(t, other, host, s.ip, time.Now()) }},
-		{"another host", func(s suspect, _ string) (string, string) {
-			return minted(t, secret, "other.example", s.ip, time.Now())
-		}},
+		{"another host", func(s suspect, _ string) (string, string) { return minted(t, secret, "other.example", s.ip, time.Now()) }},
 		{"another client", func(suspect, string) (string, string) { return minted(t, secret, host, "198.51.100.9", time.Now()) }},
 		{"expired", func(s suspect, _ string) (string, string) {
 			return minted(t, secret, host, s.ip, time.Now().Add(-20*time.Minute))
 		}},
 	} {
-		s := suspectOf(i + 1)
-		token, digits := page(s)
+		s := n.suspect(i + 1)
+		token, digits := s.page(secret)
 		before := n.status().Challenge["expired"]
-		forged, theirs := c.token(s, token)
+		forged, theirs := c.forge(s, token)
 		if theirs != "" {
 			digits = theirs
 		}
-		if a := s.answer(forged, digits); a.status != 403 || a.header.Get("Set-Cookie") != "" {
-			t.Errorf("%s: %d %v", c.name, a.status, a.header)
-		}
+		s.refuses(c.name, forged, digits)
 		if after := n.status().Challenge["expired"]; after != before+1 {
 			t.Errorf("%s: counted %d times", c.name, after-before)
 		}
 	}
+}
 
-	s := suspectOf(100)
-	token, digits := page(s)
+// used tries tokens a second time, after a right and after a wrong answer.
+func (n *node) used(t *testing.T, secret []byte) {
+	s := n.suspect(100)
+	token, digits := s.page(secret)
 	a := s.answer(token, digits)
 	cookie, _, _ := strings.Cut(a.header.Get("Set-Cookie"), ";")
 	if a.status != 303 || cookie == "" {
 		t.Fatalf("the right answer: %d %v", a.status, a.header)
 	}
-	if a := s.answer(token, digits); a.status != 403 || a.header.Get("Set-Cookie") != "" {
-		t.Errorf("the token once more: %d %v", a.status, a.header)
-	}
-	token, digits = page(s)
-	wrong := strconv.Itoa((int(digits[0]-'0')+1)%10) + digits[1:]
-	if a := s.answer(token, wrong); a.status != 403 || a.header.Get("Set-Cookie") != "" {
-		t.Errorf("a wrong answer: %d %v", a.status, a.header)
-	}
-	if a := s.answer(token, digits); a.status != 403 || a.header.Get("Set-Cookie") != "" {
-		t.Errorf("a second try: %d %v", a.status, a.header)
-	}
+	s.refuses("the token once more", token, digits)
+	token, digits = s.page(secret)
+	s.refuses("a wrong answer", token, strconv.Itoa((int(digits[0]-'0')+1)%10)+digits[1:])
+	s.refuses("a second try", token, digits)
 	if c := n.status().Challenge; c["passed"] != 1 || c["replayed"] != 2 || c["failed"] != 1 {
 		t.Errorf("counted: %v", c)
 	}
 	if a := s.do("POST", "/.rampart/verify", "t="+strings.Repeat("x", 200<<10)); a.status != 413 {
 		t.Errorf("a huge answer: %d", a.status)
 	}
-	n.checkCookie(s, suspectOf(101), cookie)
+	n.checkCookie(s, n.suspect(101), cookie)
 }
 
 // checkCookie: the cookie of a solved challenge works for who solved it, and in no
