@@ -142,7 +142,9 @@ func (n *node) worthless(t *testing.T, secret []byte) {
 		}},
 		{"cut off", func(_ suspect, token string) (string, string) { return token[:len(token)-4], "" }},
 		{"another secret", func(s suspect, _ string) (string, string) { return minted(t, other, host, s.ip, time.Now()) }},
-		{"another host", func(s suspect, _ string) (string, string) { return minted(t, secret, "other.example", s.ip, time.Now()) }},
+		{"another host", func(s suspect, _ string) (string, string) {
+			return minted(t, secret, "other.example", s.ip, time.Now())
+		}},
 		{"another client", func(suspect, string) (string, string) { return minted(t, secret, host, "198.51.100.9", time.Now()) }},
 		{"expired", func(s suspect, _ string) (string, string) {
 			return minted(t, secret, host, s.ip, time.Now().Add(-20*time.Minute))
