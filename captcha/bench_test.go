@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/rampart-edge/rampart/captcha"
+	"github.com/rampart-edge/rampart/internal/testkit"
 )
 
 func BenchmarkGrace(b *testing.B) {
@@ -22,6 +23,7 @@ func BenchmarkGrace(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
+			defer testkit.CPU(b)()
 			for b.Loop() {
 				if !s.gate.Solved(r, s.visitor) {
 					b.Fatal("not solved")
@@ -54,6 +56,7 @@ func BenchmarkPicture(b *testing.B) {
 	s := newSite(b, nil)
 	b.ReportAllocs()
 	size := 0
+	defer testkit.CPU(b)()
 	for b.Loop() {
 		size = len(s.gate.Draw("012345"))
 	}
@@ -74,6 +77,7 @@ func BenchmarkIssue(b *testing.B) {
 	r := browse("GET", "/catalogue?page=2", "")
 	b.ReportAllocs()
 	size := 0
+	defer testkit.CPU(b)()
 	for b.Loop() {
 		w := httptest.NewRecorder()
 		s.gate.Intercept(w, r, s.visitor)
@@ -91,6 +95,7 @@ func BenchmarkLimited(b *testing.B) {
 		s.do(r)
 	}
 	b.ReportAllocs()
+	defer testkit.CPU(b)()
 	for b.Loop() {
 		w := httptest.NewRecorder()
 		if s.gate.Intercept(w, r, s.visitor); w.Code != 429 {

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/rampart-edge/rampart/event"
+	"github.com/rampart-edge/rampart/internal/testkit"
 )
 
 const (
@@ -23,6 +24,7 @@ func BenchmarkParse(b *testing.B) {
 			labels := map[string]string{"type": c.label}
 			var pool event.Pool
 			b.ReportAllocs()
+			defer testkit.CPU(b)()
 			for b.Loop() {
 				ev := pool.Get()
 				ev.Line = event.Line{Raw: c.raw, Src: "/var/log/x", Module: "file", Labels: labels}
@@ -46,6 +48,7 @@ func BenchmarkHubParse(b *testing.B) {
 			labels := map[string]string{"type": c.label}
 			var pool event.Pool
 			b.ReportAllocs()
+			defer testkit.CPU(b)()
 			for b.Loop() {
 				ev := pool.Get()
 				ev.Line = event.Line{Raw: c.raw, Src: "/var/log/x", Module: "file", Labels: labels}

@@ -4,28 +4,13 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/rampart-edge/rampart/event"
+	"github.com/rampart-edge/rampart/internal/testkit"
 	"github.com/rampart-edge/rampart/scenarios"
 )
-
-// spent returns the processor time of this process so far; on a shared machine it
-// says more than the wall clock does.
-func spent() time.Duration {
-	var u syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
-// cpu reports the processor time of an operation since before.
-func cpu(b *testing.B, before time.Duration) {
-	b.ReportMetric(float64(spent()-before)/float64(b.N), "cpu-ns/op")
-}
 
 // request is a live request as the engine hands it on: 12 fields of Meta.
 func request(status string) *event.Event {
@@ -74,13 +59,13 @@ func BenchmarkPour(b *testing.B) {
 			m, all := million(b, s)
 			batch := []scenarios.Drop{{Scenario: s, At: start, Event: request("200"), Replay: name == "replay"}}
 			b.ReportAllocs()
-			i, before := 0, spent()
+			i := 0
+			defer testkit.CPU(b)()
 			for b.Loop() {
 				i = (i + 1) & (1<<20 - 1)
 				batch[0].Key, batch[0].At = all.key(i), start.Add(time.Duration(i)*time.Microsecond)
 				m.Pour(batch)
 			}
-			cpu(b, before)
 			runtime.KeepAlive(m)
 		})
 	}
@@ -94,11 +79,10 @@ func BenchmarkFilters(b *testing.B) {
 			ev := request("200")
 			var out []scenarios.Drop
 			b.ReportAllocs()
-			before := spent()
+			defer testkit.CPU(b)()
 			for b.Loop() {
 				out = rules.Drops(ev, scenarios.Whole, start, out[:0])
 			}
-			cpu(b, before)
 		})
 	}
 }
@@ -131,12 +115,11 @@ func BenchmarkDrops(b *testing.B) {
 			ev := request(status)
 			var out []scenarios.Drop
 			b.ReportAllocs()
-			before := spent()
+			defer testkit.CPU(b)()
 			for b.Loop() {
 				out = rules.Drops(ev, scenarios.Request, start, out[:0])
 				out = rules.Drops(ev, scenarios.Response, start, out)
 			}
-			cpu(b, before)
 			b.ReportMetric(float64(len(out)), "drops")
 		})
 	}

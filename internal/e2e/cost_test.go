@@ -98,7 +98,9 @@ func BenchmarkRequestCost(b *testing.B) {
 	}
 	b.ReportMetric((cost["rampart"]-cost["plain"])*1e6, "rampart-adds-µs/req")
 	b.ReportMetric((cost["access-log"]-cost["plain"])*1e6, "access-log-adds-µs/req")
-	var st struct{ Events struct{ Requests, Dropped int64 } }
+	var st struct {
+		Events struct{ Requests, Dropped int64 }
+	}
 	body, err := nodes["rampart"].try("GET", "/rampart/status", nil)
 	if err == nil {
 		err = json.Unmarshal(body, &st)

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/rampart-edge/rampart/event"
+	"github.com/rampart-edge/rampart/internal/testkit"
 	"github.com/rampart-edge/rampart/logsources"
 )
 
@@ -49,6 +50,7 @@ func BenchmarkFollow(b *testing.B) {
 	b.ReportAllocs()
 	b.SetBytes(100 << 20 / int64(lines))
 	b.ResetTimer()
+	defer testkit.CPU(b)()
 	for done := 0; done < b.N; {
 		ctx, cancel := context.WithCancel(context.Background())
 		src, err := spec.New(logsources.Environment{})
@@ -67,6 +69,7 @@ func BenchmarkRead(b *testing.B) {
 	b.ReportAllocs()
 	b.SetBytes(100 << 20 / int64(lines))
 	b.ResetTimer()
+	defer testkit.CPU(b)()
 	for done := 0; done < b.N; {
 		err := Read(context.Background(), path, nil, 0, func(event.Line) error {
 			if done++; done >= b.N {
