@@ -133,6 +133,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if r.TLS != nil && !r.TLS.HandshakeComplete {
 		return caddyhttp.Error(http.StatusTooEarly, errUnverified)
 	}
+	if err := h.node.await(ctx); err != nil {
+		return caddyhttp.Error(http.StatusServiceUnavailable, err)
+	}
 	received := asReceived(r)
 	visit := h.node.Begin(received, h.arrival(r))
 	if visit.Action == appliance.Pass {
