@@ -23,7 +23,7 @@ const (
 	countNumber
 )
 
-// counterNames are the keys of Stats; the first seven are also Result.Kind.
+// counterNames are the keys of Stats; the first seven and refused are also Result.Kind.
 var counterNames = [countNumber]string{
 	"served", "passed", "failed", "expired", "replayed", "too_fast", "limited",
 	"busy", "grace", "refused", "audio", "cookieless", "forms_replayed", "store_errors",

@@ -56,7 +56,7 @@ type Options struct {
 
 // Result is what became of one challenge, for the scenario engine.
 type Result struct {
-	Kind   string // served, passed, failed, expired, replayed, too_fast or limited
+	Kind   string // served, passed, failed, expired, replayed, too_fast, limited, or refused to a program
 	Method string // picture or audio; empty when the token could not be read
 	Client netip.Addr
 	Host   string
@@ -180,7 +180,11 @@ func (g *Gate) Intercept(w http.ResponseWriter, r *http.Request, v Visitor) Outc
 		return Pass
 	}
 	if kind != requestPage {
-		g.counters.add(countRefused)
+		if byTool(r) {
+			g.report(countRefused, 0, v, 0)
+		} else {
+			g.counters.add(countRefused)
+		}
 		g.refuse(w, r, v, kind)
 		return Served
 	}

@@ -97,6 +97,20 @@ func partOfPage(r *http.Request) bool {
 	return true // every other destination is a part of a page
 }
 
+// byTool reports whether a request that is no page load comes from no page either:
+// what a page asks for by itself says where it comes from. What such requests
+// amount to is told, so that who scans without asking for pages shows; a page in
+// the background that polls does not.
+func byTool(r *http.Request) bool {
+	h := r.Header
+	for _, name := range [...]string{"Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site", "Referer", "Origin", "X-Requested-With"} {
+		if h.Get(name) != "" {
+			return false
+		}
+	}
+	return true
+}
+
 func partName(name string) bool {
 	switch strings.ToLower(path.Ext(name)) {
 	case ".css", ".js", ".mjs", ".map", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".avif", ".svg", ".ico",
