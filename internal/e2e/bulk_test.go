@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"slices"
 	"sync"
-	"testing"
 	"time"
 )
 
@@ -133,21 +132,4 @@ func (n *node) linesSeen() map[string]int {
 		seen[a.Source.Value]++
 	}
 	return seen
-}
-
-// eachOnce checks that of the lines up to total each was counted exactly once.
-func eachOnce(t *testing.T, seen map[string]int, total int) {
-	t.Helper()
-	missing, twice := 0, 0
-	for i := range total {
-		switch c := seen[fmt.Sprintf("/line/%d", i)]; {
-		case c == 0:
-			missing++
-		case c > 1:
-			twice++
-		}
-	}
-	if missing > 0 || twice > 0 || len(seen) != total {
-		t.Errorf("of %d lines %d were not counted and %d more than once; %d are known", total, missing, twice, len(seen))
-	}
 }

@@ -67,7 +67,7 @@ const oddSite = `
 	}
 	rampart
 	basic_auth /private* {
-		someone $2a$14$Zkx19XLiW6VYouLHR5NmfOFU0z2GTNmpkT/5qqR7hx4IjWJPDhjvG
+		someone $2a$04$MEYgVYOc7LYI3jwNPmGZgOHOAXapqxFjFgrQRxaEG7vwsEEaFl8bG
 	}
 	header /forged WWW-Authenticate "Basic realm=forged"
 	respond /forged 401

@@ -158,7 +158,7 @@ func TestReload(t *testing.T) {
 	s.slow.Wait()
 	total := writer.halt()
 	until(t, "the last line is counted", func() bool { return s.n.linesSeen()[fmt.Sprintf("/line/%d", total-1)] > 0 })
-	seen := s.n.linesSeen()
+	seen := s.n.pouredLines(total, 0)
 	for i := 1; i <= 5; i++ {
 		path := fmt.Sprintf("/line/other-%d", i)
 		if seen[path] != 1 {
@@ -166,7 +166,9 @@ func TestReload(t *testing.T) {
 		}
 		delete(seen, path)
 	}
-	eachOnce(t, seen, total)
+	if len(seen) != total {
+		t.Errorf("%d lines were written, %d others counted", total, len(seen)-total)
+	}
 	s.overflowAll()
 }
 
@@ -197,7 +199,14 @@ func (s *reloadStage) hammer() (stop func()) {
 					s.t.Errorf("%s got %d at request %d", from, status, n)
 				}
 			}
-			if _, err := s.n.try("DELETE", "/rampart/decisions?ip="+from, nil); err != nil {
+			// The admin endpoint is replaced by a reload, too.
+			_, err := s.n.try("DELETE", "/rampart/decisions?ip="+from, nil)
+			for range 5 {
+				if err != nil {
+					_, err = s.n.try("DELETE", "/rampart/decisions?ip="+from, nil)
+				}
+			}
+			if err != nil {
 				s.t.Error(err)
 			}
 		}
