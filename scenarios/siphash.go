@@ -83,15 +83,8 @@ func (s sipState) block(m uint64) sipState {
 func (s sipState) four() sipState { return s.round().round().round().round() }
 
 func (s sipState) round() sipState {
-	s.v0 += s.v1
-	s.v1 = bits.RotateLeft64(s.v1, 13) ^ s.v0
-	s.v0 = bits.RotateLeft64(s.v0, 32)
-	s.v2 += s.v3
-	s.v3 = bits.RotateLeft64(s.v3, 16) ^ s.v2
-	s.v0 += s.v3
-	s.v3 = bits.RotateLeft64(s.v3, 21) ^ s.v0
-	s.v2 += s.v1
-	s.v1 = bits.RotateLeft64(s.v1, 17) ^ s.v2
-	s.v2 = bits.RotateLeft64(s.v2, 32)
-	return s
+	a, b := s.v0+s.v1, s.v2+s.v3
+	s.v1, s.v3 = bits.RotateLeft64(s.v1, 13)^a, bits.RotateLeft64(s.v3, 16)^b
+	a, b = bits.RotateLeft64(a, 32)+s.v3, b+s.v1
+	return sipState{a, bits.RotateLeft64(s.v1, 17) ^ b, bits.RotateLeft64(b, 32), bits.RotateLeft64(s.v3, 21) ^ a}
 }
