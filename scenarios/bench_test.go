@@ -51,19 +51,25 @@ func million(b *testing.B, s *scenarios.Scenario) (*scenarios.Memory, keys) {
 	return m, all
 }
 
-// BenchmarkPour pours into one of a million live buckets, each time another.
+// BenchmarkPour pours into one of a million live buckets, each time another; hot,
+// it is always the same thousand of them. Each has one event a second.
 func BenchmarkPour(b *testing.B) {
 	s := leaky(b, "a", "capacity: 40\nleakspeed: 500ms\n")
-	for _, name := range []string{"live", "replay"} {
-		b.Run(name, func(b *testing.B) {
+	for _, c := range []struct {
+		name   string
+		among  int
+		replay bool
+	}{{"live", 1 << 20, false}, {"replay", 1 << 20, true}, {"hot", 1 << 10, false}} {
+		b.Run(c.name, func(b *testing.B) {
 			m, all := million(b, s)
-			batch := []scenarios.Drop{{Scenario: s, At: start, Event: request("200"), Replay: name == "replay"}}
+			batch := []scenarios.Drop{{Scenario: s, At: start, Event: request("200"), Replay: c.replay}}
 			b.ReportAllocs()
 			i := 0
 			defer testkit.CPU(b)()
 			for b.Loop() {
-				i = (i + 1) & (1<<20 - 1)
-				batch[0].Key, batch[0].At = all.key(i), start.Add(time.Duration(i)*time.Microsecond)
+				i++
+				batch[0].Key = all.key(i & (c.among - 1))
+				batch[0].At = start.Add(time.Duration(i) * (time.Second / time.Duration(c.among)))
 				m.Pour(batch)
 			}
 			runtime.KeepAlive(m)
