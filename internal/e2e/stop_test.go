@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"syscall"
@@ -54,4 +55,28 @@ func TestStopFinishes(t *testing.T) {
 	}
 	n.send("", "GET", "/slow?d=1ms")
 	until(t, "the second answer overflows", func() bool { return len(n.alerts("scenario=answered")) == 1 })
+}
+
+// TestFailedReloadKeepsBuckets: a configuration without a scenario that fails for
+// another reason, before or after it was put in force (Caddy starts apps in random
+// order), costs none of the scenario's buckets.
+func TestFailedReloadKeepsBuckets(t *testing.T) {
+	n := newRestarting(t)
+	n.login("203.0.113.1", 5)
+	occupied, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer occupied.Close()
+	bad := strings.Replace(restarting, "scenarios {dir}/own.yaml", "", 1) +
+		"http://" + occupied.Addr().String() + " {\n\trampart\n}\n"
+	for range 6 {
+		if err := n.reload(bad); err == nil || !strings.Contains(err.Error(), "address already in use") {
+			t.Fatalf("reloading: %v", err)
+		}
+		if s := n.status(); s.Scenarios.Loaded != 2 || s.Buckets.Buckets != 1 {
+			t.Fatalf("%d scenarios, %d buckets", s.Scenarios.Loaded, s.Buckets.Buckets)
+		}
+	}
+	if a := n.login("203.0.113.1", 1); a.remediation() != "ban" {
+		t.Errorf("the sixth request met %q", a.remediation())
+	}
 }
