@@ -23,8 +23,8 @@ race: ## the tests under the race detector (needs a C compiler)
 soak: ## long fuzz runs, mass kills, millions of mutations: before an issue is closed
 	./soak.sh
 
-bench: ## the figures of docs/benchmarks.md
-	$(GO) test -tags $(TAGS) -run '^$$' -bench . -benchmem -timeout 40m $(PKGS)
+bench: ## the figures of docs/benchmarks.md; ./bench.sh -w writes them there
+	./bench.sh
 
 fmt:
 	gofmt -l -w .
