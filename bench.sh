@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures what docs/benchmarks.md says: prints the rows of its tables, or with -w
-# writes them there. Four to six minutes on two quiet processors. Figures are
+# writes them there. Two to four minutes. Figures are
 # medians of three runs, of processor time wherever that can be had.
 #
 #	RAMPART_SHARED  test data that is not part of the repository (default ../shared)
