@@ -193,6 +193,8 @@ func (n *node) flood(t *testing.T, count int, client func(i int) string) map[int
 	return codes
 }
 
+// pipeline sends what a page would fetch: a program's requests would go from the
+// challenge to a ban, whose answer ends the connection.
 func (n *node) pipeline(t *testing.T, first, step, count int, client func(i int) string) map[int]int {
 	codes := map[int]int{}
 	conn, err := net.Dial("tcp", "127.0.0.1:"+n.port)
@@ -204,7 +206,8 @@ func (n *node) pipeline(t *testing.T, first, step, count int, client func(i int)
 	go func() {
 		w := bufio.NewWriterSize(conn, 32<<10)
 		for i := first; i < count; i += step {
-			fmt.Fprintf(w, "GET /page HTTP/1.1\r\nHost: 127.0.0.1:%s\r\nUser-Agent: Mozilla/5.0\r\nX-Forwarded-For: %s\r\n\r\n", n.port, client(i))
+			fmt.Fprintf(w, "GET /page HTTP/1.1\r\nHost: 127.0.0.1:%s\r\nUser-Agent: Mozilla/5.0\r\n"+
+				"Referer: http://127.0.0.1/\r\nX-Forwarded-For: %s\r\n\r\n", n.port, client(i))
 		}
 		_ = w.Flush() // a broken connection shows in what is read
 	}()
