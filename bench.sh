@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures what docs/benchmarks.md says: prints the rows of its tables, or with -w
-# writes them there. Two to four minutes. Figures are
-# medians of three runs, of processor time wherever that can be had.
+# writes them there. Two to four minutes. Figures are medians of three runs, of
+# processor time wherever that can be had.
 #
 #	RAMPART_SHARED  test data that is not part of the repository (default ../shared)
 set -euo pipefail
