@@ -8,8 +8,9 @@
 //
 // A line is never delivered twice, not even when the process is killed: the
 // position behind a chunk is saved before the chunk is handed to the sink. What a
-// kill can lose is therefore the chunk on its way: at most 512 lines or 64 KiB
-// (one line, if that is longer). For a program that bans by counting lines, to
+// kill can lose is therefore the chunk on its way, at most 512 lines or 64 KiB
+// (one line, if that is longer), and what the sink took and has not worked on. For
+// a program that bans by counting lines, to
 // count some twice is worse than to miss some. An orderly stop loses nothing if
 // the sink answers logsources.ErrRefused for what it did not take. The one
 // exception: while positions cannot be saved (a full disk), lines are delivered
