@@ -96,7 +96,8 @@ func TestKilledAtRandomPoints(t *testing.T) {
 	marks, out := filepath.Join(dir, "marks"), filepath.Join(dir, "delivered")
 	must(t, os.Mkdir(marks, 0o700))
 	rnd := rand.New(rand.NewPCG(1, 2))
-	written, gen, kills := 0, 0, 15
+	written, kills := 0, 15
+	var begins []int // the first line of each file
 	write := func(n int) {
 		_, text := numbered(written, written+n)
 		appendTo(t, path, text)
@@ -111,8 +112,8 @@ func TestKilledAtRandomPoints(t *testing.T) {
 		for end := time.Now().Add(time.Duration(rnd.IntN(60)) * time.Millisecond); time.Now().Before(end); {
 			write(1 + rnd.IntN(2000))
 			if rnd.IntN(3) == 0 {
-				must(t, os.Rename(path, fmt.Sprintf("%s.%d", path, gen)))
-				gen++
+				must(t, os.Rename(path, fmt.Sprintf("%s.%d", path, len(begins))))
+				begins = append(begins, written)
 				write(1)
 			}
 		}
@@ -129,11 +130,14 @@ func TestKilledAtRandomPoints(t *testing.T) {
 	})
 	must(t, child.Process.Kill())
 	child.Wait()
-	checkKilled(t, out, written, kills)
+	checkKilled(t, out, written, kills, begins)
 }
 
-// checkKilled wants no line twice and at most one chunk lost by each kill.
-func checkKilled(t *testing.T, out string, written, kills int) {
+// checkKilled wants no line twice and at most one chunk lost by each kill. Files of
+// which nothing arrived do not count as long as they are few: the writer rotates
+// every few milliseconds, and on a busy machine one can come and go between two
+// looks, which the package's comment names among what is lost.
+func checkKilled(t *testing.T, out string, written, kills int, begins []int) {
 	b, err := os.ReadFile(out)
 	must(t, err)
 	seen := make([]int, written)
@@ -146,14 +150,29 @@ func checkKilled(t *testing.T, out string, written, kills int) {
 			t.Fatalf("line %d was delivered twice", n)
 		}
 	}
-	lost := 0
-	for n := range seen {
-		lost += 1 - seen[n]
+	lost, unseen := 0, 0
+	for i, first := range begins {
+		end := written
+		if i+1 < len(begins) {
+			end = begins[i+1]
+		}
+		arrived := 0
+		for _, times := range seen[first:end] {
+			arrived += times
+		}
+		if arrived == 0 && end-first > chunkLines {
+			unseen++
+			continue
+		}
+		lost += end - first - arrived
 	}
-	if lost > kills*chunkLines {
-		t.Errorf("%d lines of %d are lost by %d kills", lost, written, kills)
+	for _, times := range seen[:begins[0]] {
+		lost += 1 - times
 	}
-	t.Logf("%d lines, %d kills, %d lines lost", written, kills, lost)
+	if lost > kills*chunkLines || unseen > len(begins)/20 {
+		t.Errorf("%d lines of %d are lost by %d kills, %d of %d files never seen", lost, written, kills, unseen, len(begins))
+	}
+	t.Logf("%d lines, %d kills, %d lines lost, %d of %d files never seen", written, kills, lost, unseen, len(begins))
 }
 
 // unprivileged starts the child as somebody who may do nothing special. The
