@@ -34,7 +34,8 @@
 // gets another file, the old one is read to its end and followed for a minute
 // more, since its writer may not have noticed. Generations that came and went
 // between two looks are found among the siblings that rotation left (x.1,
-// x-20260102, x.old), likewise after a restart. After a copytruncate the rest is
+// x-20260102, x.old), likewise after a restart; with a rotation every few
+// milliseconds one can be missed nevertheless. After a copytruncate the rest is
 // read from the copy if there is one uncompressed; what was written between the
 // copy and the truncation is lost by that method itself.
 //
