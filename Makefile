@@ -5,7 +5,7 @@ LDFLAGS ?= -w -s
 PKGS    ?= ./...
 export CGO_ENABLED = 0
 
-.PHONY: build demo test soak race lint bench fmt
+.PHONY: build demo test skipped soak race lint bench fmt
 
 build: ## bin/rampart: Caddy with Rampart in it
 	$(GO) build -trimpath -tags $(TAGS) -ldflags "$(LDFLAGS)" -o bin/rampart ./cmd/rampart
@@ -13,7 +13,13 @@ build: ## bin/rampart: Caddy with Rampart in it
 demo: build ## attack the proxy and watch: no root, no network
 	$(GO) run ./demo bin/rampart
 
-test: ## what CI runs; kernel tests need root, browser tests need chromium, else they are skipped and say so
+# What the tests will leave out here, since go test keeps it to itself.
+skipped:
+	@[ "$$(id -u)" = 0 ] || echo "skipped: tests that change nftables and namespaces need root"
+	@for tool in nft ip chromium; do command -v $$tool >/dev/null || echo "skipped: tests that need $$tool, which is not installed"; done
+	@[ -d "$${RAMPART_SHARED:-../shared}" ] || echo "skipped: tests on data that is not part of this repository (RAMPART_SHARED)"
+
+test: skipped ## what CI runs; kernel tests need root, browser tests need chromium, else they are skipped and say so
 	$(GO) vet -tags $(TAGS) $(PKGS)
 	$(GO) test -tags $(TAGS) -timeout 30m $(PKGS)
 
