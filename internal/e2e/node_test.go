@@ -377,7 +377,7 @@ http://127.0.0.1:{port} {
 }
 `
 
-// ladder takes one scanner from the first odd request to a ban.
+// TestLadder takes one scanner from the first odd request to a ban.
 func TestLadder(t *testing.T) {
 	n := startNode(t, basic)
 	if a := n.send("198.51.100.1", "GET", "/"); a.status != 200 || a.body != "hello" {

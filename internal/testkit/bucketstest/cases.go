@@ -1,6 +1,7 @@
 package bucketstest
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -15,6 +16,11 @@ func leaky(rest string) string { return "type: leaky\nfilter: '1 == 1'\n" + rest
 
 // cases returns the consequences that the specification lists for CrowdSec.
 func cases() []oneCase {
+	return slices.Concat(fillCases(), hookCases())
+}
+
+// fillCases are about how a bucket fills, leaks and lives.
+func fillCases() []oneCase {
 	return []oneCase{
 		{
 			name: "burst: every sixth of capacity 5", yaml: leaky5, steps: every(13, 0),
@@ -76,6 +82,12 @@ func cases() []oneCase {
 			// second: three more fit.
 			want: []found{{5, 5, upTo(2, 5)}},
 		},
+	}
+}
+
+// hookCases are about what empties a bucket or keeps its overflow quiet.
+func hookCases() []oneCase {
+	return []oneCase{
 		{
 			name: "cancel_on empties", yaml: leaky("capacity: 2\nleakspeed: 10s\ncancel_on: evt.Meta.x == 'y'\n"),
 			steps: []step{{at: 0}, {at: 0}, {at: 0, cancel: true}, {at: 0}, {at: 0}, {at: 0}},
