@@ -10,10 +10,6 @@ import (
 	"github.com/rampart-edge/rampart/event"
 )
 
-// inlineLabels are those of every live request, as the log of a Caddy would have
-// them. They are never written to.
-func inlineLabels() map[string]string { return map[string]string{"type": "caddy"} }
-
 // requestFields fills an event with what the parsers for Caddy's access log and
 // for HTTP in general would have made of this request, response side left out. A
 // test holds the two equal.

@@ -28,9 +28,6 @@ func newRing(budget int64) ring {
 	return ring{pages: make([][]byte, n), size: int(size), head: uint64(size)}
 }
 
-// largest is the longest body that fits.
-func (r *ring) largest() int { return r.size - recordHead }
-
 func (r *ring) page(pos uint64) uint64 { return pos / uint64(r.size) }
 
 // put appends a record whose body is a and b and returns its position, 0 if it

@@ -58,36 +58,6 @@ func Spec(o Options) (logsources.Spec, error) {
 	}, nil
 }
 
-// Covers reports whether o would follow the file at path, directly or by a
-// symbolic link that exists now. It is false for options that Spec refuses.
-func (o Options) Covers(path string) bool {
-	o.Labels = map[string]string{"type": "any"}
-	s, err := compile(o)
-	if err != nil {
-		return false
-	}
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return false
-	}
-	real := resolve(abs)
-	for i := range s.patterns {
-		for _, p := range []string{abs, real} {
-			if ok, _ := filepath.Match(s.patterns[i].text, p); ok && !s.excluded(p) {
-				return true
-			}
-		}
-		var w walk
-		w.expand(&s.patterns[i])
-		for _, p := range w.paths {
-			if !s.excluded(p) && resolve(p) == real {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // resolve follows symbolic links as far as path exists.
 func resolve(path string) string {
 	if real, err := filepath.EvalSymlinks(path); err == nil {

@@ -131,33 +131,6 @@ func TestSpecKey(t *testing.T) {
 	}
 }
 
-func TestCovers(t *testing.T) {
-	dir, path := tempLog(t)
-	appendTo(t, path, "")
-	must(t, os.Symlink(path, filepath.Join(dir, "link")))
-	for _, c := range []struct {
-		o    Options
-		want bool
-	}{
-		{Options{Patterns: []string{path}}, true},
-		{Options{Patterns: []string{filepath.Join(dir, "*.log")}}, true},
-		{Options{Patterns: []string{filepath.Join(dir, "l*")}}, true},
-		{Options{Patterns: []string{filepath.Join(dir, "*.log")}, Exclude: []string{"app"}}, false},
-		{Options{Patterns: []string{filepath.Join(dir, "x")}}, false},
-		{Options{}, false},
-	} {
-		if got := c.o.Covers(path); got != c.want {
-			t.Errorf("%+v covers it: %v", c.o, got)
-		}
-	}
-	if !(Options{Patterns: []string{path}}).Covers(filepath.Join(dir, "link")) {
-		t.Error("a link to a followed file is not covered")
-	}
-	if !(Options{Patterns: []string{filepath.Join(dir, "new.log")}}).Covers(filepath.Join(dir, "new.log")) {
-		t.Error("a file that does not exist yet is not covered")
-	}
-}
-
 // lines is what a reader has to make of text, written down as simply as possible.
 func lines(text string, maxLine int, lastToo bool) (want []string, tooLong int) {
 	list := strings.Split(text, "\n")
