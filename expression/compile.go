@@ -67,7 +67,7 @@ func (p *Program) compile(kind Kind, optimize bool) (err error) {
 	e.fold(&tree.Node)
 	// The optimiser rewrites the tree into shapes of its own: look at it before.
 	p.reads = readsOf(tree.Node)
-	if p.on == OnEvent {
+	if p.on == OnEvent && !e.plain {
 		p.native = nativeOf(tree.Node)
 	}
 	p.requires, p.excludes = requirementsOf(tree.Node, true), requirementsOf(tree.Node, false)

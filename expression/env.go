@@ -48,6 +48,11 @@ type Options struct {
 	Logger    *zap.Logger      // nil: silent
 	Now       func() time.Time // nil: time.Now
 	Decisions DecisionCounts   // nil: counts are 0
+	// Plain runs everything the plain way: the interpreter of expr alone, without
+	// closures, automata and shared results. Parsers and scenarios that are compiled
+	// with such an Env do likewise. It is slower and gives the same; tests hold the
+	// two equal.
+	Plain bool
 }
 
 // Env is what expressions of one generation of settings share: functions, data
@@ -57,6 +62,7 @@ type Env struct {
 	log       *zap.Logger
 	now       func() time.Time
 	decisions DecisionCounts
+	plain     bool
 
 	functions map[string]*builtin.Function
 	pure      map[string]bool // functions that may be evaluated at compile time
@@ -77,7 +83,7 @@ type registry struct {
 
 // New returns an Env without data files and stashes.
 func New(o Options) *Env {
-	e := &Env{data: o.Data, log: o.Logger, now: o.Now, decisions: o.Decisions}
+	e := &Env{data: o.Data, log: o.Logger, now: o.Now, decisions: o.Decisions, plain: o.Plain}
 	if e.log == nil {
 		e.log = zap.NewNop()
 	}
@@ -91,3 +97,6 @@ func New(o Options) *Env {
 	e.functions, e.pure = e.table()
 	return e
 }
+
+// Plain reports whether everything is to run the plain way; see Options.
+func (e *Env) Plain() bool { return e.plain }
