@@ -13,7 +13,7 @@ import (
 
 // node compiles spec and its children.
 func (l *loader) node(spec *nodeSpec, parent *node, stage string) (*node, error) {
-	n := &node{name: spec.Name, stage: stage, whitelisting: !spec.Whitelist.empty(), reason: spec.Whitelist.Reason}
+	n := &node{name: spec.Name, stage: stage, debug: spec.Debug || parent != nil && parent.debug, whitelisting: !spec.Whitelist.empty(), reason: spec.Whitelist.Reason}
 	if n.name == "" && parent != nil {
 		n.name = "child-" + parent.name
 	}

@@ -2,6 +2,7 @@ package parsers
 
 import (
 	"net/netip"
+	"slices"
 
 	"go.uber.org/zap"
 
@@ -12,6 +13,7 @@ import (
 // node is a compiled node with its children. Immutable.
 type node struct {
 	name, stage string
+	debug       bool // its steps are logged; so are those of its children
 	promotes    bool // onsuccess: next_stage
 	filter      *expression.Program
 	gates       []gate // comparisons that filter implies
@@ -35,17 +37,27 @@ type node struct {
 
 // run is one event on its way through a pipeline.
 type run struct {
-	p    *Pipeline
-	ev   *event.Event
-	vars expression.Vars
+	p     *Pipeline
+	ev    *event.Event
+	vars  expression.Vars
+	trace *tracer // nil: nobody watches
 }
 
-// process evaluates n and reports whether it succeeded. An error ends the parse.
+// process is evaluate, watched where somebody does. Index is n's place among its
+// siblings.
+func (n *node) process(r *run, index int) (bool, error) {
+	if r.trace != nil {
+		return r.trace.process(n, r, index)
+	}
+	return n.evaluate(r)
+}
+
+// evaluate runs n and reports whether it succeeded. An error ends the parse.
 //
 // CrowdSec compatible, step by step: filter, whitelist, grok with its statics,
 // stash, children (even after a failed grok), statics, promotion. What a node
 // wrote before it failed stays.
-func (n *node) process(r *run) (bool, error) {
+func (n *node) evaluate(r *run) (bool, error) {
 	if !n.admits(r) {
 		return false, nil
 	}
@@ -87,6 +99,7 @@ func (n *node) admits(r *run) bool {
 	}
 	for i := range n.gates {
 		if !n.gates[i].open(r.ev) {
+			r.trace.because(n, ReasonFilter, "")
 			return false
 		}
 	}
@@ -96,7 +109,11 @@ func (n *node) admits(r *run) bool {
 	ok, err := n.filter.Bool(&r.vars)
 	if err != nil {
 		r.debug("filter failed", n.name, err)
+		r.trace.because(n, ReasonFilter, err.Error())
 		return false
+	}
+	if !ok {
+		r.trace.because(n, ReasonFilter, "")
 	}
 	return ok
 }
@@ -105,8 +122,8 @@ func (n *node) admits(r *run) bool {
 // compatible: with next_stage the first success ends the loop; without it the
 // last child decides, unless the parent's own grok matched.
 func (n *node) processChildren(r *run, state, grokOK bool) (bool, error) {
-	for _, c := range n.children {
-		ok, err := c.process(r)
+	for i, c := range n.children {
+		ok, err := c.process(r, i)
 		if err != nil {
 			return false, err
 		}
@@ -119,15 +136,23 @@ func (n *node) processChildren(r *run, state, grokOK bool) (bool, error) {
 			state = false
 		}
 	}
+	if !state && len(n.children) > 0 {
+		r.trace.because(n, ReasonChildren, "")
+	}
 	return state, nil
 }
 
 func (n *node) runGrok(r *run) bool {
 	text, ok := n.grokText(r)
 	if !ok {
+		r.trace.because(n, ReasonGrok, "there is no text to match")
 		return false
 	}
-	return n.grok.match(text, r.ev)
+	if !n.grok.match(text, r.ev) {
+		r.trace.because(n, ReasonGrok, "")
+		return false
+	}
+	return true
 }
 
 func (n *node) grokText(r *run) (string, bool) {
@@ -153,6 +178,7 @@ func (n *node) whitelists(r *run) bool {
 	if !n.listed(r) {
 		return false
 	}
+	r.trace.hit(n)
 	ev := r.ev
 	if !ev.Whitelisted {
 		ev.Whitelisted, ev.WhitelistReason = true, n.reason
@@ -198,4 +224,9 @@ func (r *run) debug(what, node string, err error) {
 	if e := r.p.log.Check(zap.DebugLevel, what); e != nil {
 		e.Write(zap.String("node", node), zap.Error(err))
 	}
+}
+
+// debugging reports whether n or a child of it has debug set.
+func (n *node) debugging() bool {
+	return n.debug || slices.ContainsFunc(n.children, (*node).debugging)
 }

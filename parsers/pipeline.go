@@ -17,6 +17,7 @@ type Pipeline struct {
 	log     *zap.Logger
 	stages  []string // sorted; those that have nodes
 	nodes   [][]*node
+	debugs  bool // some node has debug set
 	runs    *sync.Pool
 }
 
@@ -34,6 +35,7 @@ func newPipeline(stages map[string][]*node, o Options) *Pipeline {
 		if len(stages[s]) > 0 {
 			p.stages = append(p.stages, s)
 			p.nodes = append(p.nodes, stages[s])
+			p.debugs = p.debugs || slices.ContainsFunc(stages[s], (*node).debugging)
 		}
 	}
 	return p
@@ -49,11 +51,15 @@ func (p *Pipeline) Parse(ev *event.Event) Outcome { return p.Observe(ev, nil) }
 // Observe is Parse with a call after each top-level node that was tried, with
 // whether it succeeded and the event as it left it. watch must not keep ev.
 func (p *Pipeline) Observe(ev *event.Event, watch func(stage, node string, ev *event.Event, ok bool)) Outcome {
-	w := walk{watch: watch, lenient: p.options.Postoverflow}
+	p.enter(ev)
+	return p.walk(ev, &walk{watch: watch, lenient: p.options.Postoverflow})
+}
+
+// enter puts an event that is in no stage into the first.
+func (p *Pipeline) enter(ev *event.Event) {
 	if len(p.stages) > 0 && ev.Stage == "" {
 		ev.Stage = p.stages[0]
 	}
-	return p.walk(ev, &w)
 }
 
 // ParseFrom runs ev through stage and those after it. Nodes that skip names are
@@ -67,6 +73,7 @@ func (p *Pipeline) ParseFrom(stage string, ev *event.Event, skip func(nodeName s
 // walk is how one event is run.
 type walk struct {
 	watch   func(stage, node string, ev *event.Event, ok bool)
+	trace   func(Step)
 	skip    func(string) bool
 	lenient bool // a stage without a success hands on to the next
 }
@@ -77,9 +84,9 @@ func (p *Pipeline) walk(ev *event.Event, w *walk) Outcome {
 		ev.Time = p.options.Now().UTC()
 	}
 	r := p.runs.Get().(*run)
-	r.p, r.ev, r.vars.Evt = p, ev, ev
+	r.p, r.ev, r.vars.Evt, r.trace = p, ev, ev, p.tracer(w)
 	defer func() {
-		r.ev, r.vars.Evt = nil, nil
+		r.ev, r.vars.Evt, r.trace = nil, nil, nil
 		p.runs.Put(r)
 	}()
 	for i, stage := range p.stages {
@@ -108,11 +115,11 @@ func (p *Pipeline) walk(ev *event.Event, w *walk) Outcome {
 // event has been promoted by a child.
 func (p *Pipeline) stage(r *run, i int, w *walk) (matched bool, err error) {
 	stage := p.stages[i]
-	for _, n := range p.nodes[i] {
+	for place, n := range p.nodes[i] {
 		if w.skip != nil && w.skip(n.name) {
 			continue
 		}
-		ok, err := n.process(r)
+		ok, err := n.process(r, place)
 		if err != nil {
 			return false, err
 		}
