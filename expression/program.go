@@ -18,6 +18,8 @@ type Vars struct {
 	Leaky  any                 // leaky
 	Signal *event.RuntimeAlert // signal
 	Alert  *event.Alert        // Alert
+	// Memo is shared by programs that look at the same unchanged event; nil: none.
+	Memo *Memo
 }
 
 // Program is a compiled expression. It is immutable and safe for concurrent use.
@@ -95,6 +97,9 @@ func (f *frame) forget() {
 // Source returns the text that was compiled.
 func (p *Program) Source() string { return p.source }
 
+// Plain reports whether the program runs the plain way; see Options.
+func (p *Program) Plain() bool { return p.env.plain }
+
 // Any runs the program and returns what it gives. v is never nil. The error is a
 // *RunError.
 func (p *Program) Any(v *Vars) (any, error) {
@@ -160,6 +165,22 @@ func (p *Program) String(v *Vars) (string, error) {
 		return "", &RunError{Source: p.source, Err: fmt.Errorf("it gave %s, not text", typeName(out))}
 	}
 	return s, nil
+}
+
+// Text runs the program for a caller that wants a text. Where it gives one, ok is
+// true; else other is what it gave, which may be nil.
+func (p *Program) Text(v *Vars) (text string, ok bool, other any, err error) {
+	if v.Evt != nil && p.native.words != nil {
+		return p.native.words(v.Evt), true, nil, nil
+	}
+	out, err := p.Any(v)
+	if err != nil {
+		return "", false, nil, err
+	}
+	if text, ok = out.(string); ok {
+		return text, true, nil, nil
+	}
+	return "", false, out, nil
 }
 
 // RunError is a failed run. Its text is made only when asked for: on live

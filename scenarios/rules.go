@@ -45,6 +45,7 @@ type Failure struct {
 type round struct {
 	left set
 	vars expression.Vars
+	memo expression.Memo
 }
 
 // NewRules makes rules of a list, whose order counts: of scenarios with equal name
@@ -167,6 +168,7 @@ func (r *Rules) Drops(ev *event.Event, ph Phase, at time.Time, out []Drop) []Dro
 	b, ok := r.pool.Get().(*round)
 	if !ok {
 		b = &round{left: newSet(len(r.all))}
+		b.vars.Memo = &b.memo
 	}
 	b.vars.Evt = ev
 	copy(b.left, r.phases[ph])
@@ -182,6 +184,7 @@ func (r *Rules) Drops(ev *event.Event, ph Phase, at time.Time, out []Drop) []Dro
 		}
 	}
 	b.vars.Evt = nil
+	b.memo.Reset()
 	r.pool.Put(b)
 	return out
 }
