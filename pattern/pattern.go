@@ -1,28 +1,39 @@
 package pattern
 
 import (
+	"math"
 	"regexp"
+	"regexp/syntax"
+	"slices"
+	"sync"
 
 	"github.com/rampart-edge/rampart/needle"
 )
+
+// maxText is the longest text for which nodes are used: their offsets have 32 bits.
+const maxText = math.MaxInt32
 
 // Pattern is a compiled regular expression.
 type Pattern struct {
 	expr   string
 	groups int
 	needs  needle.Filter
-	re     *regexp.Regexp
+	fast   *program              // nil: package regexp does all the work
+	plain  func() *regexp.Regexp // compiles expr when it is needed
 }
 
 // Compile parses an expression in the syntax of package regexp, whose error it
 // returns.
 func Compile(expr string) (*Pattern, error) {
-	p, err := CompilePlain(expr)
+	tree, err := syntax.Parse(expr, syntax.Perl)
 	if err != nil {
 		return nil, err
 	}
-	p.needs = needle.NewFilter(expr)
-	return p, nil
+	fast, err := newProgram(tree)
+	if err != nil {
+		return CompilePlain(expr)
+	}
+	return &Pattern{expr: expr, groups: tree.MaxCap(), needs: needle.NewFilter(expr), fast: fast, plain: compileLater(expr)}, nil
 }
 
 // CompilePlain is Compile without any fast path: what it returns asks package regexp.
@@ -31,12 +42,21 @@ func CompilePlain(expr string) (*Pattern, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Pattern{expr: expr, groups: re.NumSubexp(), re: re}, nil
+	return &Pattern{expr: expr, groups: re.NumSubexp(), plain: func() *regexp.Regexp { return re }}, nil
 }
 
 // Match reports whether text contains a match.
 func (p *Pattern) Match(text string) bool {
-	return p.needs.Possible(text) && p.re.MatchString(text)
+	if p.fast != nil && len(text) <= maxText {
+		if !p.needs.Possible(text) {
+			return false
+		}
+		m := machine{text: text}
+		if _, to := p.fast.find(&m); !m.spent {
+			return to >= 0
+		}
+	}
+	return p.plain().MatchString(text)
 }
 
 // Find looks for the leftmost match and returns the byte offsets of it and of its
@@ -44,10 +64,25 @@ func (p *Pattern) Match(text string) bool {
 // part in the match. They are written into at, whatever it held before, if its
 // capacity of 2*(NumGroups()+1) suffices. Without a match it returns nil.
 func (p *Pattern) Find(text string, at []int) []int {
-	if !p.needs.Possible(text) {
-		return nil
+	if p.fast != nil && len(text) <= maxText {
+		if !p.needs.Possible(text) {
+			return nil
+		}
+		at = slices.Grow(at[:0], 2*(p.groups+1))[:2*(p.groups+1)]
+		for i := range at {
+			at[i] = -1
+		}
+		m := machine{text: text, at: at}
+		from, to := p.fast.find(&m)
+		if !m.spent {
+			if to < 0 {
+				return nil
+			}
+			at[0], at[1] = from, to
+			return at
+		}
 	}
-	found := p.re.FindStringSubmatchIndex(text)
+	found := p.plain().FindStringSubmatchIndex(text)
 	if found == nil {
 		return nil
 	}
@@ -59,7 +94,13 @@ func (p *Pattern) NumGroups() int { return p.groups }
 
 // Fast reports whether the pattern runs on nodes of its own; otherwise package
 // regexp does all the work.
-func (p *Pattern) Fast() bool { return false }
+func (p *Pattern) Fast() bool { return p.fast != nil }
 
 // String returns the expression.
 func (p *Pattern) String() string { return p.expr }
+
+// compileLater compiles an expression that is known to be right on first use: most
+// patterns never need package regexp.
+func compileLater(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
+}

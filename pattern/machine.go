@@ -1,0 +1,239 @@
+package pattern
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// frame is a way not taken yet: n from pos on. For a run other is where its places
+// to end are exhausted, for anything else -1. Without a node it restores the slot
+// pos to other.
+type frame struct {
+	n          *node
+	pos, other int32
+}
+
+// machine is one search. It lives on the stack of its caller.
+type machine struct {
+	text  string
+	at    []int // the slots, nil when nobody asks
+	stack []frame
+	from  int  // where the attempt began
+	steps int  // what may still be spent on going back
+	spent bool // it was not enough: the result says nothing
+	room  [48]frame
+}
+
+// run returns the end of the match that begins at pos with n, -1 if there is none.
+func (m *machine) run(n *node, pos int) int {
+	text := m.text
+	for {
+		switch n.op {
+		case opMatch:
+			return pos
+		case opByte:
+			if pos < len(text) && text[pos] == n.char {
+				n, pos = n.next, pos+1
+				continue
+			}
+		case opLiteral:
+			if strings.HasPrefix(text[pos:], n.literal) {
+				n, pos = n.next, pos+len(n.literal)
+				continue
+			}
+		case opSet:
+			if pos < len(text) && n.table[text[pos]] {
+				n, pos = n.next, pos+1
+				continue
+			}
+		case opSpan:
+			to := pos
+			for to < len(text) && n.table[text[to]] {
+				to++
+			}
+			if to-pos >= int(n.char) {
+				n, pos = n.next, to
+				continue
+			}
+		case opUntil:
+			if i := strings.IndexByte(text[pos:], n.char); i >= 0 {
+				pos += i
+			} else {
+				pos = len(text)
+			}
+			n = n.next
+			continue
+		case opChoice:
+			symbol := end
+			if pos < len(text) {
+				symbol = int(text[pos])
+			}
+			if to := n.jumps.targets[n.jumps.index[symbol]]; to != nil {
+				n = to
+				continue
+			}
+		case opSplit:
+			m.stack = append(m.stack, frame{n.rest, int32(pos), -1})
+			n = n.next
+			continue
+		default:
+			if to := m.step(n, pos); to >= 0 {
+				n, pos = n.next, to
+				continue
+			}
+		}
+		if n, pos = m.back(pos); n == nil {
+			return -1
+		}
+	}
+}
+
+// step does what is rarer or larger: it returns the position after n, -1 if n
+// fails.
+func (m *machine) step(n *node, pos int) int {
+	switch n.op {
+	case opFail:
+		return -1
+	case opFold:
+		return foldPrefix(m.text, pos, n.literal)
+	case opRune:
+		return n.class.step(m.text, pos)
+	case opRun:
+		return n.run.reach(m.text, pos)
+	case opGreedy, opLazy:
+		return m.spread(n, pos)
+	case opSet0:
+		if m.at != nil {
+			m.at[n.slot] = pos
+		}
+		return pos
+	case opSlot:
+		if m.at != nil {
+			m.stack = append(m.stack, frame{nil, n.slot, int32(m.at[n.slot])})
+			m.at[n.slot] = pos
+		}
+		return pos
+	}
+	if holds(n.op, m.text, pos) {
+		return pos
+	}
+	return -1
+}
+
+// spread enters a run that may end in several places.
+func (m *machine) spread(n *node, pos int) int {
+	r := n.run
+	hi := r.reach(m.text, pos)
+	if hi < 0 {
+		return -1
+	}
+	lo := r.low(m.text, pos)
+	at, other := 0, 0
+	if n.op == opLazy {
+		at, other = r.up(m.text, lo, hi), hi
+	} else {
+		at, other = r.down(m.text, hi, lo), lo
+	}
+	if at < 0 {
+		m.steps -= (hi - pos) >> 4
+	} else if at != other {
+		m.stack = append(m.stack, frame{n, int32(at), int32(other)})
+	}
+	return at
+}
+
+// back returns the node and the position of the last way not taken, nil if there
+// is none or if it costs too much. The attempt failed at pos.
+func (m *machine) back(pos int) (*node, int) {
+	for len(m.stack) > 0 {
+		top := len(m.stack) - 1
+		f := &m.stack[top]
+		if f.n == nil {
+			m.at[f.pos] = int(f.other)
+			m.stack = m.stack[:top]
+			continue
+		}
+		m.steps -= 1 + max(0, pos-int(f.pos))>>4
+		if m.steps < 0 {
+			m.spent = true
+			return nil, 0
+		}
+		if f.other < 0 {
+			m.stack = m.stack[:top]
+			return f.n, int(f.pos)
+		}
+		if at := m.again(f); at >= 0 {
+			n := f.n
+			if at == int(f.other) {
+				m.stack = m.stack[:top]
+			}
+			return n.next, at
+		}
+		m.stack = m.stack[:top]
+	}
+	m.steps -= 1 + max(0, pos-m.from)>>4
+	m.spent = m.spent || m.steps < 0
+	return nil, 0
+}
+
+// again returns the next place at which the run of f may end, -1 for none.
+func (m *machine) again(f *frame) int {
+	was, at := int(f.pos), 0
+	if f.n.op == opLazy {
+		at = f.n.run.up(m.text, was+1, int(f.other))
+	} else {
+		at = f.n.run.down(m.text, was-1, int(f.other))
+	}
+	to := at
+	if at < 0 {
+		to = int(f.other)
+	}
+	m.steps -= max(was-to, to-was) >> 4
+	f.pos = int32(at)
+	return at
+}
+
+// foldPrefix returns the position after the lower-case ASCII text lit at pos,
+// whatever the case in text, -1 if it is not there.
+func foldPrefix(text string, pos int, lit string) int {
+	for i := range len(lit) {
+		if pos >= len(text) {
+			return -1
+		}
+		b, n := text[pos], 1
+		switch {
+		case 'A' <= b && b <= 'Z':
+			b += 'a' - 'A'
+		case b >= utf8.RuneSelf:
+			var r rune
+			switch r, n = utf8.DecodeRuneInString(text[pos:]); r {
+			case 'ſ':
+				b = 's'
+			case 'K':
+				b = 'k'
+			}
+		}
+		if b != lit[i] {
+			return -1
+		}
+		pos += n
+	}
+	return pos
+}
+
+// holds reports whether an assertion is true at pos.
+func holds(o op, text string, pos int) bool {
+	switch o {
+	case opBeginText:
+		return pos == 0
+	case opEndText:
+		return pos == len(text)
+	case opBeginLine:
+		return pos == 0 || text[pos-1] == '\n'
+	case opEndLine:
+		return pos == len(text) || text[pos] == '\n'
+	}
+	before := pos > 0 && wordByte(text[pos-1])
+	after := pos < len(text) && wordByte(text[pos])
+	return (before != after) == (o == opWord)
+}

@@ -1,0 +1,71 @@
+package pattern
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// What an attempt to match may cost before package regexp is asked, whose time
+// grows with the length of the text only.
+const (
+	stepsAlways  = 4096
+	stepsPerByte = 32
+)
+
+// find returns where the leftmost match begins and ends, -1 and -1 if there is none.
+func (p *program) find(m *machine) (from, to int) {
+	m.stack = m.room[:0]
+	m.steps = stepsAlways + stepsPerByte*len(m.text)
+	if p.anchored {
+		return 0, m.run(p.start, 0)
+	}
+	for at := p.candidate(m.text, 0); at >= 0; at = p.candidate(m.text, at) {
+		m.from = at
+		if to := m.run(p.start, at); to >= 0 {
+			return at, to
+		}
+		if m.spent || at == len(m.text) {
+			return -1, -1
+		}
+		at = p.after(m.text, at)
+	}
+	return -1, -1
+}
+
+// candidate returns the first place from pos on at which a match can begin, -1 for
+// none.
+func (p *program) candidate(text string, pos int) int {
+	if p.lead != "" {
+		i := strings.Index(text[pos:], p.lead)
+		if i < 0 {
+			return -1
+		}
+		return pos + i
+	}
+	if p.first == nil {
+		return pos
+	}
+	for ; pos < len(text); pos++ {
+		if b := text[pos]; p.first[b] && (b < utf8.RuneSelf || boundary(text, pos)) {
+			return pos
+		}
+	}
+	if p.atEnd {
+		return pos
+	}
+	return -1
+}
+
+// after returns where to look on when no match begins at pos. What begins with a
+// run of the same class could end that run in no other places.
+func (p *program) after(text string, pos int) int {
+	next := pos + 1
+	if text[pos] >= utf8.RuneSelf {
+		_, n := utf8.DecodeRuneInString(text[pos:])
+		next = pos + n
+	}
+	if p.leading == nil {
+		return next
+	}
+	return max(next, p.leading.reach(text, pos))
+}

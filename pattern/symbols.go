@@ -1,0 +1,58 @@
+package pattern
+
+// end is the symbol for the end of the text, after the 256 bytes.
+const end = 256
+
+// symbols is a set of bytes and of the end of the text: what may come next.
+type symbols struct {
+	bits [4]uint64
+	end  bool
+}
+
+func (s *symbols) add(b byte) { s.bits[b>>6] |= 1 << (b & 63) }
+
+// has reports whether a byte, or the end, is in the set.
+func (s *symbols) has(symbol int) bool {
+	if symbol == end {
+		return s.end
+	}
+	return s.bits[symbol>>6]&(1<<(symbol&63)) != 0
+}
+
+// join adds another set and reports whether that changed anything.
+func (s *symbols) join(o *symbols) bool {
+	was := *s
+	for i := range s.bits {
+		s.bits[i] |= o.bits[i]
+	}
+	s.end = s.end || o.end
+	return was != *s
+}
+
+// meets reports whether the sets have a byte in common.
+func (s *symbols) meets(o *symbols) bool {
+	for i := range s.bits {
+		if s.bits[i]&o.bits[i] != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *symbols) full() bool { return *s == anything() }
+
+func anything() symbols {
+	return symbols{bits: [4]uint64{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}, end: true}
+}
+
+// table is the set's bytes as a table, nil when the set is full.
+func (s *symbols) table() *[256]bool {
+	if s.full() {
+		return nil
+	}
+	t := new([256]bool)
+	for b := range 256 {
+		t[b] = s.has(b)
+	}
+	return t
+}
