@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/rampart-edge/rampart/expression"
+	"github.com/rampart-edge/rampart/pattern"
 )
 
 // node compiles spec and its children.
@@ -33,8 +34,10 @@ func (l *loader) node(spec *nodeSpec, parent *node, stage string) (*node, error)
 		if n.filter, err = l.compile(spec.Filter, expression.Bool, "filter"); err != nil {
 			return nil, err
 		}
-		n.gates = gatesOf(n.filter)
-		n.gated = sufficient(spec.Filter.text, n.gates)
+		if !l.plain {
+			n.gates = gatesOf(n.filter)
+			n.gated = sufficient(spec.Filter.text, n.gates)
+		}
 	}
 	if err := l.patterns(spec.PatternSyntax); err != nil {
 		return nil, err
@@ -57,7 +60,7 @@ func (l *loader) node(spec *nodeSpec, parent *node, stage string) (*node, error)
 		}
 		n.children = append(n.children, child)
 	}
-	if n.statics, err = l.statics(spec.Statics); err != nil {
+	if n.statics, err = l.statics(spec.Statics, false); err != nil {
 		return nil, err
 	}
 	l.data(spec.Data)
@@ -89,7 +92,7 @@ func (l *loader) patterns(list namedPatterns) error {
 		}
 	}
 	for _, p := range list {
-		if _, err := compileGrok(p.body.text, scoped{l.names, l.global}); err != nil {
+		if _, err := compileGrok(p.body.text, scoped{l.names, l.global}, pattern.CompilePlain); err != nil {
 			return at(p.body, fmt.Errorf("pattern_syntax %s: %w", p.name, err))
 		}
 	}
@@ -108,17 +111,17 @@ func (l *loader) grok(n *node, spec *grokSpec) error {
 		return atf(first, "grok of node %s has neither apply_on nor expression", n.name)
 	}
 	names := scoped{l.names, l.global}
-	pattern := spec.Pattern.text
+	text := spec.Pattern.text
 	if spec.Name.text != "" {
 		// CrowdSec compatible: a name wins over a pattern.
 		body, ok := names.lookup(spec.Name.text)
 		if !ok {
 			return atf(spec.Name, "grok of node %s: %w: %s", n.name, errNoPattern, spec.Name.text)
 		}
-		pattern = body
+		text = body
 	}
 	var err error
-	if n.grok, err = compileGrok(pattern, names); err != nil {
+	if n.grok, err = compileGrok(text, names, l.matcher); err != nil {
 		return at(first, fmt.Errorf("node %s: %w", n.name, err))
 	}
 	n.applyOn = spec.ApplyOn.text
@@ -127,7 +130,7 @@ func (l *loader) grok(n *node, spec *grokSpec) error {
 			return err
 		}
 	}
-	n.grokStatics, err = l.statics(spec.Statics)
+	n.grokStatics, err = l.statics(spec.Statics, true)
 	return err
 }
 

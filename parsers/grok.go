@@ -3,11 +3,10 @@ package parsers
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/rampart-edge/rampart/event"
-	"github.com/rampart-edge/rampart/needle"
+	"github.com/rampart-edge/rampart/pattern"
 )
 
 // maxDepth bounds how deep patterns may refer to patterns, maxExpanded the bytes
@@ -27,10 +26,12 @@ type patterns interface {
 
 // grok is a compiled pattern. Immutable; safe for concurrent use.
 type grok struct {
-	re     *regexp.Regexp
+	re     *pattern.Pattern
 	fields []grokField
-	needs  needle.Filter
 }
+
+// compiler makes a matcher of a regexp: pattern.Compile or pattern.CompilePlain.
+type compiler func(expr string) (*pattern.Pattern, error)
 
 // grokField is one exported field and the group that holds its text.
 type grokField struct {
@@ -38,16 +39,16 @@ type grokField struct {
 	group int
 }
 
-// compileGrok expands the references %{NAME} and %{NAME:field} of pattern and
+// compileGrok expands the references %{NAME} and %{NAME:field} of a pattern and
 // compiles the result. Groups that no field needs capture nothing, which
 // changes no match and makes the regexp about twice as fast.
 //
 // CrowdSec compatible: a field hides the same field of the patterns nested at
 // its level; of equal fields at one level the last in the text wins, even when
 // it took no part in the match; (?P<x>…) groups are not exported.
-func compileGrok(pattern string, from patterns) (*grok, error) {
+func compileGrok(text string, from patterns, compile compiler) (*grok, error) {
 	e := &expansion{from: from}
-	root, err := e.parse(pattern, 0)
+	root, err := e.parse(text, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -59,25 +60,29 @@ func compileGrok(pattern string, from patterns) (*grok, error) {
 	if err := w.write(root); err != nil {
 		return nil, err
 	}
-	re, err := regexp.Compile(w.out.String())
+	re, err := compile(w.out.String())
 	if err != nil {
 		return nil, fmt.Errorf("compiling grok: %w", err)
 	}
-	if re.NumSubexp() != len(w.fields) {
-		return nil, fmt.Errorf("compiling grok: %d groups where %d fields were expected", re.NumSubexp(), len(w.fields))
+	if re.NumGroups() != len(w.fields) {
+		return nil, fmt.Errorf("compiling grok: %d groups where %d fields were expected", re.NumGroups(), len(w.fields))
 	}
-	return &grok{re: re, fields: w.fields, needs: needle.NewFilter(w.out.String())}, nil
+	return &grok{re: re, fields: w.fields}, nil
 }
 
 // match looks for the pattern in text and writes every field to ev.Parsed, those
-// that took no part as "". It reports whether the grok succeeds.
+// that took no part as "". It reports whether the grok succeeds. room is memory for
+// offsets, kept from one call to the next.
 //
 // CrowdSec compatible: a pattern without a field fails even where it matches.
-func (g *grok) match(text string, ev *event.Event) bool {
-	if len(g.fields) == 0 || !g.needs.Possible(text) {
+func (g *grok) match(text string, ev *event.Event, room *[]int) bool {
+	if len(g.fields) == 0 {
 		return false
 	}
-	at := g.re.FindStringSubmatchIndex(text)
+	if need := 2 * (g.re.NumGroups() + 1); cap(*room) < need {
+		*room = make([]int, need)
+	}
+	at := g.re.Find(text, *room)
 	if at == nil {
 		return false
 	}
@@ -106,15 +111,15 @@ type expansion struct {
 	size int
 }
 
-func (e *expansion) parse(pattern string, depth int) (*grokPart, error) {
+func (e *expansion) parse(text string, depth int) (*grokPart, error) {
 	if depth > maxDepth {
 		return nil, errors.New("expanding grok: patterns refer to each other more than 40 levels deep")
 	}
-	if e.size += len(pattern); e.size > maxExpanded {
+	if e.size += len(text); e.size > maxExpanded {
 		return nil, errors.New("expanding grok: the expanded pattern is larger than 1 MiB")
 	}
 	root := &grokPart{}
-	for rest := pattern; rest != ""; {
+	for rest := text; rest != ""; {
 		start, end, name, field := nextReference(rest)
 		if start < 0 {
 			root.parts = append(root.parts, &grokPart{text: rest})

@@ -16,13 +16,14 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/rampart-edge/rampart/event"
+	"github.com/rampart-edge/rampart/pattern"
 )
 
 // exportGrok runs a pattern over text; nil means that it failed.
 func exportGrok(t testing.TB, g *grok, text string) map[string]string {
 	t.Helper()
 	ev := &event.Event{}
-	if !g.match(text, ev) {
+	if !g.match(text, ev, new([]int)) {
 		return nil
 	}
 	return ev.Parsed
@@ -60,7 +61,7 @@ func TestGrok(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			g, err := compileGrok(c.pattern, names)
+			g, err := compileGrok(c.pattern, names, pattern.Compile)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -69,11 +70,11 @@ func TestGrok(t *testing.T) {
 			}
 		})
 	}
-	if _, err := compileGrok("%{NOPE}", names); !errors.Is(err, errNoPattern) {
+	if _, err := compileGrok("%{NOPE}", names, pattern.Compile); !errors.Is(err, errNoPattern) {
 		t.Fatalf("unknown name: %v", err)
 	}
 	bomb := table{"A": strings.Repeat("%{B}", 40), "B": strings.Repeat("%{C}", 40), "C": strings.Repeat("%{D}", 40), "D": strings.Repeat("x", 100)}
-	if _, err := compileGrok("%{A:a}", bomb); err == nil || !strings.Contains(err.Error(), "1 MiB") {
+	if _, err := compileGrok("%{A:a}", bomb, pattern.Compile); err == nil || !strings.Contains(err.Error(), "1 MiB") {
 		t.Fatalf("a pattern that explodes: %v", err)
 	}
 }
@@ -85,7 +86,7 @@ func TestLibrary(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name := range names {
-		if _, err := compileGrok("%{"+name+":x}", names); err != nil {
+		if _, err := compileGrok("%{"+name+":x}", names, pattern.Compile); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -121,7 +122,7 @@ func TestLibrary(t *testing.T) {
 		{"HTTPDATE", "", ""}, {"LOGLEVEL", "error WARN Notice information crit", "loud"}, {"PATH", `/a/b C:\a`, "a"},
 		{"TTY", "/dev/pts/3 /dev/ttyp0", "/dev/null"}, {"QS", `"a" 'b' "a\"b"`, `"a`}, {"DATE", "04/10/2024 10.04.2024", "2024"},
 	} {
-		g, err := compileGrok("^%{"+c.name+":x}$", names)
+		g, err := compileGrok("^%{"+c.name+":x}$", names, pattern.Compile)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -259,28 +260,29 @@ func hubLines(t testing.TB) []string {
 	return out
 }
 
-// TestGrokOracle compares our compiler and its prefilter with the naive reading
-// of every grok of the Hub and of ours, on the Hub's lines: same fields, and
-// nothing turned away that matches.
+// TestGrokOracle compares our compiler and its matcher with the naive reading of
+// every grok of the Hub and of ours, on the Hub's lines.
 func TestGrokOracle(t *testing.T) {
 	groks := groksOf(t, append(hubParsers(t), builtinItems(t)...))
 	lines := hubLines(t)
 	if testing.Short() {
 		lines = lines[:20]
 	}
-	hits, turned, runs := 0, 0, 0
+	hits, fast := 0, 0
 	for n, s := range groks {
-		g, err := compileGrok(s.pattern, s.names)
+		g, err := compileGrok(s.pattern, s.names, pattern.Compile)
 		if err != nil {
 			t.Errorf("%s: %v", s.where, err)
 			continue
+		}
+		if g.re.Fast() {
+			fast++
 		}
 		naive := newNaive(s.pattern, s.names)
 		for i, line := range lines {
 			if (i+n)%3 != 0 {
 				continue // a third of the pairs is plenty
 			}
-			runs++
 			want := naive.export(line)
 			if diff := cmp.Diff(want, exportGrok(t, g, line)); diff != "" {
 				t.Fatalf("%s on %q: %s", s.where, line, diff)
@@ -288,19 +290,15 @@ func TestGrokOracle(t *testing.T) {
 			if want != nil {
 				hits++
 			}
-			if !g.needs.Possible(line) {
-				turned++
-			}
 		}
 	}
-	t.Logf("%d groks, %d lines: %d hits, %d of %d misses turned away by the prefilter", len(groks), len(lines), hits, turned, runs-hits)
+	t.Logf("%d groks (%d not on Go regexp), %d lines: %d hits", len(groks), fast, len(lines), hits)
 	if hits < 100 {
 		t.Fatal("too few hits to mean something")
 	}
 }
 
-// FuzzGrok: whatever compiles agrees with the naive reading, and the prefilter
-// turns nothing away that matches.
+// FuzzGrok: whatever compiles gives the same fast and plain.
 func FuzzGrok(f *testing.F) {
 	names, err := library()
 	if err != nil {
@@ -311,16 +309,20 @@ func FuzzGrok(f *testing.F) {
 	} {
 		f.Add(s[0], s[1])
 	}
-	f.Fuzz(func(t *testing.T, pattern, text string) {
-		if len(pattern) > 200 || len(text) > 500 {
+	f.Fuzz(func(t *testing.T, grok, text string) {
+		if len(grok) > 200 || len(text) > 500 {
 			return
 		}
-		g, err := compileGrok(pattern, names)
+		fast, err := compileGrok(grok, names, pattern.Compile)
+		plain, plainErr := compileGrok(grok, names, pattern.CompilePlain)
+		if (err == nil) != (plainErr == nil) {
+			t.Fatalf("%q: %v, plain %v", grok, err, plainErr)
+		}
 		if err != nil {
 			return
 		}
-		if g.re.MatchString(text) && !g.needs.Possible(text) {
-			t.Fatalf("%q: the prefilter %+v turns %q away", pattern, g.needs, text)
+		if diff := cmp.Diff(exportGrok(t, plain, text), exportGrok(t, fast, text)); diff != "" {
+			t.Fatalf("%q on %q: %s", grok, text, diff)
 		}
 	})
 }

@@ -2,9 +2,11 @@ package parsers
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,13 +16,14 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/rampart-edge/rampart/expression"
+	"github.com/rampart-edge/rampart/pattern"
 )
 
 // maxFile bounds one item file; the largest of the Hub has 40 KiB.
 const maxFile = 4 << 20
 
-// Item is one parser file. Path is for errors and for the order in which nodes
-// run; Stage is the stage it belongs to, such as "s01-parse".
+// Item is one parser file. Path is for errors, and its last element for the order
+// in which nodes run; Stage is the stage it belongs to, such as "s01-parse".
 type Item struct {
 	Path  string
 	Stage string
@@ -40,8 +43,8 @@ type Options struct {
 	FixYear bool
 }
 
-// Load compiles items. The Pipeline has all good nodes; the error joins one
-// *ItemError for each document that could not be used.
+// Load compiles items. The Pipeline has all good nodes; the error joins the
+// *ItemErrors of the documents that could not be used.
 func Load(items []Item, env *expression.Env, o Options) (*Pipeline, error) {
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
@@ -56,15 +59,16 @@ func Load(items []Item, env *expression.Env, o Options) (*Pipeline, error) {
 	if err != nil {
 		return nil, err
 	}
-	// CrowdSec compatible: stage first, then the path, byte by byte.
+	// CrowdSec compatible: by stage, then by the file's name, byte by byte. The
+	// folders above do not count: there all files of a stage are in one.
 	items = slices.Clone(items)
 	slices.SortStableFunc(items, func(a, b Item) int {
-		if c := strings.Compare(a.Stage, b.Stage); c != 0 {
-			return c
-		}
-		return strings.Compare(a.Path, b.Path)
+		return cmp.Or(strings.Compare(a.Stage, b.Stage), strings.Compare(path.Base(a.Path), path.Base(b.Path)), strings.Compare(a.Path, b.Path))
 	})
-	l := &loader{env: env, options: o, global: names}
+	l := &loader{env: env, options: o, plain: env.Plain(), matcher: pattern.Compile, global: names}
+	if l.plain {
+		l.matcher = pattern.CompilePlain
+	}
 	stages := map[string][]*node{}
 	for _, item := range items {
 		stages[item.Stage] = append(stages[item.Stage], l.file(item)...)
@@ -76,51 +80,64 @@ func Load(items []Item, env *expression.Env, o Options) (*Pipeline, error) {
 type loader struct {
 	env      *expression.Env
 	options  Options
+	plain    bool // no fast paths
+	matcher  compiler
 	global   table // the library, then what files added
 	path     string
+	document int   // from 1; 0: the file as a whole
 	names    table // of the file at hand
 	problems []error
 }
 
 func (l *loader) problem(line int, err error) {
-	l.problems = append(l.problems, itemError(l.path, line, err))
+	l.problems = append(l.problems, itemError(l.path, l.document, line, err))
 }
 
 // file returns the good nodes of an item, one for each document.
 func (l *loader) file(item Item) []*node {
-	l.path, l.names = item.Path, table{}
+	l.path, l.document, l.names = item.Path, 0, table{}
 	if len(item.Data) > maxFile {
 		l.problem(0, fmt.Errorf("the file has %d bytes, more than %d", len(item.Data), maxFile))
 		return nil
 	}
-	starts := documentLines(item.Data)
-	dec := yaml.NewDecoder(bytes.NewReader(item.Data))
-	dec.KnownFields(true)
+	strict := yaml.NewDecoder(bytes.NewReader(item.Data))
+	strict.KnownFields(true)
+	// A second look, for the line at which a document begins.
+	trees := yaml.NewDecoder(bytes.NewReader(item.Data))
 	var nodes []*node
-	for i := 0; ; i++ {
-		line := starts[min(i, len(starts)-1)]
-		var spec nodeSpec
-		err := dec.Decode(&spec)
+	for l.document = 1; ; l.document++ {
+		var tree yaml.Node
+		err := decode(trees, &tree)
 		if errors.Is(err, io.EOF) {
 			return nodes
 		}
-		var typeError *yaml.TypeError
-		switch {
-		case errors.As(err, &typeError):
-			l.problem(line, fmt.Errorf("decoding YAML: %s", strings.Join(typeError.Errors, "; ")))
-			continue
-		case err != nil:
+		if err != nil {
 			// What follows a syntax error cannot be told apart from it.
-			l.problem(line, fmt.Errorf("decoding YAML: %s", strings.TrimPrefix(err.Error(), "yaml: ")))
+			l.problem(yamlFault(err.Error(), 0))
 			return nodes
 		}
-		if n := l.document(&spec, item.Stage, line); n != nil {
-			nodes = append(nodes, n)
+		line := firstLine(&tree)
+		var spec nodeSpec
+		err = decode(strict, &spec)
+		var faults *yaml.TypeError
+		switch {
+		case errors.As(err, &faults):
+			for _, text := range faults.Errors {
+				l.problem(yamlFault(text, line))
+			}
+		case err != nil:
+			l.problem(yamlFault(err.Error(), line))
+			return nodes
+		default:
+			if n := l.parser(&spec, item.Stage, line); n != nil {
+				nodes = append(nodes, n)
+			}
 		}
 	}
 }
 
-func (l *loader) document(spec *nodeSpec, stage string, line int) *node {
+// parser compiles a document; nil where it is none, or not a good one.
+func (l *loader) parser(spec *nodeSpec, stage string, line int) *node {
 	if spec.Name == "" && spec.Description == "" && spec.Author == "" {
 		// CrowdSec compatible: such a document is no parser.
 		l.options.Logger.Info("document without name, description and author skipped", zap.String("item", l.path), zap.Int("line", line))
@@ -143,20 +160,36 @@ func checkFormat(format string) error {
 	if format == "" {
 		return nil
 	}
-	v, err := strconv.ParseFloat(format, 64)
-	if err != nil || v < 1 || v > 3 {
+	parts := strings.Split(format, ".")
+	var version [3]uint64
+	for i, part := range parts {
+		n, err := strconv.ParseUint(part, 10, 16)
+		if err != nil || len(parts) > len(version) {
+			return fmt.Errorf("format %q is no version: use 1.0 to 3.0, or leave it out", format)
+		}
+		version[i] = n
+	}
+	if major := version[0]; major < 1 || major > 3 || major == 3 && version != [3]uint64{3} {
 		return fmt.Errorf("format %q is not supported: use 1.0 to 3.0", format)
 	}
 	return nil
 }
 
-// documentLines returns the line at which each document of a file begins.
-func documentLines(data []byte) []int {
-	lines := []int{1}
-	for i, line := range bytes.Split(data, []byte("\n")) {
-		if bytes.HasPrefix(line, []byte("---")) && i > 0 {
-			lines = append(lines, i+2)
+// decode is Decode with a bound on what a fault of the YAML library costs: one
+// file, not the process.
+func decode(dec *yaml.Decoder, into any) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("decoding YAML: %v", r)
 		}
+	}()
+	return dec.Decode(into)
+}
+
+// firstLine returns the line of the first thing in a document.
+func firstLine(tree *yaml.Node) int {
+	for tree.Kind == yaml.DocumentNode && len(tree.Content) > 0 {
+		tree = tree.Content[0]
 	}
-	return lines
+	return tree.Line
 }

@@ -41,6 +41,7 @@ type run struct {
 	ev    *event.Event
 	vars  expression.Vars
 	trace *tracer // nil: nobody watches
+	room  []int   // for the offsets of a grok
 }
 
 // process is evaluate, watched where somebody does. Index is n's place among its
@@ -148,13 +149,16 @@ func (n *node) runGrok(r *run) bool {
 		r.trace.because(n, ReasonGrok, "there is no text to match")
 		return false
 	}
-	if !n.grok.match(text, r.ev) {
+	if !n.grok.match(text, r.ev, &r.room) {
 		r.trace.because(n, ReasonGrok, "")
 		return false
 	}
 	return true
 }
 
+// grokText returns the text to match, false where there is none. CrowdSec
+// compatible: an expression that gives neither text nor number gives no text, which
+// is matched like any other.
 func (n *node) grokText(r *run) (string, bool) {
 	switch n.applyOn {
 	case "":
@@ -163,8 +167,8 @@ func (n *node) grokText(r *run) (string, bool) {
 			r.debug("grok expression failed", n.name, err)
 			return "", false
 		}
-		text, kind := textOf(v)
-		return text, kind == isText
+		text, _ := textOf(v)
+		return text, true
 	case "Line.Raw":
 		return r.ev.Line.Raw, true
 	}

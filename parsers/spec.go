@@ -100,12 +100,18 @@ func (p *namedPatterns) UnmarshalYAML(n *yaml.Node) error {
 	if n.Kind != yaml.MappingNode {
 		return &yaml.TypeError{Errors: []string{fmt.Sprintf("line %d: pattern_syntax is a map of names to patterns", n.Line)}}
 	}
+	lines := map[string]int{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
+		name := n.Content[i]
+		if first, twice := lines[name.Value]; twice {
+			return &yaml.TypeError{Errors: []string{fmt.Sprintf("line %d: mapping key %q already defined at line %d", name.Line, name.Value, first)}}
+		}
+		lines[name.Value] = name.Line
 		var body scalar
 		if err := body.UnmarshalYAML(n.Content[i+1]); err != nil {
 			return err
 		}
-		*p = append(*p, namedPattern{name: n.Content[i].Value, body: body})
+		*p = append(*p, namedPattern{name: name.Value, body: body})
 	}
 	return nil
 }

@@ -21,10 +21,12 @@ type static struct {
 	write  func(ev *event.Event, value string)
 }
 
-func (l *loader) statics(specs []staticSpec) ([]static, error) {
+// statics compiles a list. CrowdSec compatible: those of a grok are not checked as
+// those of a node are, so that enriched may stand alone there.
+func (l *loader) statics(specs []staticSpec, ofGrok bool) ([]static, error) {
 	var out []static
 	for i := range specs {
-		s, err := l.static(&specs[i])
+		s, err := l.static(&specs[i], ofGrok)
 		if err != nil {
 			return nil, err
 		}
@@ -33,7 +35,7 @@ func (l *loader) statics(specs []staticSpec) ([]static, error) {
 	return out, nil
 }
 
-func (l *loader) static(spec *staticSpec) (static, error) {
+func (l *loader) static(spec *staticSpec, ofGrok bool) (static, error) {
 	s := static{value: spec.Value.text}
 	name := spec.destination()
 	if spec.Value.text == "" && spec.Expression.text == "" {
@@ -46,7 +48,7 @@ func (l *loader) static(spec *staticSpec) (static, error) {
 			return s, err
 		}
 		s.source = p
-		if path, ok := soleField(spec.Expression.text); ok {
+		if path, ok := soleField(spec.Expression.text); ok && !l.plain {
 			s.read = fieldAt(path)
 		}
 	}
@@ -65,7 +67,7 @@ func (l *loader) static(spec *staticSpec) (static, error) {
 		s.what, s.write = "parsed "+key, func(ev *event.Event, v string) { ev.SetParsed(key, v) }
 	case spec.Meta.text != "":
 		s.what, s.write = "meta "+key, func(ev *event.Event, v string) { ev.SetMeta(key, v) }
-	case spec.Target.text == "":
+	case spec.Target.text == "" && (spec.Enriched.text == "" || !ofGrok):
 		return s, atf(name, "a static needs meta, parsed, target or method")
 	case spec.Enriched.text != "":
 		s.what, s.write = "enriched "+spec.Enriched.text, func(ev *event.Event, v string) { ev.SetEnriched(spec.Enriched.text, v) }

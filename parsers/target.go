@@ -1,131 +1,125 @@
 package parsers
 
 import (
+	"reflect"
 	"strings"
 
 	"github.com/rampart-edge/rampart/event"
 )
 
-// targetAt returns what writes the field at a path such as "evt.StrTime",
-// "Parsed.program" or "Overflow.Alert.Source.Value"; nil where there is no such
-// text field. Below a map the next element is the key.
-func targetAt(path string) func(ev *event.Event, value string) {
+// writer puts a text into an event.
+type writer func(ev *event.Event, value string)
+
+// targetAt returns what writes to a path such as "evt.StrTime", "Parsed.program" or
+// "Overflow.Alert.Source.Value"; nil where there is no such text.
+//
+// CrowdSec compatible: elements are fields by their Go names, pointers are followed
+// and a nil one ends the walk without effect; below a map the next element is the
+// key, and what follows it is ignored.
+func targetAt(path string) writer {
 	path = strings.TrimPrefix(path, "evt.")
-	if group, key, ok := strings.Cut(path, "."); ok {
-		key, _, _ := strings.Cut(key, ".")
-		switch group {
+	switch path {
+	case "StrTime":
+		return func(ev *event.Event, v string) { ev.StrTime = v }
+	case "StrTimeFormat":
+		return func(ev *event.Event, v string) { ev.StrTimeFormat = v }
+	case "MarshaledTime":
+		return func(ev *event.Event, v string) { ev.MarshaledTime = v }
+	}
+	elements := strings.Split(path, ".")
+	if len(elements) > 1 {
+		key := elements[1]
+		switch elements[0] {
 		case "Parsed":
 			return func(ev *event.Event, v string) { ev.SetParsed(key, v) }
 		case "Meta":
 			return func(ev *event.Event, v string) { ev.SetMeta(key, v) }
 		case "Enriched":
 			return func(ev *event.Event, v string) { ev.SetEnriched(key, v) }
-		case "Unmarshaled":
-			return func(ev *event.Event, v string) {
-				if ev.Unmarshaled == nil {
-					ev.Unmarshaled = map[string]any{}
-				}
-				ev.Unmarshaled[key] = v
-			}
 		}
 	}
-	if label, ok := strings.CutPrefix(path, "Line.Labels."); ok {
+	if len(elements) > 2 && elements[0] == "Line" && elements[1] == "Labels" {
 		// Unlike CrowdSec, where the labels of a source are shared and one line's
 		// label appears on all later ones.
-		label, _, _ = strings.Cut(label, ".")
-		return func(ev *event.Event, v string) { ev.SetLabel(label, v) }
+		return func(ev *event.Event, v string) { ev.SetLabel(elements[2], v) }
 	}
-	at := textField(path)
-	if at == nil {
+	if elements[0] == "From" { // ours
+		return nil
+	}
+	return walked(elements)
+}
+
+// walked is the writer of any other path.
+func walked(elements []string) writer {
+	var fields []int
+	at := reflect.TypeFor[event.Event]()
+	for i, name := range elements {
+		if at.Kind() == reflect.Pointer {
+			at = at.Elem()
+		}
+		switch at.Kind() {
+		case reflect.Struct:
+			field, ok := fieldNamed(at, name)
+			if !ok {
+				return nil
+			}
+			fields, at = append(fields, field), at.Field(field).Type
+		case reflect.Map:
+			if elem := at.Elem().Kind(); i == 0 || at.Key().Kind() != reflect.String || elem != reflect.String && elem != reflect.Interface {
+				return nil
+			}
+			return mapWriter(fields, name)
+		default:
+			return nil
+		}
+	}
+	if at.Kind() != reflect.String {
 		return nil
 	}
 	return func(ev *event.Event, v string) {
-		if p := at(ev); p != nil {
-			*p = v
+		if field, ok := reach(ev, fields); ok {
+			field.SetString(v)
 		}
 	}
 }
 
-// textField returns what finds the text at path in an event, nil where the event
-// has no such part.
-func textField(path string) func(ev *event.Event) *string {
-	switch path {
-	case "StrTime":
-		return func(ev *event.Event) *string { return &ev.StrTime }
-	case "StrTimeFormat":
-		return func(ev *event.Event) *string { return &ev.StrTimeFormat }
-	case "MarshaledTime":
-		return func(ev *event.Event) *string { return &ev.MarshaledTime }
-	case "WhitelistReason":
-		return func(ev *event.Event) *string { return &ev.WhitelistReason }
-	case "Stage":
-		return func(ev *event.Event) *string { return &ev.Stage }
-	case "Line.Raw":
-		return func(ev *event.Event) *string { return &ev.Line.Raw }
-	case "Line.Src":
-		return func(ev *event.Event) *string { return &ev.Line.Src }
-	case "Line.Module":
-		return func(ev *event.Event) *string { return &ev.Line.Module }
-	case "Overflow.Mapkey":
-		return func(ev *event.Event) *string { return &ev.Overflow.Mapkey }
-	case "Overflow.BucketId", "Overflow.BucketID":
-		return func(ev *event.Event) *string { return &ev.Overflow.BucketID }
-	}
-	if name, ok := strings.CutPrefix(path, "Overflow.Alert.Source."); ok {
-		return sourceField(name)
-	}
-	if name, ok := strings.CutPrefix(path, "Overflow.Alert."); ok {
-		return alertField(name)
-	}
-	return nil
-}
-
-func alertField(name string) func(ev *event.Event) *string {
-	var pick func(a *event.Alert) *string
-	switch name {
-	case "Scenario":
-		pick = func(a *event.Alert) *string { return &a.Scenario }
-	case "Message":
-		pick = func(a *event.Alert) *string { return &a.Message }
-	case "Kind":
-		pick = func(a *event.Alert) *string { return &a.Kind }
-	default:
-		return nil
-	}
-	return func(ev *event.Event) *string {
-		if ev.Overflow.Alert == nil {
-			return nil
+func mapWriter(fields []int, key string) writer {
+	return func(ev *event.Event, v string) {
+		m, ok := reach(ev, fields)
+		if !ok {
+			return
 		}
-		return pick(ev.Overflow.Alert)
+		if m.IsNil() {
+			m.Set(reflect.MakeMap(m.Type()))
+		}
+		m.SetMapIndex(reflect.ValueOf(key), reflect.ValueOf(v))
 	}
 }
 
-func sourceField(name string) func(ev *event.Event) *string {
-	var pick func(s *event.Source) *string
-	switch name {
-	case "Scope":
-		pick = func(s *event.Source) *string { return &s.Scope }
-	case "Value":
-		pick = func(s *event.Source) *string { return &s.Value }
-	case "IP":
-		pick = func(s *event.Source) *string { return &s.IP }
-	case "Range":
-		pick = func(s *event.Source) *string { return &s.Range }
-	case "AsName":
-		pick = func(s *event.Source) *string { return &s.AsName }
-	case "AsNumber":
-		pick = func(s *event.Source) *string { return &s.AsNumber }
-	case "Cn":
-		pick = func(s *event.Source) *string { return &s.Cn }
-	default:
-		return nil
-	}
-	return func(ev *event.Event) *string {
-		if ev.Overflow.Alert == nil || ev.Overflow.Alert.Source == nil {
-			return nil
+// fieldNamed finds a field by the name that expressions have for it, else by its
+// own.
+func fieldNamed(t reflect.Type, name string) (int, bool) {
+	for i := range t.NumField() {
+		if f := t.Field(i); f.IsExported() && (f.Tag.Get("expr") == name || f.Name == name) {
+			return i, true
 		}
-		return pick(ev.Overflow.Alert.Source)
 	}
+	return 0, false
+}
+
+// reach follows fields from ev; false behind a nil pointer.
+func reach(ev *event.Event, fields []int) (reflect.Value, bool) {
+	at := reflect.ValueOf(ev).Elem()
+	for _, f := range fields {
+		if at.Kind() == reflect.Pointer {
+			if at.IsNil() {
+				return at, false
+			}
+			at = at.Elem()
+		}
+		at = at.Field(f)
+	}
+	return at, true
 }
 
 // soleField returns the path of an expression that reads one text field of the
