@@ -88,6 +88,27 @@ type Appsec struct {
 	HookVars          map[string]string
 }
 
+// GetName returns the first name that a matched rule has, "" where none has one.
+func (a Appsec) GetName() string {
+	for _, rule := range a.MatchedRules {
+		if name, ok := rule["name"].(string); ok {
+			return name
+		}
+	}
+	return ""
+}
+
+// GetRuleIDs returns the numbers that the matched rules have.
+func (a Appsec) GetRuleIDs() []int {
+	var ids []int
+	for _, rule := range a.MatchedRules {
+		if id, ok := rule["id"].(int); ok {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
 // Reset empties e for reuse; the maps keep their memory.
 func (e *Event) Reset() {
 	parsed, enriched, unmarshaled, meta := e.Parsed, e.Enriched, e.Unmarshaled, e.Meta
@@ -199,11 +220,13 @@ func (r RuntimeAlert) GetSources() []string {
 	return slices.Sorted(maps.Keys(r.Sources))
 }
 
-// Queue is what conditions see of the events in a bucket, oldest first.
+// Queue is what conditions see of the events in a bucket, oldest first. They are
+// pointers, so that expressions can call an event's methods. Who evaluates hands
+// out copies: what an expression writes to them is lost.
 type Queue struct {
-	Queue []Event
-	L     int // the most it holds
+	Queue []*Event
+	L     int // one less than the most it holds; -1: as many as there are
 }
 
 // GetQueue returns the events.
-func (q *Queue) GetQueue() []Event { return q.Queue }
+func (q *Queue) GetQueue() []*Event { return q.Queue }

@@ -192,7 +192,7 @@ func TestIntervals(t *testing.T) {
 	env := expression.New(expression.Options{})
 	queue := &event.Queue{L: 10}
 	for _, s := range []int{40, 0, 10, 12} { // sorted: gaps of 10, 2, 28
-		queue.Queue = append(queue.Queue, event.Event{Time: noon.Add(time.Duration(s) * time.Second)})
+		queue.Queue = append(queue.Queue, &event.Event{Time: noon.Add(time.Duration(s) * time.Second)})
 	}
 	check(t, env, func() *expression.Vars { return &expression.Vars{Evt: request(), Queue: queue} }, [][2]any{
 		{`MedianInterval(map(queue.Queue, #.Time))`, 10 * time.Second},

@@ -32,7 +32,7 @@ func FuzzCompile(f *testing.F) {
 		}
 		ev := &event.Event{Line: event.Line{Raw: line}, Meta: map[string]string{"a": line}}
 		if len(source) < 200 { // long programs may count to a million
-			_, _ = p.Any(&expression.Vars{Evt: ev, Queue: &event.Queue{Queue: []event.Event{*ev}}})
+			_, _ = p.Any(&expression.Vars{Evt: ev, Queue: &event.Queue{Queue: []*event.Event{ev}}})
 		}
 		p.Requires()
 		p.Reads()

@@ -65,7 +65,7 @@ func TestVariables(t *testing.T) {
 	source := &event.Source{Scope: "Ip", Value: "192.0.2.7"}
 	signal := &event.RuntimeAlert{Mapkey: "m", BucketID: "b", Sources: map[string]*event.Source{"192.0.2.7": source}}
 	alert := &event.Alert{Scenario: "s", Source: source, Remediation: true, EventsCount: 7}
-	v := &expression.Vars{Evt: ev, Queue: &event.Queue{L: 3, Queue: []event.Event{*ev}}, Leaky: map[string]any{"Total_count": 4}, Signal: signal, Alert: alert}
+	v := &expression.Vars{Evt: ev, Queue: &event.Queue{L: 3, Queue: []*event.Event{ev}}, Leaky: map[string]any{"Total_count": 4}, Signal: signal, Alert: alert}
 	for _, c := range []struct {
 		on     expression.On
 		source string

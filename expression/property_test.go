@@ -225,7 +225,7 @@ func TestReadsAreComplete(t *testing.T) {
 			b, r := w.vary(a, reads.Paths), &event.Queue{}
 			for range w.IntN(4) {
 				item := w.event()
-				q.Queue, r.Queue = append(q.Queue, *item), append(r.Queue, *w.vary(item, reads.Paths))
+				q.Queue, r.Queue = append(q.Queue, item), append(r.Queue, w.vary(item, reads.Paths))
 			}
 			before := a.Clone()
 			got, err := p.Any(&expression.Vars{Evt: a, Queue: q})

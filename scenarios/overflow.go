@@ -104,8 +104,8 @@ func (m *Memory) passes(p *pour, sh *shard) bool {
 }
 
 // event returns the sample as the event it was, as far as it was kept.
-func (s *Sample) event() event.Event {
-	ev := event.Event{Time: s.Time, MarshaledTime: s.Timestamp, Meta: make(map[string]string, len(s.Meta))}
+func (s *Sample) event() *event.Event {
+	ev := &event.Event{Time: s.Time, MarshaledTime: s.Timestamp, Meta: make(map[string]string, len(s.Meta))}
 	for _, it := range s.Meta {
 		ev.Meta[it.Key] = it.Value
 	}
