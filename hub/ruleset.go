@@ -1,0 +1,115 @@
+package hub
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/rampart-edge/rampart/expression"
+	"github.com/rampart-edge/rampart/parsers"
+	"github.com/rampart-edge/rampart/scenarios"
+)
+
+// CompileOptions are what compiled items share. All may be left out.
+type CompileOptions struct {
+	Logger    *zap.Logger
+	Now       func() time.Time
+	Decisions expression.DecisionCounts
+	Location  *time.Location // of dates without a zone; nil: UTC
+	// Replay: the lines are old ones. CrowdSec compatible: a date without a year is
+	// then in the current one, even where that lies ahead.
+	Replay bool
+	// Plain runs everything the plain way; see expression.Options.
+	Plain bool
+}
+
+// Ruleset is what items compile to: one type for live traffic, replay and tests.
+// It is immutable.
+type Ruleset struct {
+	Env           *expression.Env
+	Pipeline      *parsers.Pipeline
+	Postoverflows *parsers.Pipeline // nil: there are none
+	Rules         *scenarios.Rules
+}
+
+// Compile compiles all items. The Ruleset has all good ones, and is never nil; the
+// error joins a *Problem for each fault, warnings among them.
+func (c *Content) Compile(o CompileOptions) (*Ruleset, error) {
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	r := &Ruleset{Env: expression.New(expression.Options{Data: c.data, Logger: o.Logger, Now: o.Now,
+		Decisions: o.Decisions, Plain: o.Plain})}
+	problems := c.missing()
+	po := parsers.Options{Logger: o.Logger, Location: o.Location, Now: o.Now, FixYear: !o.Replay}
+	var err error
+	if r.Pipeline, err = parsers.Load(c.Parsers, r.Env, po); err != nil {
+		problems = append(problems, c.problems(Parsers, err)...)
+	}
+	if len(c.Postoverflows) > 0 {
+		po.Postoverflow = true
+		if r.Postoverflows, err = parsers.Load(c.Postoverflows, r.Env, po); err != nil {
+			problems = append(problems, c.problems(Postoverflows, err)...)
+		}
+	}
+	var list []*scenarios.Scenario
+	for _, item := range c.Scenarios {
+		good, err := scenarios.Load(item, r.Env)
+		if list = append(list, good...); err != nil {
+			problems = append(problems, c.problems(Scenarios, err)...)
+		}
+	}
+	r.Rules = scenarios.NewRules(list)
+	return r, join(problems)
+}
+
+// missing reports the data files that are not there. What looks for something in
+// them finds nothing; the item works otherwise.
+func (c *Content) missing() []*Problem {
+	var list []*Problem
+	seen := map[string]bool{}
+	for _, d := range c.files {
+		key := d.item.Path + "\x00" + d.file.DestFile
+		if seen[key] || c.data.Has(d.file) {
+			continue
+		}
+		seen[key] = true
+		err := fmt.Errorf("its data file %s is not there", d.file.DestFile)
+		if d.file.SourceURL != "" {
+			err = fmt.Errorf("%w; %s has it", err, d.file.SourceURL)
+		}
+		list = append(list, &Problem{Kind: d.item.Kind, Name: d.item.Name, Path: d.item.Path, Warn: true, Err: err})
+	}
+	return list
+}
+
+// problems turns the error of a loader into problems of items.
+func (c *Content) problems(k Kind, err error) []*Problem {
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		var list []*Problem
+		for _, e := range many.Unwrap() {
+			list = append(list, c.problems(k, e)...)
+		}
+		return list
+	}
+	p := &Problem{Kind: k, Err: err}
+	var parser *parsers.ItemError
+	var scenario *scenarios.ItemError
+	switch {
+	case errors.As(err, &parser):
+		p.Path, p.Line, p.Err = parser.Path, parser.Line, parser.Err
+	case errors.As(err, &scenario):
+		p.Path, p.Line, p.Warn, p.Err = scenario.Path, scenario.Line, scenario.Warn, scenario.Err
+	}
+	if i, ok := c.paths[p.Path]; ok {
+		p.Name, p.Path = i.Name, i.Path
+	} else {
+		p.Name = stem(p.Path)
+	}
+	return []*Problem{p}
+}
