@@ -5,23 +5,14 @@ import (
 	"unicode/utf8"
 )
 
-// frame is a way not taken yet: n from pos on. For a run other is where its places
-// to end are exhausted, for anything else -1. Without a node it restores the slot
-// pos to other.
-type frame struct {
-	n          *node
-	pos, other int32
-}
-
 // machine is one search. It lives on the stack of its caller.
 type machine struct {
 	text  string
 	at    []int // the slots, nil when nobody asks
-	stack []frame
-	from  int  // where the attempt began
-	steps int  // what may still be spent on going back
-	spent bool // it was not enough: the result says nothing
-	room  [48]frame
+	from  int   // where the attempt began
+	steps int   // what may still be spent on going back
+	spent bool  // it was not enough: the result says nothing
+	ways  stack
 }
 
 // run returns the end of the match that begins at pos with n, -1 if there is none.
@@ -73,7 +64,7 @@ func (m *machine) run(n *node, pos int) int {
 				continue
 			}
 		case opSplit:
-			m.stack = append(m.stack, frame{n.rest, int32(pos), -1})
+			m.ways.push(n.rest, pos, -1)
 			n = n.next
 			continue
 		default:
@@ -109,7 +100,7 @@ func (m *machine) step(n *node, pos int) int {
 		return pos
 	case opSlot:
 		if m.at != nil {
-			m.stack = append(m.stack, frame{nil, n.slot, int32(m.at[n.slot])})
+			m.ways.push(nil, int(n.slot), m.at[n.slot])
 			m.at[n.slot] = pos
 		}
 		return pos
@@ -137,7 +128,7 @@ func (m *machine) spread(n *node, pos int) int {
 	if at < 0 {
 		m.steps -= (hi - pos) >> 4
 	} else if at != other {
-		m.stack = append(m.stack, frame{n, int32(at), int32(other)})
+		m.ways.push(n, at, other)
 	}
 	return at
 }
@@ -145,12 +136,11 @@ func (m *machine) spread(n *node, pos int) int {
 // back returns the node and the position of the last way not taken, nil if there
 // is none or if it costs too much. The attempt failed at pos.
 func (m *machine) back(pos int) (*node, int) {
-	for len(m.stack) > 0 {
-		top := len(m.stack) - 1
-		f := &m.stack[top]
+	for m.ways.size > 0 {
+		f := m.ways.top()
 		if f.n == nil {
 			m.at[f.pos] = int(f.other)
-			m.stack = m.stack[:top]
+			m.ways.pop()
 			continue
 		}
 		m.steps -= 1 + max(0, pos-int(f.pos))>>4
@@ -159,17 +149,17 @@ func (m *machine) back(pos int) (*node, int) {
 			return nil, 0
 		}
 		if f.other < 0 {
-			m.stack = m.stack[:top]
+			m.ways.pop()
 			return f.n, int(f.pos)
 		}
 		if at := m.again(f); at >= 0 {
 			n := f.n
 			if at == int(f.other) {
-				m.stack = m.stack[:top]
+				m.ways.pop()
 			}
 			return n.next, at
 		}
-		m.stack = m.stack[:top]
+		m.ways.pop()
 	}
 	m.steps -= 1 + max(0, pos-m.from)>>4
 	m.spent = m.spent || m.steps < 0

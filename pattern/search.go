@@ -14,7 +14,6 @@ const (
 
 // find returns where the leftmost match begins and ends, -1 and -1 if there is none.
 func (p *program) find(m *machine) (from, to int) {
-	m.stack = m.room[:0]
 	m.steps = stepsAlways + stepsPerByte*len(m.text)
 	if p.anchored {
 		return 0, m.run(p.start, 0)
