@@ -22,10 +22,16 @@ type Filter struct {
 	prefix string // the text starts with it
 	suffix string // the text ends with it
 	sets   []*Set
+	folded []*Finder // clauses with literals of which the case does not count
 }
 
 // clause is a list of literals of which one must occur.
-type clause []string
+type clause []literal
+
+type literal struct {
+	text   string
+	folded bool // whatever the case of its letters
+}
 
 // NewFilter reads the required literals off the syntax tree of a regexp in Go's
 // syntax; one that does not parse gives a filter that lets everything pass.
@@ -34,23 +40,35 @@ func NewFilter(expr string) Filter {
 	if err != nil {
 		return Filter{}
 	}
-	n := analyse(tree)
 	p := Filter{prefix: fixedEdge(tree, true), suffix: fixedEdge(tree, false)}
-	clauses := n.clauses
-	if n.exact && n.text != "" {
-		clauses = append(clauses, clause{n.text})
-	}
-	slices.SortStableFunc(clauses, func(a, b clause) int { return cmp.Compare(b.weight(), a.weight()) })
-	for _, c := range clauses {
-		if len(p.sets) == maxClauses {
+	for _, c := range analyse(tree).ranked() {
+		if len(p.sets)+len(p.folded) == maxClauses {
 			break
 		}
-		if len(c) == 1 && (strings.Contains(p.prefix, c[0]) || strings.Contains(p.suffix, c[0])) {
+		if len(c) == 1 && (strings.Contains(p.prefix, c[0].text) || strings.Contains(p.suffix, c[0].text)) {
 			continue
 		}
-		p.sets = append(p.sets, NewSet(c))
+		if texts, ok := c.texts(); ok {
+			p.sets = append(p.sets, NewSet(texts))
+		} else {
+			p.folded = append(p.folded, NewFinder(c.needles(), 1))
+		}
 	}
 	return p
+}
+
+// Required returns literals of which every text that the regexp matches has at
+// least one: the clause that fewest other texts fulfil. None: there is nothing that
+// must occur, or the regexp does not parse.
+func Required(expr string) []Needle {
+	tree, err := syntax.Parse(expr, syntax.Perl)
+	if err != nil {
+		return nil
+	}
+	if ranked := analyse(tree).ranked(); len(ranked) > 0 {
+		return ranked[0].needles()
+	}
+	return nil
 }
 
 // Possible reports whether the regexp could match text.
@@ -63,7 +81,36 @@ func (f *Filter) Possible(text string) bool {
 			return false
 		}
 	}
+	for _, finder := range f.folded {
+		var found [1]uint64
+		if finder.Find(text, found[:]); found[0] == 0 {
+			return false
+		}
+	}
 	return true
+}
+
+// texts returns the literals of a clause in which the case of all counts.
+func (c clause) texts() ([]string, bool) {
+	out := make([]string, len(c))
+	for i, l := range c {
+		if l.folded {
+			return nil, false
+		}
+		out[i] = l.text
+	}
+	return out, true
+}
+
+func (c clause) needles() []Needle {
+	out := make([]Needle, len(c))
+	for i, l := range c {
+		out[i] = Needle{Text: l.text}
+		if l.folded {
+			out[i].Case = Folded
+		}
+	}
+	return out
 }
 
 // weight is how much a clause is worth: long literals are rare in other texts;
@@ -72,9 +119,9 @@ func (c clause) weight() int {
 	if len(c) == 0 {
 		return 0
 	}
-	shortest := len(c[0])
-	for _, lit := range c {
-		shortest = min(shortest, len(lit))
+	shortest := len(c[0].text)
+	for _, l := range c {
+		shortest = min(shortest, len(l.text))
 	}
 	return shortest*maxLiterals - len(c)
 }
@@ -92,6 +139,9 @@ func analyse(re *syntax.Regexp) literals {
 	case syntax.OpLiteral:
 		if s, ok := plainText(re); ok {
 			return literals{exact: true, text: s}
+		}
+		if s := string(re.Rune); re.Flags&syntax.FoldCase != 0 && isASCII(s) {
+			return literals{clauses: []clause{{{s, true}}}}
 		}
 	case syntax.OpEmptyMatch, syntax.OpBeginText, syntax.OpEndText, syntax.OpBeginLine, syntax.OpEndLine,
 		syntax.OpWordBoundary, syntax.OpNoWordBoundary:
@@ -123,9 +173,16 @@ func plainText(re *syntax.Regexp) (string, bool) {
 
 func (l literals) required() []clause {
 	if l.exact && l.text != "" {
-		return []clause{{l.text}}
+		return []clause{{{text: l.text}}}
 	}
 	return l.clauses
+}
+
+// ranked returns the clauses, the most telling first.
+func (l literals) ranked() []clause {
+	list := slices.Clone(l.required())
+	slices.SortStableFunc(list, func(a, b clause) int { return cmp.Compare(b.weight(), a.weight()) })
+	return list
 }
 
 func analyseConcat(re *syntax.Regexp) literals {
@@ -133,7 +190,7 @@ func analyseConcat(re *syntax.Regexp) literals {
 	run := ""
 	flush := func() {
 		if run != "" {
-			out.clauses = append(out.clauses, clause{run})
+			out.clauses = append(out.clauses, clause{{text: run}})
 		}
 		run = ""
 	}

@@ -15,7 +15,9 @@ func TestFilter(t *testing.T) {
 		{`^Failed (?:a|b) for`, "Failed a for", "xFailed a for"},
 		{`x (?:foo|bar)+ y`, "x foobar y", "x baz y"},
 		{`port (\d+) ssh2$`, "port 1 ssh2", "port 1 ssh2 "},
-		{`(?i)failed`, "FAILED", ""},
+		{`(?i)failed`, "FAILED", "fail"},
+		{`(?i)ab(c|dſ)`, "aBDs", "ab"},
+		{`x(?i:kk)|y`, "xKK", "xk"},
 		{`a*b?`, "", ""},
 		{`(?:abc){2,}d`, "abcabcd", "ab d"},
 		{`(?:abc)?d.*long literal`, "d long literal", "abc d"},
@@ -38,7 +40,7 @@ func TestFilter(t *testing.T) {
 func FuzzFilter(f *testing.F) {
 	for _, s := range [][2]string{
 		{`^(a|b)c+$`, "acc"}, {`(?i)ab|cd`, "AB"}, {`x(?:foo|bar|baz|qux|quux){2}y*`, "xfoobaz"}, {`(?s)^a.b$|\xff`, "a\nb"},
-		{`(?m)^ab$`, "x\nab"}, {`[ab]c|(de|fg)?h`, "h"}, {`\bunion\s+select\b`, "union select"},
+		{`(?m)^ab$`, "x\nab"}, {`[ab]c|(de|fg)?h`, "h"}, {`(?i)ks+k`, "KſK"}, {`\bunion\s+select\b`, "union select"},
 	} {
 		f.Add(s[0], s[1])
 	}
@@ -49,6 +51,10 @@ func FuzzFilter(f *testing.F) {
 		}
 		if p := needle.NewFilter(expr); !p.Possible(text) {
 			t.Fatalf("%s turns %q away: %+v", expr, text, p)
+		}
+		required := needle.Required(expr)
+		if len(required) > 0 && !slices.ContainsFunc(required, func(n needle.Needle) bool { return holds(n, text) }) {
+			t.Fatalf("%s matches %q, which has none of %+v", expr, text, required)
 		}
 	})
 }
