@@ -1,9 +1,12 @@
 package parsers
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/rampart-edge/rampart/event"
+	"github.com/rampart-edge/rampart/expression"
 	"github.com/rampart-edge/rampart/internal/testkit"
 )
 
@@ -58,5 +61,48 @@ func BenchmarkHubParse(b *testing.B) {
 				pool.Put(ev)
 			}
 		})
+	}
+}
+
+// referenceItems are the parsers of the benchmark that the Hub's users run.
+func referenceItems(t testing.TB) []Item {
+	var items []Item
+	for _, stage := range []struct{ name, files string }{
+		{"s00-raw", "syslog-logs"}, {"s01-parse", "nginx-logs sshd-logs sshd-success-logs"},
+		{"s02-enrich", "dateparse-enrich geoip-enrich http-logs public-dns-allowlist whitelists"},
+	} {
+		for _, file := range strings.Fields(stage.files) {
+			items = append(items, hubItem(t, stage.name, file))
+		}
+	}
+	return items
+}
+
+// BenchmarkReference runs the lines of the benchmark's generator through the
+// parsers of the benchmark, fast and plain.
+func BenchmarkReference(b *testing.B) {
+	for _, c := range []struct{ kind, label string }{{"nginx", "nginx"}, {"sshd", "syslog"}} {
+		lines := genlogs(b, c.kind, 5000)
+		items := referenceItems(b)
+		for _, plain := range []bool{false, true} {
+			b.Run(fmt.Sprintf("%s/plain=%v", c.kind, plain), func(b *testing.B) {
+				env := expression.New(expression.Options{Now: clock, Plain: plain})
+				p, err := Load(items, env, Options{Now: clock})
+				if err != nil {
+					b.Fatal(err)
+				}
+				labels := map[string]string{"type": c.label}
+				var pool event.Pool
+				b.ReportAllocs()
+				defer testkit.CPU(b)()
+				for i := 0; b.Loop(); i++ {
+					ev := pool.Get()
+					ev.ExpectMode = event.Replay
+					ev.Line = event.Line{Raw: lines[i%len(lines)], Src: "/var/log/x", Module: "file", Labels: labels}
+					p.Parse(ev)
+					pool.Put(ev)
+				}
+			})
+		}
 	}
 }

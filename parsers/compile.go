@@ -3,7 +3,6 @@ package parsers
 import (
 	"cmp"
 	"fmt"
-	"net/netip"
 	"time"
 
 	"go.uber.org/zap"
@@ -14,7 +13,7 @@ import (
 
 // node compiles spec and its children.
 func (l *loader) node(spec *nodeSpec, parent *node, stage string) (*node, error) {
-	n := &node{name: spec.Name, stage: stage, debug: spec.Debug || parent != nil && parent.debug, whitelisting: !spec.Whitelist.empty(), reason: spec.Whitelist.Reason}
+	n := &node{name: spec.Name, stage: stage, debug: spec.Debug || parent != nil && parent.debug}
 	if n.name == "" && parent != nil {
 		n.name = "child-" + parent.name
 	}
@@ -26,7 +25,7 @@ func (l *loader) node(spec *nodeSpec, parent *node, stage string) (*node, error)
 		return nil, atf(spec.OnSuccess, "onsuccess is %q: use next_stage, continue, or leave it out", spec.OnSuccess.text)
 	}
 	hasGrok := spec.Grok.Name.text != "" || spec.Grok.Pattern.text != "" || spec.Grok.Expression.text != ""
-	if !hasGrok && len(spec.Nodes) == 0 && len(spec.Statics) == 0 && !n.whitelisting {
+	if !hasGrok && len(spec.Nodes) == 0 && len(spec.Statics) == 0 && spec.Whitelist.empty() {
 		return nil, atf(spec.Filter, "node %s does nothing: give it a grok, nodes, statics or a whitelist", n.name)
 	}
 	var err error
@@ -42,7 +41,7 @@ func (l *loader) node(spec *nodeSpec, parent *node, stage string) (*node, error)
 	if err := l.patterns(spec.PatternSyntax); err != nil {
 		return nil, err
 	}
-	if err := l.whitelist(n, &spec.Whitelist); err != nil {
+	if n.whitelist, err = l.whitelist(&spec.Whitelist); err != nil {
 		return nil, err
 	}
 	if hasGrok || len(spec.Grok.Statics) > 0 {
@@ -132,31 +131,6 @@ func (l *loader) grok(n *node, spec *grokSpec) error {
 	}
 	n.grokStatics, err = l.statics(spec.Statics, true)
 	return err
-}
-
-func (l *loader) whitelist(n *node, spec *whitelistSpec) error {
-	for _, s := range spec.IP {
-		a, err := netip.ParseAddr(s.text)
-		if err != nil {
-			return at(s, fmt.Errorf("whitelist ip: %w", err))
-		}
-		n.addrs = append(n.addrs, a)
-	}
-	for _, s := range spec.CIDR {
-		p, err := netip.ParsePrefix(s.text)
-		if err != nil {
-			return at(s, fmt.Errorf("whitelist cidr: %w", err))
-		}
-		n.prefixes = append(n.prefixes, p)
-	}
-	for _, s := range spec.Expression {
-		p, err := l.compile(s, expression.Bool, "whitelist expression")
-		if err != nil {
-			return err
-		}
-		n.allows = append(n.allows, p)
-	}
-	return nil
 }
 
 func (l *loader) stashes(n *node, list []stashSpec) error {

@@ -19,7 +19,7 @@ const maxUnix = 253402300799
 // CrowdSec compatible: a date without a year is in the current one, even where
 // that lies ahead. What cannot be read gives now in UTC and false.
 func ParseDate(text, layout string, loc *time.Location, now time.Time) (time.Time, bool) {
-	t, _, ok := parseDate(text, layout, loc, now)
+	t, _, ok := parseDate(text, layout, loc, now, false)
 	return t, ok
 }
 
@@ -85,7 +85,9 @@ func shapeOf(text string) dateShape {
 	return 0
 }
 
-func parseDate(text, layout string, loc *time.Location, now time.Time) (t time.Time, yearless, ok bool) {
+// parseDate is ParseDate that also says whether the date named no year. Plain: by
+// package time alone.
+func parseDate(text, layout string, loc *time.Location, now time.Time, plain bool) (t time.Time, yearless, ok bool) {
 	if loc == nil {
 		loc = time.UTC
 	}
@@ -95,6 +97,11 @@ func parseDate(text, layout string, loc *time.Location, now time.Time) (t time.T
 	if layout != "" {
 		if t, err := time.ParseInLocation(layout, text, loc); err == nil {
 			t, yearless = withYear(t, now)
+			return t, yearless, true
+		}
+	}
+	if !plain {
+		if t, yearless, ok := handDate(text, loc, now); ok {
 			return t, yearless, true
 		}
 	}

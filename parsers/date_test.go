@@ -113,35 +113,97 @@ func TestParseDateMode(t *testing.T) {
 	}
 }
 
-// FuzzParseDate: the look at a date's shape never hides a layout that fits.
-func FuzzParseDate(f *testing.F) {
-	for _, s := range []string{"2024-04-10T14:30:00Z", "10/Apr/2024:14:30:00 +0200", "Apr  1 14:30:00", "Wed Apr 10 14:30:00 2024", "04/10/2024 14:30:00", "1712759400", "1/Apr/2024:14:30:00", "24-4-1", " 2024/04/10"} {
-		f.Add(s, "")
+// naiveDate is the oracle: every layout in order, all by package time.
+func naiveDate(text, layout string, loc *time.Location, now time.Time) (time.Time, bool) {
+	all := []string{layout}
+	for _, known := range layouts() {
+		all = append(all, known.layout)
 	}
-	f.Add("20240410", "20060102")
-	f.Fuzz(func(t *testing.T, text, layout string) {
-		got, ok := ParseDate(text, layout, nil, clock())
-		if text == "" || len(text) > maxDate {
-			return
+	for _, l := range all {
+		if l == "" {
+			continue
 		}
-		if layout != "" {
-			if want, err := time.Parse(layout, text); err == nil {
-				if want, _ = withYear(want, clock()); !ok || !got.Equal(want) {
-					t.Fatalf("%q by %q: %v", text, layout, got)
+		if t, err := time.ParseInLocation(l, text, loc); err == nil {
+			if t.Year() == 0 {
+				t = t.AddDate(now.In(t.Location()).Year(), 0, 0)
+			}
+			return t, true
+		}
+	}
+	return unixDate(text, loc)
+}
+
+// sameDate compares all that anybody can see of a date.
+func sameDate(t *testing.T, text, layout string, loc *time.Location, now time.Time) {
+	t.Helper()
+	if text == "" || len(text) > maxDate {
+		return
+	}
+	want, known := naiveDate(text, layout, loc, now)
+	for _, plain := range []bool{false, true} {
+		got, _, ok := parseDate(text, layout, loc, now, plain)
+		if ok != known {
+			t.Fatalf("%q by %q in %v, plain %v: read %v, want %v", text, layout, loc, plain, ok, known)
+		}
+		_, offset := got.Zone()
+		_, wantOffset := want.Zone()
+		if known && (!got.Equal(want) || offset != wantOffset || got.Format(time.RFC3339Nano) != want.Format(time.RFC3339Nano)) {
+			t.Fatalf("%q by %q in %v, plain %v: %v, want %v", text, layout, loc, plain, got, want)
+		}
+	}
+}
+
+// zones are a few that differ from UTC: fixed, with summer time, and one that
+// skipped a day.
+func zones(t testing.TB) []*time.Location {
+	out := []*time.Location{time.UTC, time.FixedZone("", 2*3600), time.FixedZone("odd", -12345)}
+	for _, name := range []string{"Europe/Paris", "America/New_York", "Pacific/Apia"} {
+		if loc, err := time.LoadLocation(name); err == nil {
+			out = append(out, loc)
+		}
+	}
+	return out
+}
+
+// TestHandDate: dates of every day of some years and of every kind of digit, in the
+// spellings that are read by hand, and slight variations of them.
+func TestHandDate(t *testing.T) {
+	layouts := []string{time.Stamp, "Jan 02 15:04:05", "02/Jan/2006:15:04:05", "02/Jan/2006:15:04:05 -0700", "2006-01-02 15:04:05", "2006-01-02T15:04:05", "2006/01/02 15:04:05", "2006/01/02T15:04:05"}
+	byHand := 0
+	for _, loc := range zones(t) {
+		for day := range 1500 {
+			at := time.Date(2023, 1, 1, day%24, day%60, (day*7)%60, 0, loc).AddDate(0, 0, day)
+			if day%97 == 0 {
+				at = at.AddDate(-2022, 0, 0)
+			}
+			text := at.Format(layouts[day%len(layouts)])
+			sameDate(t, text, "", loc, at.AddDate(day%9, 0, 0))
+			if _, _, ok := handDate(text, loc, at); ok {
+				byHand++
+			}
+			for i := range text {
+				if (i+day)%5 == 0 {
+					for _, c := range " 0139/:-+T\xff" {
+						sameDate(t, text[:i]+string(c)+text[i+1:], "", loc, at)
+					}
 				}
-				return
 			}
 		}
-		for _, known := range layouts() {
-			if want, err := time.Parse(known.layout, text); err == nil {
-				if want, _ = withYear(want, clock()); !ok || !got.Equal(want) {
-					t.Fatalf("%q is %v by %q, but %v", text, want, known.layout, got)
-				}
-				return
-			}
-		}
-		if _, unix := unixDate(text, time.UTC); ok != unix {
-			t.Fatalf("%q: %v %v", text, got, ok)
-		}
+	}
+	if byHand < 5000 {
+		t.Fatalf("only %d dates were read by hand", byHand)
+	}
+}
+
+// FuzzParseDate holds the fast way to the plain one, and both to the list.
+func FuzzParseDate(f *testing.F) {
+	for _, s := range []string{"2024-04-10T14:30:00Z", "10/Apr/2024:14:30:00 +0200", "Apr  1 14:30:00", "Feb 29 14:30:00", "Wed Apr 10 14:30:00 2024", "04/10/2024 14:30:00", "1712759400", "1/Apr/2024:14:30:00", "24-4-1", " 2024/04/10", "0000-01-01 00:00:00", "2024/04/10 14:30:00"} {
+		f.Add(s, "", 0)
+		f.Add(s, "", 3)
+	}
+	f.Add("20240410", "20060102", 0)
+	all := zones(f)
+	f.Fuzz(func(t *testing.T, text, layout string, zone int) {
+		sameDate(t, text, layout, all[uint(zone)%uint(len(all))], clock())
 	})
 }

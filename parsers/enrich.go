@@ -30,7 +30,7 @@ func methods(name string) method {
 func parseDateMethod(r *run, value string) {
 	o := &r.p.options
 	now := o.Now()
-	t, yearless, ok := parseDate(value, r.ev.StrTimeFormat, o.Location, now)
+	t, yearless, ok := parseDate(value, r.ev.StrTimeFormat, o.Location, now, r.p.plain)
 	if yearless && o.FixYear && t.After(now.Add(24*time.Hour)) {
 		t = t.AddDate(-1, 0, 0)
 	}

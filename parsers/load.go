@@ -73,7 +73,7 @@ func Load(items []Item, env *expression.Env, o Options) (*Pipeline, error) {
 	for _, item := range items {
 		stages[item.Stage] = append(stages[item.Stage], l.file(item)...)
 	}
-	return newPipeline(stages, o), errors.Join(l.problems...)
+	return newPipeline(stages, o, l.plain), errors.Join(l.problems...)
 }
 
 // loader compiles the files of one Load.

@@ -1,7 +1,6 @@
 package parsers
 
 import (
-	"net/netip"
 	"slices"
 
 	"go.uber.org/zap"
@@ -19,11 +18,7 @@ type node struct {
 	gates       []gate // comparisons that filter implies
 	gated       bool   // gates are all that filter asks
 
-	whitelisting bool
-	reason       string
-	addrs        []netip.Addr
-	prefixes     []netip.Prefix
-	allows       []*expression.Program
+	whitelist *whitelist // nil: the node has none
 
 	grok        *grok
 	applyOn     string              // "Line.Raw" or a key of Parsed; "": grokInput gives the text
@@ -42,6 +37,7 @@ type run struct {
 	vars  expression.Vars
 	trace *tracer // nil: nobody watches
 	room  []int   // for the offsets of a grok
+	from  sender
 }
 
 // process is evaluate, watched where somebody does. Index is n's place among its
@@ -62,7 +58,7 @@ func (n *node) evaluate(r *run) (bool, error) {
 	if !n.admits(r) {
 		return false, nil
 	}
-	hit := n.whitelisting && n.whitelists(r)
+	hit := n.whitelist != nil && n.whitelists(r)
 	state, grokOK := true, false
 	if n.grok != nil {
 		grokOK = n.runGrok(r)
@@ -82,7 +78,7 @@ func (n *node) evaluate(r *run) (bool, error) {
 	if err != nil || !state {
 		return false, err
 	}
-	if hit || !n.whitelisting {
+	if hit || n.whitelist == nil {
 		if err := applyAll(r, n.statics); err != nil {
 			return false, err
 		}
@@ -162,64 +158,20 @@ func (n *node) runGrok(r *run) bool {
 func (n *node) grokText(r *run) (string, bool) {
 	switch n.applyOn {
 	case "":
-		v, err := n.grokInput.Any(&r.vars)
+		text, ok, other, err := n.grokInput.Text(&r.vars)
 		if err != nil {
 			r.debug("grok expression failed", n.name, err)
 			return "", false
 		}
-		text, _ := textOf(v)
+		if !ok {
+			text, _ = textOf(other)
+		}
 		return text, true
 	case "Line.Raw":
 		return r.ev.Line.Raw, true
 	}
 	text, ok := r.ev.Parsed[n.applyOn]
 	return text, ok
-}
-
-// whitelists asks the node's lists and marks the event on a hit. The first reason
-// stays.
-func (n *node) whitelists(r *run) bool {
-	if !n.listed(r) {
-		return false
-	}
-	r.trace.hit(n)
-	ev := r.ev
-	if !ev.Whitelisted {
-		ev.Whitelisted, ev.WhitelistReason = true, n.reason
-	}
-	if ev.Type == event.OverflowType {
-		ev.Overflow.Whitelisted = true
-	}
-	return true
-}
-
-func (n *node) listed(r *run) bool {
-	if len(n.addrs)+len(n.prefixes) > 0 {
-		for _, a := range r.ev.ParseIPSources() {
-			for _, w := range n.addrs {
-				if w == a {
-					return true
-				}
-			}
-			for _, w := range n.prefixes {
-				if w.Contains(a) {
-					return true
-				}
-			}
-		}
-	}
-	for _, p := range n.allows {
-		ok, err := p.Bool(&r.vars)
-		if err != nil {
-			// CrowdSec compatible: the expressions after it are not tried.
-			r.debug("whitelist expression failed", n.name, err)
-			return false
-		}
-		if ok {
-			return true
-		}
-	}
-	return false
 }
 
 // debug logs what content gets wrong about single events: any client could fill

@@ -18,6 +18,7 @@ type Pipeline struct {
 	stages  []string // sorted; those that have nodes
 	nodes   [][]*node
 	debugs  bool // some node has debug set
+	plain   bool // no fast paths
 	runs    *sync.Pool
 }
 
@@ -29,8 +30,8 @@ type Outcome struct {
 	Err error
 }
 
-func newPipeline(stages map[string][]*node, o Options) *Pipeline {
-	p := &Pipeline{options: o, log: o.Logger, runs: &sync.Pool{New: func() any { return new(run) }}}
+func newPipeline(stages map[string][]*node, o Options, plain bool) *Pipeline {
+	p := &Pipeline{options: o, log: o.Logger, plain: plain, runs: &sync.Pool{New: func() any { return new(run) }}}
 	for _, s := range slices.Sorted(maps.Keys(stages)) {
 		if len(stages[s]) > 0 {
 			p.stages = append(p.stages, s)
@@ -86,7 +87,7 @@ func (p *Pipeline) walk(ev *event.Event, w *walk) Outcome {
 	r := p.runs.Get().(*run)
 	r.p, r.ev, r.vars.Evt, r.trace = p, ev, ev, p.tracer(w)
 	defer func() {
-		r.ev, r.vars.Evt, r.trace = nil, nil, nil
+		r.ev, r.vars.Evt, r.trace, r.from = nil, nil, nil, sender{}
 		p.runs.Put(r)
 	}()
 	for i, stage := range p.stages {

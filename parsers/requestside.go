@@ -73,7 +73,7 @@ func (n *node) needs(response map[string]bool) bool {
 	if n.grok != nil && n.applyOn != "" && n.applyOn != "Line.Raw" && touches("Parsed."+n.applyOn, response) {
 		return true
 	}
-	if len(n.addrs)+len(n.prefixes) > 0 && touches("Meta.source_ip", response) {
+	if n.whitelist != nil && n.whitelist.byAddress() && touches("Meta.source_ip", response) {
 		return true
 	}
 	for _, p := range n.programs() {
@@ -92,7 +92,10 @@ func (n *node) needs(response map[string]bool) bool {
 
 // programs returns the expressions of n itself.
 func (n *node) programs() []*expression.Program {
-	out := slices.Clone(n.allows)
+	var out []*expression.Program
+	if n.whitelist != nil {
+		out = slices.Clone(n.whitelist.allows)
+	}
 	for _, p := range []*expression.Program{n.filter, n.grokInput} {
 		if p != nil {
 			out = append(out, p)

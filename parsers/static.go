@@ -107,18 +107,19 @@ func (s *static) apply(r *run) error {
 	case s.read != nil:
 		value = s.read(r.ev)
 	case s.source != nil:
-		v, err := s.source.Any(&r.vars)
+		text, ok, other, err := s.source.Text(&r.vars)
 		if err != nil {
 			r.debug("static failed", s.what, err)
 			return nil
 		}
-		text, kind := textOf(v)
-		switch kind {
-		case isOdd:
-			// CrowdSec compatible: the event is lost.
-			return fmt.Errorf("static %s: the expression gave %T, neither text nor number: %s", s.what, v, s.source.Source())
-		case isNothing:
-			return nil
+		if !ok {
+			kind := isOdd
+			if text, kind = textOf(other); kind == isOdd {
+				// CrowdSec compatible: the event is lost.
+				return fmt.Errorf("static %s: the expression gave %T, neither text nor number: %s", s.what, other, s.source.Source())
+			} else if kind == isNothing {
+				return nil
+			}
 		}
 		value = text
 	}
