@@ -28,6 +28,8 @@ type Content struct {
 	data  *Data
 	paths map[string]Item // by the path that the loaders of items know
 	files []declared
+	// sources are the files of items and collections, and the index.
+	sources []string
 }
 
 // declared is a data file of an item.

@@ -23,7 +23,8 @@ type Selection struct {
 	Contexts      []string
 	// Local adds everything that Options.Local named.
 	Local bool
-	// Builtin adds all built-in parsers. Built-in collections bring them by themselves.
+	// Builtin adds the built-in parsers, which built-in collections bring by
+	// themselves. Those whose work a selected parser of the Hub does are left out.
 	Builtin bool
 }
 
@@ -64,7 +65,9 @@ func (c *Catalogue) Select(s Selection) (*Content, error) {
 			p.take(i)
 		}
 	}
+	p.items = replaceBuiltins(p.items)
 	content, problems := newContent(c, p.items)
+	content.sources = p.sources()
 	return content, join(append(p.problems, problems...))
 }
 
@@ -74,6 +77,8 @@ type picking struct {
 	seen     map[string]bool // kind and path
 	items    []*Item
 	problems []*Problem
+	// collections are the files of those picked.
+	collections []string
 }
 
 // pick takes the item of a name; in is the collection that lists it, nil for none.
@@ -100,11 +105,28 @@ func (p *picking) take(i *Item) {
 		p.items = append(p.items, i)
 		return
 	}
+	if i.Origin != Builtin {
+		p.collections = append(p.collections, i.Path)
+	}
 	for _, k := range kinds() {
 		for _, name := range i.Members[k] {
 			p.pick(k, name, i)
 		}
 	}
+}
+
+// sources returns the paths of what was picked, and of the index it was found in.
+func (p *picking) sources() []string {
+	var list []string
+	if p.c.hub != "" {
+		list = append(list, filepath.Join(p.c.hub, indexFile))
+	}
+	for _, i := range p.items {
+		if i.Origin != Builtin {
+			list = append(list, i.Path)
+		}
+	}
+	return append(list, p.collections...)
 }
 
 // resolve finds an item by name or path.

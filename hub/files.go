@@ -1,0 +1,21 @@
+package hub
+
+import (
+	"path/filepath"
+	"slices"
+)
+
+// Files returns the paths of all files that the content came from, sorted: those of
+// items and collections, the data files that they declare, and the index. A
+// change of one of them may change what the selection amounts to; so may a file
+// that is not there yet.
+func (c *Content) Files() []string {
+	list := slices.Clone(c.sources)
+	for _, f := range c.files {
+		if c.data.dir != "" {
+			list = append(list, filepath.Join(c.data.dir, filepath.FromSlash(c.data.Find(f.file))))
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
