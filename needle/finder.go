@@ -16,6 +16,7 @@ const (
 	Upper              // strings.ToUpper
 	Lower              // strings.ToLower
 	Folded             // what (?i) of a regexp does, for needles in ASCII
+	Loose              // like Folded, but every text that is not ASCII has the needle
 	cases
 )
 
@@ -46,6 +47,7 @@ type Finder struct {
 	cases   [cases]bool // those that some needle has
 	always  []int       // groups with a needle that is in every text
 	blank   []int       // groups with the needle that is the empty text and no other
+	loose   []int       // groups that every text has which is not ASCII
 	entries []entry
 	inside  []*grams // needles that may stand anywhere
 	start   []*grams // those at the start, by what they begin with
@@ -61,15 +63,18 @@ type entry struct {
 	next int32 // the next entry of its slot, -1: none
 }
 
-// NewFinder makes a finder of needles whose groups are below groups. Folded needles
-// must be ASCII.
+// NewFinder makes a finder of needles whose groups are below groups. Folded and
+// loose needles must be ASCII.
 func NewFinder(needles []Needle, groups int) *Finder {
 	f := &Finder{groups: groups}
 	var lists [Whole + 1][2][]Needle // by place, short ones first
 	for _, n := range needles {
 		f.cases[n.Case] = true
-		if n.Case == Folded {
+		if n.Case == Folded || n.Case == Loose {
 			n.Text = strings.ToLower(n.Text)
+		}
+		if n.Case == Loose {
+			f.loose = append(f.loose, n.Group)
 		}
 		switch {
 		case n.Text == "" && n.Place == Whole:
@@ -117,23 +122,26 @@ func (f *Finder) Size() int {
 // as they are. found has room for all groups. It allocates only where text is not
 // ASCII and some needle has another case than Exact.
 func (f *Finder) Find(text string, found []uint64) {
-	for _, g := range f.always {
-		found[g/64] |= 1 << (g % 64)
-	}
+	mark(found, f.always)
 	if text == "" {
-		for _, g := range f.blank {
-			found[g/64] |= 1 << (g % 64)
-		}
+		mark(found, f.blank)
 		return
 	}
 	if isASCII(text) {
 		f.find(text, everyCase, found)
 		return
 	}
-	for c := Exact; c < cases; c++ {
+	mark(found, f.loose)
+	for c := Exact; c < Loose; c++ {
 		if f.cases[c] {
 			f.find(c.of(text), c, found)
 		}
+	}
+}
+
+func mark(found []uint64, groups []int) {
+	for _, g := range groups {
+		found[g/64] |= 1 << (g % 64)
 	}
 }
 
@@ -231,7 +239,7 @@ func (e *entry) fits(text string, from int) bool {
 	switch e.Case {
 	case Upper:
 		return equalUpper(piece, e.Text)
-	case Lower, Folded:
+	case Lower, Folded, Loose:
 		return equalLower(piece, e.Text)
 	}
 	return piece == e.Text

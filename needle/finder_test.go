@@ -19,7 +19,10 @@ func holds(n needle.Needle, text string) bool {
 		text = strings.ToUpper(text)
 	case needle.Lower:
 		text = strings.ToLower(text)
-	case needle.Folded:
+	case needle.Folded, needle.Loose:
+		if n.Case == needle.Loose && strings.ContainsFunc(text, func(c rune) bool { return c > 127 }) {
+			return true
+		}
 		pattern := "(?i)" + regexp.QuoteMeta(n.Text)
 		switch n.Place {
 		case needle.Start:
@@ -88,7 +91,7 @@ func TestFinderAgainstStrings(t *testing.T) {
 		var list []needle.Needle
 		groups := 1 + r.IntN(70)
 		for range r.IntN(24) {
-			n := needle.Needle{Text: oddText(r, 6), Case: needle.Case(r.IntN(4)), Place: needle.Place(r.IntN(4)), Group: r.IntN(groups)}
+			n := needle.Needle{Text: oddText(r, 6), Case: needle.Case(r.IntN(5)), Place: needle.Place(r.IntN(4)), Group: r.IntN(groups)}
 			if r.IntN(3) == 0 && len(text) > 0 {
 				from := r.IntN(len(text))
 				n.Text = text[from : from+r.IntN(len(text)-from+1)]
@@ -96,7 +99,7 @@ func TestFinderAgainstStrings(t *testing.T) {
 					n.Text = strings.ToUpper(n.Text)
 				}
 			}
-			if n.Case == needle.Folded {
+			if n.Case >= needle.Folded {
 				n.Text = strings.Map(func(c rune) rune {
 					if c > 127 {
 						return 'k'
@@ -123,8 +126,8 @@ func FuzzFinder(f *testing.F) {
 		}
 		var list []needle.Needle
 		for i, line := range strings.Split(lines, "\n") {
-			n := needle.Needle{Text: line, Case: needle.Case(kinds >> (4 * i % 60) & 3), Place: needle.Place(kinds >> (4*i%60 + 2) & 3), Group: i}
-			if n.Case == needle.Folded && strings.ContainsFunc(line, func(c rune) bool { return c > 127 }) {
+			n := needle.Needle{Text: line, Case: needle.Case(kinds >> (5 * i % 60) & 7 % 5), Place: needle.Place(kinds >> (5*i%60 + 3) & 3), Group: i}
+			if n.Case >= needle.Folded && strings.ContainsFunc(line, func(c rune) bool { return c > 127 }) {
 				n.Case = needle.Exact
 			}
 			list = append(list, n)
