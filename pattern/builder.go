@@ -19,6 +19,7 @@ var (
 // node knows its successor when it is made.
 type builder struct {
 	nodes    []*node
+	choices  map[*node][]*node // the ways of an opChoice, in order
 	classes  map[string]*class
 	optional int // how many constructs that a match need not take part in are open
 	err      error
@@ -48,7 +49,7 @@ func (b *builder) build(re *syntax.Regexp, next *node) *node {
 	case syntax.OpCharClass, syntax.OpAnyChar, syntax.OpAnyCharNotNL:
 		return b.one(b.class(re), next)
 	case syntax.OpCapture:
-		o := opSet0
+		o := opMark
 		if b.optional > 0 {
 			o = opSlot
 		}
@@ -66,11 +67,17 @@ func (b *builder) build(re *syntax.Regexp, next *node) *node {
 			choices = append(choices, b.build(sub, next))
 		}
 		b.optional--
-		return b.add(node{op: opChoice, choices: choices})
+		return b.choose(choices...)
 	case syntax.OpStar, syntax.OpPlus, syntax.OpQuest, syntax.OpRepeat:
 		return b.repeat(re, next)
 	}
 	return b.add(node{op: assertion(re.Op), next: next})
+}
+
+func (b *builder) choose(ways ...*node) *node {
+	n := b.add(node{op: opChoice})
+	b.choices[n] = ways
+	return n
 }
 
 func assertion(o syntax.Op) op {
@@ -169,8 +176,9 @@ func (b *builder) class(re *syntax.Regexp) *class {
 }
 
 func (b *builder) one(c *class, next *node) *node {
-	if c.wide == wideNone {
-		return b.add(node{op: opSet, class: c, table: &c.table, next: next})
+	n := node{op: opSet, run: &run{class: c, min: 1, max: 1}, table: &c.table, next: next}
+	if c.wide != wideNone {
+		n.op = opRune
 	}
-	return b.add(node{op: opRune, class: c, table: &c.table, next: next})
+	return b.add(n)
 }

@@ -5,6 +5,10 @@ import (
 	"unicode/utf8"
 )
 
+// maxAhead is how many bytes a node looks ahead; where that is not enough, it tries
+// everything.
+const maxAhead = 64
+
 // machine is one search. It lives on the stack of its caller.
 type machine struct {
 	text  string
@@ -38,28 +42,24 @@ func (m *machine) run(n *node, pos int) int {
 				continue
 			}
 		case opSpan:
-			to := pos
-			for to < len(text) && n.table[text[to]] {
-				to++
-			}
-			if to-pos >= int(n.char) {
+			if to := n.span(text, pos); to-pos >= int(n.char) {
 				n, pos = n.next, to
 				continue
 			}
-		case opUntil:
-			if i := strings.IndexByte(text[pos:], n.char); i >= 0 {
-				pos += i
-			} else {
-				pos = len(text)
+		case opTake:
+			if pos < len(text) && n.table[text[pos]] {
+				pos++
+			}
+			n = n.next
+			continue
+		case opMark, opSlot:
+			if m.at != nil {
+				m.mark(n, pos)
 			}
 			n = n.next
 			continue
 		case opChoice:
-			symbol := end
-			if pos < len(text) {
-				symbol = int(text[pos])
-			}
-			if to := n.jumps.targets[n.jumps.index[symbol]]; to != nil {
+			if to := n.jumps.on(text, pos); to != nil {
 				n = to
 				continue
 			}
@@ -67,6 +67,11 @@ func (m *machine) run(n *node, pos int) int {
 			m.ways.push(n.rest, pos, -1)
 			n = n.next
 			continue
+		case opWordAhead, opNextAhead:
+			if to := m.ahead(n, pos); to != nil {
+				n = to
+				continue
+			}
 		default:
 			if to := m.step(n, pos); to >= 0 {
 				n, pos = n.next, to
@@ -85,23 +90,23 @@ func (m *machine) step(n *node, pos int) int {
 	switch n.op {
 	case opFail:
 		return -1
+	case opUntil:
+		if i := strings.IndexByte(m.text[pos:], n.char); i >= 0 {
+			return pos + i
+		}
+		return len(m.text)
 	case opFold:
 		return foldPrefix(m.text, pos, n.literal)
 	case opRune:
-		return n.class.step(m.text, pos)
+		return n.run.class.step(m.text, pos)
 	case opRun:
 		return n.run.reach(m.text, pos)
 	case opGreedy, opLazy:
 		return m.spread(n, pos)
-	case opSet0:
-		if m.at != nil {
-			m.at[n.slot] = pos
-		}
-		return pos
-	case opSlot:
-		if m.at != nil {
-			m.ways.push(nil, int(n.slot), m.at[n.slot])
-			m.at[n.slot] = pos
+	case opMaybe:
+		if pos < len(m.text) && n.table[m.text[pos]] {
+			m.ways.push(n.next, pos, -1)
+			pos++
 		}
 		return pos
 	}
@@ -109,6 +114,30 @@ func (m *machine) step(n *node, pos int) int {
 		return pos
 	}
 	return -1
+}
+
+// mark remembers pos in the slot of n, and what to put back if this way fails.
+func (m *machine) mark(n *node, pos int) {
+	if n.op == opSlot {
+		m.ways.push(nil, int(n.slot), m.at[n.slot])
+	}
+	m.at[n.slot] = pos
+}
+
+// ahead returns the way on from a node that looks ahead, nil if there is none.
+func (m *machine) ahead(n *node, pos int) *node {
+	text := m.text[:min(len(m.text), pos+maxAhead)]
+	if n.op == opWordAhead {
+		pos = n.span(text, pos)
+	} else if i := strings.IndexByte(text[pos:], ' '); i >= 0 {
+		pos += i + 1
+	} else {
+		pos = len(text)
+	}
+	if pos == len(text) && pos < len(m.text) {
+		return n.next
+	}
+	return n.jumps.on(text, pos)
 }
 
 // spread enters a run that may end in several places.

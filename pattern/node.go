@@ -10,16 +10,20 @@ const (
 	opLiteral             // the text literal
 	opFold                // the text literal in ASCII lower case, any case
 	opSet                 // one byte of table
-	opRune                // one rune of class
+	opRune                // one rune of run.class
+	opTake                // one byte of table if there is one, for good
+	opMaybe               // one byte of table if there is one, or none
 	opUntil               // everything up to the byte char or the end of the text
-	opSpan                // the longest run of bytes of table, at least one if char is 1
+	opSpan                // the longest run of bytes of table, at least char of them
 	opRun                 // the longest run
 	opGreedy              // a run, the longest first
 	opLazy                // a run, the shortest first
-	opSet0                // remember the position in slot, which every match sets
+	opMark                // remember the position in slot, as every match does
 	opSlot                // remember the position in slot
 	opSplit               // next, then rest
 	opChoice              // what the coming byte allows
+	opWordAhead           // what the first byte behind the coming word allows
+	opNextAhead           // what the first byte behind the next space allows
 	opBeginText           // assertions
 	opEndText
 	opBeginLine
@@ -37,80 +41,43 @@ type node struct {
 	literal string
 	table   *[256]bool
 	next    *node
-	rest    *node   // opSplit
-	class   *class  // opRune
-	run     *run    // opRun, opGreedy, opLazy
-	choices []*node // opChoice, as written
-	jumps   *jumps  // opChoice, by the coming byte
-	first   symbols // what can come here if the pattern is to match
+	rest    *node  // opSplit
+	run     *run   // opRune and runs
+	jumps   *jumps // opChoice, opWordAhead, opNextAhead
 }
 
-// jumps leads from the coming symbol to the node that goes on; nil fails.
+// jumps leads from a symbol to the node that goes on; nil fails.
 type jumps struct {
-	index   [end + 1]uint8
+	index   *[end + 1]uint8
 	targets []*node
 }
 
-// symbolsHere is what the node itself lets begin here, with what follows it.
-func (n *node) symbolsHere() symbols {
-	var s symbols
-	switch n.op {
-	case opMatch:
-		return anything()
-	case opByte:
-		s.add(n.char)
-	case opLiteral:
-		s.add(n.literal[0])
-	case opFold:
-		addFolded(&s, n.literal[0])
-	case opSet, opRune:
-		return n.class.bytes
-	case opRun, opGreedy, opLazy:
-		s = n.run.class.bytes
-		if n.run.min == 0 {
-			s.join(&n.next.first)
-		}
-	case opChoice:
-		for _, c := range n.choices {
-			s.join(&c.first)
-		}
-	case opEndText:
-		s.end = n.next.first.end
-	case opEndLine:
-		s.end = n.next.first.end
-		if n.next.first.has('\n') {
-			s.add('\n')
-		}
-	case opSet0, opSlot, opBeginText, opBeginLine, opWord, opNotWord:
-		return n.next.first
+// on returns the node that goes on at pos.
+func (j *jumps) on(text string, pos int) *node {
+	if pos < len(text) {
+		return j.targets[j.index[text[pos]]]
 	}
-	return s
+	return j.targets[j.index[end]]
 }
 
-// addFolded adds the bytes with which a rune can begin that equals the lower-case
-// ASCII letter b but for its case: U+017F is an s, U+212A a k.
-func addFolded(s *symbols, b byte) {
-	s.add(b)
-	if 'a' <= b && b <= 'z' {
-		s.add(b - 'a' + 'A')
+// span returns the end of the bytes of table that begin at pos.
+func (n *node) span(text string, pos int) int {
+	for pos < len(text) && n.table[text[pos]] {
+		pos++
 	}
-	switch b {
-	case 's':
-		s.add("ſ"[0])
-	case 'k':
-		s.add("K"[0])
-	}
+	return pos
 }
 
-// consumesNothing: the node looks at the text or remembers a position.
-func (n *node) consumesNothing() bool {
-	return n.op == opSet0 || n.op == opSlot || n.op >= opBeginText
-}
+// marks reports whether the node does nothing but remember a position.
+func (n *node) marks() bool { return n.op == opMark || n.op == opSlot }
+
+// asserts reports whether the node only looks at the text around a position.
+func (n *node) asserts() bool { return n.op >= opBeginText }
 
 // lead returns the text with which everything begins that matches from n on, ""
 // where that is not fixed.
 func (n *node) lead() string {
-	for n.consumesNothing() {
+	for n.marks() || n.asserts() {
 		n = n.next
 	}
 	switch n.op {
@@ -124,8 +91,12 @@ func (n *node) lead() string {
 
 // certain reports whether everything matches from n on.
 func (n *node) certain() bool {
-	for n.op == opSet0 || n.op == opSlot {
+	for n.marks() {
 		n = n.next
 	}
 	return n.op == opMatch
+}
+
+func wordByte(b byte) bool {
+	return b == '_' || '0' <= b && b <= '9' || 'A' <= b && b <= 'Z' || 'a' <= b && b <= 'z'
 }

@@ -17,7 +17,6 @@ const maxText = math.MaxInt32
 type Pattern struct {
 	expr   string
 	groups int
-	needs  needle.Filter
 	fast   *program              // nil: package regexp does all the work
 	plain  func() *regexp.Regexp // compiles expr when it is needed
 }
@@ -33,7 +32,8 @@ func Compile(expr string) (*Pattern, error) {
 	if err != nil {
 		return CompilePlain(expr)
 	}
-	return &Pattern{expr: expr, groups: tree.MaxCap(), needs: needle.NewFilter(expr), fast: fast, plain: compileLater(expr)}, nil
+	fast.needs = needle.NewFilter(expr)
+	return &Pattern{expr: expr, groups: tree.MaxCap(), fast: fast, plain: compileLater(expr)}, nil
 }
 
 // CompilePlain is Compile without any fast path: what it returns asks package regexp.
@@ -48,9 +48,6 @@ func CompilePlain(expr string) (*Pattern, error) {
 // Match reports whether text contains a match.
 func (p *Pattern) Match(text string) bool {
 	if p.fast != nil && len(text) <= maxText {
-		if !p.needs.Possible(text) {
-			return false
-		}
 		m := machine{text: text}
 		if _, to := p.fast.find(&m); !m.spent {
 			return to >= 0
@@ -65,9 +62,6 @@ func (p *Pattern) Match(text string) bool {
 // capacity of 2*(NumGroups()+1) suffices. Without a match it returns nil.
 func (p *Pattern) Find(text string, at []int) []int {
 	if p.fast != nil && len(text) <= maxText {
-		if !p.needs.Possible(text) {
-			return nil
-		}
 		at = slices.Grow(at[:0], 2*(p.groups+1))[:2*(p.groups+1)]
 		for i := range at {
 			at[i] = -1

@@ -26,7 +26,11 @@ func (b *builder) repeat(re *syntax.Regexp, next *node) *node {
 		if b.err != nil {
 			return next
 		}
-		next = b.choose(b.build(sub, next), after, lazy)
+		if with := b.build(sub, next); lazy {
+			next = b.choose(after, with)
+		} else {
+			next = b.choose(with, after)
+		}
 	}
 	b.optional--
 	for range low {
@@ -41,24 +45,17 @@ func (b *builder) repeat(re *syntax.Regexp, next *node) *node {
 // loop builds sub as often as it matches, at least once if once is set.
 func (b *builder) loop(sub *syntax.Regexp, lazy bool, next *node, once bool) *node {
 	b.optional++
-	again := b.add(node{op: opChoice})
+	again := b.choose()
 	body := b.build(sub, again)
-	again.choices = []*node{body, next}
+	b.choices[again] = []*node{body, next}
 	if lazy {
-		again.choices = []*node{next, body}
+		b.choices[again] = []*node{next, body}
 	}
 	b.optional--
 	if once {
 		return body
 	}
 	return again
-}
-
-func (b *builder) choose(with, without *node, lazy bool) *node {
-	if lazy {
-		with, without = without, with
-	}
-	return b.add(node{op: opChoice, choices: []*node{with, without}})
 }
 
 func (b *builder) run(r *run, next *node) *node {

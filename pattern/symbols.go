@@ -11,6 +11,29 @@ type symbols struct {
 
 func (s *symbols) add(b byte) { s.bits[b>>6] |= 1 << (b & 63) }
 
+func (s *symbols) remove(b byte) { s.bits[b>>6] &^= 1 << (b & 63) }
+
+// addCase adds the bytes with which something can begin that matches the ASCII
+// byte b, whatever its case if fold is set.
+func (s *symbols) addCase(b byte, fold bool) {
+	s.add(b)
+	if fold && 'a' <= b && b <= 'z' {
+		s.add(b - 'a' + 'A')
+		s.addFold(b)
+	}
+}
+
+// addFold adds the bytes with which letters beyond ASCII begin that equal b but for
+// its case: U+017F is an s, U+212A a k.
+func (s *symbols) addFold(b byte) {
+	switch b {
+	case 's':
+		s.add("ſ"[0])
+	case 'k':
+		s.add("K"[0])
+	}
+}
+
 // has reports whether a byte, or the end, is in the set.
 func (s *symbols) has(symbol int) bool {
 	if symbol == end {
@@ -39,15 +62,13 @@ func (s *symbols) meets(o *symbols) bool {
 	return false
 }
 
-func (s *symbols) full() bool { return *s == anything() }
-
 func anything() symbols {
 	return symbols{bits: [4]uint64{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}, end: true}
 }
 
 // table is the set's bytes as a table, nil when the set is full.
 func (s *symbols) table() *[256]bool {
-	if s.full() {
+	if *s == anything() {
 		return nil
 	}
 	t := new([256]bool)
