@@ -21,14 +21,10 @@ func variables(on On) []string {
 		return []string{"evt", "queue", "signal", "leaky"}
 	case OnAlert:
 		return []string{"Alert"}
+	case OnContext:
+		return []string{"evt", "match", "req"}
 	}
 	return []string{"evt"}
-}
-
-// absent are functions that CrowdSec has and this package has not.
-func absent(name string) bool {
-	return slices.Contains([]string{"CrowdsecCTI", "HTTPGet", "HTTPHead", "HTTPPost", "HTTPRequest", "LookupHost",
-		"GeoIPEnrich", "GeoIPASNEnrich", "GeoIPRangeEnrich", "IPToCountry", "MatchKnownBot", "JA4H"}, name)
 }
 
 // advice says what to do about the complaint of the library.
@@ -67,9 +63,6 @@ func (e *Env) advice(on On, reason string) string {
 }
 
 func (e *Env) adviseName(on On, name string) string {
-	if absent(name) {
-		return "this function of CrowdSec is not available here; remove the item that uses it"
-	}
 	names := variables(on)
 	for n := range e.functions {
 		names = append(names, n)

@@ -92,6 +92,8 @@ func (e *Env) config(on On) *conf.Config {
 		c.WithEnv(&overflowVars{})
 	case OnAlert:
 		c.WithEnv(&alertVars{})
+	case OnContext:
+		c.WithEnv(&contextVars{})
 	default:
 		c.WithEnv(&eventVars{})
 	}

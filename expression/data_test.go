@@ -98,7 +98,7 @@ func TestDataFaults(t *testing.T) {
 		{"outside", data, expression.DataFile{DestFile: "../etc/passwd", Type: "string"}, false, "must be a path below the data folder"},
 		{"absolute", data, expression.DataFile{DestFile: "/etc/passwd", Type: "string"}, false, "must be a path below the data folder"},
 		{"no name", data, expression.DataFile{Type: "string"}, false, "must be a path below the data folder"},
-		{"type", data, expression.DataFile{DestFile: "re.txt", Type: "bots"}, false, `unknown type "bots": use string, regexp or map`},
+		{"type", data, expression.DataFile{DestFile: "re.txt", Type: "glob"}, false, `unknown type "glob": use string, regexp, map or bots`},
 		{"pattern", data, expression.DataFile{DestFile: "re.txt", Type: "regexp"}, false, "re.txt:2: error parsing regexp"},
 		{"rows", data, expression.DataFile{DestFile: "map.txt", Type: "map"}, false, `map.txt:3: unknown type "glob"`},
 		{"size", &huge{}, expression.DataFile{DestFile: "huge.txt", Type: "string"}, false, "larger than 64 MiB"},

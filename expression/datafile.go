@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/rampart-edge/rampart/cache"
 )
 
 const (
@@ -29,7 +31,7 @@ var ErrNoDataFile = errors.New("data file does not exist")
 type DataFile struct {
 	SourceURL string        `yaml:"source_url,omitempty"`
 	DestFile  string        `yaml:"dest_file,omitempty"`
-	Type      string        `yaml:"type,omitempty"` // "", string, regexp, regex, map
+	Type      string        `yaml:"type,omitempty"` // "", string, regexp, regex, map, bots
 	Cache     *bool         `yaml:"cache,omitempty"`
 	Strategy  string        `yaml:"strategy,omitempty"` // LRU, LFU, ARC
 	Size      int           `yaml:"size,omitempty"`
@@ -38,19 +40,21 @@ type DataFile struct {
 
 // dataFile is a file as the functions use it. It is immutable but for the cache.
 type dataFile struct {
-	kind     string // string, regexp, map
+	kind     string // string, regexp, map, bots
 	lines    any    // []string, boxed once: functions return it without allocating
 	patterns []*regexp.Regexp
-	results  *cache[bool] // of patterns; nil: no cache
+	results  *cache.Cache[bool] // of patterns; nil: no cache
 	rows     *rows
+	bots     []*bot
 }
 
 // AddData loads a data file. An entry without a type is a file for something
 // else and is not read. CrowdSec compatible: the first entry for a file counts,
 // later ones do nothing.
 //
-// The error of a file that is not there wraps ErrNoDataFile; functions then
-// answer as if it were empty. Where single lines are bad, the error joins one for
+// The error of a file that is not there wraps ErrNoDataFile; functions then answer
+// as if it were empty. Many items name the same file, so only the first call says
+// it; a later one loads the file if it has come. Where single lines are bad, the error joins one for
 // each, and the others are in force.
 func (e *Env) AddData(d DataFile) error {
 	kind := d.Type
@@ -59,9 +63,9 @@ func (e *Env) AddData(d DataFile) error {
 		return nil
 	case "regex":
 		kind = "regexp"
-	case "string", "regexp", "map":
+	case "string", "regexp", "map", "bots":
 	default:
-		return fmt.Errorf("loading data file %s: unknown type %q: use string, regexp or map", d.DestFile, d.Type)
+		return fmt.Errorf("loading data file %s: unknown type %q: use string, regexp, map or bots", d.DestFile, d.Type)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -69,7 +73,10 @@ func (e *Env) AddData(d DataFile) error {
 	if old.files[d.DestFile] != nil {
 		return nil
 	}
-	data, err := e.readData(d.DestFile)
+	data, err := e.readData(d)
+	if errors.Is(err, ErrNoDataFile) {
+		return e.noteMissing(d.DestFile, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -79,18 +86,39 @@ func (e *Env) AddData(d DataFile) error {
 		if size <= 0 {
 			size = regexpCacheSize
 		}
-		f.results = newCache[bool](size, d.TTL, d.Strategy, e.now)
+		f.results = cache.New[bool](size, d.TTL, d.Strategy, e.now)
 	}
 	files := maps.Clone(old.files)
 	if files == nil {
 		files = map[string]*dataFile{}
 	}
 	files[d.DestFile] = f
-	e.registry.Store(&registry{files: files, stashes: old.stashes})
+	e.registry.Store(&registry{files: files, missing: old.missing, stashes: old.stashes})
 	return err
 }
 
-func (e *Env) readData(name string) ([]byte, error) {
+// noteMissing returns err the first time, then nothing. The caller has locked e.
+func (e *Env) noteMissing(name string, err error) error {
+	old := e.registry.Load()
+	if old.missing[name] {
+		return nil
+	}
+	missing := maps.Clone(old.missing)
+	if missing == nil {
+		missing = map[string]bool{}
+	}
+	missing[name] = true
+	e.registry.Store(&registry{files: old.files, missing: missing, stashes: old.stashes})
+	return err
+}
+
+func (e *Env) readData(d DataFile) ([]byte, error) {
+	name := d.DestFile
+	if e.find != nil && name != "" {
+		if name = e.find(d); name == "" {
+			return nil, fmt.Errorf("loading data file %s: %w: install the item's data", d.DestFile, ErrNoDataFile)
+		}
+	}
 	if !fs.ValidPath(name) || name == "." {
 		return nil, fmt.Errorf("loading data file %q: the name must be a path below the data folder", name)
 	}
@@ -139,6 +167,11 @@ func newDataFile(kind, name string, data []byte) (*dataFile, error) {
 			}
 		case "map":
 			err = f.rows.add(line)
+		case "bots":
+			var b *bot
+			if b, err = newBot(line); err == nil {
+				f.bots = append(f.bots, b)
+			}
 		}
 		if err != nil {
 			faults = append(faults, fmt.Errorf("%s:%d: %w", name, number, err))
@@ -150,7 +183,11 @@ func newDataFile(kind, name string, data []byte) (*dataFile, error) {
 
 // file returns a loaded file of a kind, nil where there is none.
 func (e *Env) file(name, kind string) *dataFile {
-	f := e.registry.Load().files[name]
+	r := e.registry.Load()
+	f := r.files[name]
+	if f == nil && r.missing[name] {
+		return nil // AddData has said so
+	}
 	if f == nil || f.kind != kind {
 		e.warnOnce("data file is not loaded and counts as empty", name, zap.String("type", kind))
 		return nil
@@ -158,9 +195,34 @@ func (e *Env) file(name, kind string) *dataFile {
 	return f
 }
 
+// filePatterns returns the patterns of a loaded regexp file in its order, and nil
+// for any other. A text matches the file if any of them matches it.
+func (e *Env) filePatterns(name string) []*regexp.Regexp {
+	if f := e.file(name, "regexp"); f != nil {
+		return f.patterns
+	}
+	return nil
+}
+
+// fileLines returns the lines of a loaded string file, and nil for any other.
+func (e *Env) fileLines(name string) []string {
+	if f := e.file(name, "string"); f != nil {
+		return f.lines.([]string)
+	}
+	return nil
+}
+
+// fileRows returns the rows of a loaded map file, and nil for any other.
+func (e *Env) fileRows(name string) *rows {
+	if f := e.file(name, "map"); f != nil {
+		return f.rows
+	}
+	return nil
+}
+
 func (e *Env) fileFunctions() []function {
 	return []function{
-		{"File", new(func(string) []string), false, func(a args) (any, error) {
+		{"File", new(func(string) []string), local, func(a args) (any, error) {
 			name, err := a.text(0)
 			if err != nil {
 				return nil, err
@@ -170,7 +232,7 @@ func (e *Env) fileFunctions() []function {
 			}
 			return []string{}, nil
 		}},
-		{"RegexpInFile", new(func(string, string) bool), false, func(a args) (any, error) {
+		{"RegexpInFile", new(func(string, string) bool), local, func(a args) (any, error) {
 			s, err := a.texts(2)
 			if err != nil {
 				return nil, err
@@ -178,23 +240,23 @@ func (e *Env) fileFunctions() []function {
 			f := e.file(s[1], "regexp")
 			return f != nil && f.matches(s[0]), nil
 		}},
-		{"LookupFile", new(func(string, string) string), false, func(a args) (any, error) {
+		{"LookupFile", new(func(string, string) string), local, func(a args) (any, error) {
 			s, err := a.texts(2)
 			if err != nil {
 				return nil, err
 			}
-			if f := e.file(s[1], "map"); f != nil {
-				return f.rows.lookup(s[0]), nil
+			if r := e.fileRows(s[1]); r != nil {
+				return r.lookup(s[0]), nil
 			}
 			return "", nil
 		}},
-		{"FileMap", new(func(string) []map[string]string), false, func(a args) (any, error) {
+		{"FileMap", new(func(string) []map[string]string), local, func(a args) (any, error) {
 			name, err := a.text(0)
 			if err != nil {
 				return nil, err
 			}
-			if f := e.file(name, "map"); f != nil {
-				return f.rows.all, nil
+			if r := e.fileRows(name); r != nil {
+				return r.all, nil
 			}
 			return []map[string]string{}, nil
 		}},
@@ -204,7 +266,7 @@ func (e *Env) fileFunctions() []function {
 // matches reports whether any pattern of the file matches.
 func (f *dataFile) matches(text string) bool {
 	if f.results != nil {
-		if found, ok := f.results.get(text); ok {
+		if found, ok := f.results.Get(text); ok {
 			return found
 		}
 	}
@@ -217,7 +279,7 @@ func (f *dataFile) matches(text string) bool {
 	}
 	if f.results != nil {
 		// A clone, so that the cache does not keep the whole line alive.
-		f.results.put(strings.Clone(text), found)
+		f.results.Put(strings.Clone(text), found)
 	}
 	return found
 }

@@ -1,13 +1,19 @@
 package expression
 
 import (
+	"context"
 	"io/fs"
+	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/expr-lang/expr/builtin"
 	"go.uber.org/zap"
+
+	"github.com/rampart-edge/rampart/cache"
+	"github.com/rampart-edge/rampart/geoip"
 )
 
 // On says which variables an expression sees.
@@ -19,6 +25,7 @@ const (
 	OnQueue              // evt, queue, leaky
 	OnOverflow           // evt, queue, signal, leaky
 	OnAlert              // Alert
+	OnContext            // evt, match, req
 )
 
 // Kind is what an expression must give.
@@ -42,9 +49,27 @@ type DecisionCounts interface {
 	Active(value string) (n int, left time.Duration)
 }
 
+// Resolver asks the DNS. Each call may take seconds.
+type Resolver interface {
+	// Reverse returns the first name of an address, with the dot at its end.
+	Reverse(ctx context.Context, addr netip.Addr) (string, bool)
+	// Forward returns the addresses of a name.
+	Forward(ctx context.Context, host string) ([]netip.Addr, bool)
+	// Confirmed returns the names of an address that lead back to it, with the dot
+	// at their end.
+	Confirmed(ctx context.Context, addr netip.Addr) []string
+}
+
 // Options for New. All may be left out.
 type Options struct {
-	Data      fs.FS            // data files by dest_file; nil: there are none
+	Data fs.FS // data files; nil: there are none
+	// Find returns the path inside Data of a data file, "" where there is none; nil:
+	// it is the dest_file.
+	Find      func(DataFile) string
+	Geo       *geoip.Database  // nil: no address is anywhere
+	Resolver  Resolver         // nil: no name has an address, no address a name
+	HTTP      *http.Client     // for HTTPGet and its like, and for CTI; nil: they fail
+	CTI       CTI              // without a key CrowdsecCTI fails
 	Logger    *zap.Logger      // nil: silent
 	Now       func() time.Time // nil: time.Now
 	Decisions DecisionCounts   // nil: counts are 0
@@ -59,6 +84,11 @@ type Options struct {
 // files, caches.
 type Env struct {
 	data      fs.FS
+	find      func(DataFile) string
+	geo       *geoip.Database
+	resolver  Resolver
+	web       *web
+	cti       *cti
 	log       *zap.Logger
 	now       func() time.Time
 	decisions DecisionCounts
@@ -66,9 +96,10 @@ type Env struct {
 
 	functions map[string]*builtin.Function
 	pure      map[string]bool // functions that may be evaluated at compile time
+	remote    map[string]bool // functions that ask another machine
 	warned    warnings
-	documents *cache[*document]
-	paths     *cache[xmlPath]
+	documents *cache.Cache[*document]
+	paths     *cache.Cache[xmlPath]
 	frames    sync.Pool
 
 	mu       sync.Mutex // serialises AddData and Stash
@@ -78,25 +109,36 @@ type Env struct {
 // registry is what was added; it is replaced, never changed.
 type registry struct {
 	files   map[string]*dataFile
-	stashes map[string][]*cache[string]
+	missing map[string]bool // files that AddData has said are not there
+	stashes map[string][]*cache.Cache[string]
 }
 
 // New returns an Env without data files and stashes.
 func New(o Options) *Env {
-	e := &Env{data: o.Data, log: o.Logger, now: o.Now, decisions: o.Decisions, plain: o.Plain}
+	e := &Env{data: o.Data, find: o.Find, geo: o.Geo, resolver: o.Resolver, log: o.Logger, now: o.Now,
+		decisions: o.Decisions, plain: o.Plain}
 	if e.log == nil {
 		e.log = zap.NewNop()
 	}
 	if e.now == nil {
 		e.now = time.Now
 	}
-	e.documents = newCache[*document](documentCount, documentLife, "LRU", e.now)
-	e.paths = newCache[xmlPath](xmlPathCount, 0, "LRU", e.now)
+	e.documents = cache.New[*document](documentCount, documentLife, "LRU", e.now)
+	e.paths = cache.New[xmlPath](xmlPathCount, 0, "LRU", e.now)
 	e.frames.New = func() any { return new(frame) }
 	e.registry.Store(&registry{})
-	e.functions, e.pure = e.table()
+	e.web = newWeb(o.HTTP)
+	e.cti = newCTI(o.CTI, e.web, e.now)
+	e.addFunctions()
 	return e
 }
 
 // Plain reports whether everything is to run the plain way; see Options.
 func (e *Env) Plain() bool { return e.plain }
+
+// Geo returns the database of places; nil where there is none, which is a database
+// that knows nothing.
+func (e *Env) Geo() *geoip.Database { return e.geo }
+
+// Resolver returns what asks the DNS; nil where nothing may.
+func (e *Env) Resolver() Resolver { return e.resolver }

@@ -15,29 +15,36 @@ type args []any
 // function is an entry of the table. The checker has compared calls with types;
 // what it could not know (values out of Unmarshaled, say) the function checks.
 type function struct {
-	name  string
-	types any // pointer to a func of the type
-	pure  bool
-	call  func(a args) (any, error)
+	name   string
+	types  any // pointer to a func of the type
+	nature nature
+	call   func(a args) (any, error)
 }
 
-// table returns all functions, and the names of those that depend on their
-// arguments alone.
-func (e *Env) table() (map[string]*builtin.Function, map[string]bool) {
-	functions, pure := map[string]*builtin.Function{}, map[string]bool{}
+// nature says what the answer of a function hangs on.
+type nature uint8
+
+const (
+	local  nature = iota // more than its arguments: a file, a clock, a map it writes to
+	pure                 // its arguments alone: it may be evaluated at compile time
+	remote               // another machine: it may take seconds, and has no place where a visitor waits
+)
+
+// addFunctions fills the tables of functions.
+func (e *Env) addFunctions() {
+	e.functions, e.pure, e.remote = map[string]*builtin.Function{}, map[string]bool{}, map[string]bool{}
 	for _, list := range [][]function{
 		textFunctions(), splitFunctions(), escapeFunctions(), listFunctions(), decoderFunctions(),
 		e.addressFunctions(), e.numberFunctions(), e.timeFunctions(), e.jsonFunctions(), e.valueFunctions(),
 		e.markupFunctions(), e.fileFunctions(), e.stashFunctions(), e.decisionFunctions(),
+		e.placeFunctions(), e.botFunctions(), e.remoteFunctions(),
 	} {
 		for _, f := range list {
-			functions[f.name] = f.compiled()
-			if f.pure {
-				pure[f.name] = true
-			}
+			e.functions[f.name] = f.compiled()
+			e.pure[f.name] = f.nature == pure
+			e.remote[f.name] = f.nature == remote
 		}
 	}
-	return functions, pure
 }
 
 func (f function) compiled() *builtin.Function {
@@ -111,7 +118,7 @@ func (a args) list(i int) ([]string, error) {
 // The shapes that many functions have.
 
 func textToText(name string, f func(string) string) function {
-	return function{name, new(func(string) string), true, func(a args) (any, error) {
+	return function{name, new(func(string) string), pure, func(a args) (any, error) {
 		s, err := a.text(0)
 		if err != nil {
 			return nil, err
@@ -121,7 +128,7 @@ func textToText(name string, f func(string) string) function {
 }
 
 func textsToText(name string, f func(a, b string) string) function {
-	return function{name, new(func(string, string) string), true, func(a args) (any, error) {
+	return function{name, new(func(string, string) string), pure, func(a args) (any, error) {
 		s, err := a.texts(2)
 		if err != nil {
 			return nil, err
@@ -131,7 +138,7 @@ func textsToText(name string, f func(a, b string) string) function {
 }
 
 func textToBool(name string, f func(string) bool) function {
-	return function{name, new(func(string) bool), true, func(a args) (any, error) {
+	return function{name, new(func(string) bool), pure, func(a args) (any, error) {
 		s, err := a.text(0)
 		if err != nil {
 			return nil, err
@@ -141,7 +148,7 @@ func textToBool(name string, f func(string) bool) function {
 }
 
 func textsToBool(name string, f func(a, b string) bool) function {
-	return function{name, new(func(string, string) bool), true, func(a args) (any, error) {
+	return function{name, new(func(string, string) bool), pure, func(a args) (any, error) {
 		s, err := a.texts(2)
 		if err != nil {
 			return nil, err
@@ -151,7 +158,7 @@ func textsToBool(name string, f func(a, b string) bool) function {
 }
 
 func textsToInt(name string, f func(a, b string) int) function {
-	return function{name, new(func(string, string) int), true, func(a args) (any, error) {
+	return function{name, new(func(string, string) int), pure, func(a args) (any, error) {
 		s, err := a.texts(2)
 		if err != nil {
 			return nil, err
@@ -161,7 +168,7 @@ func textsToInt(name string, f func(a, b string) int) function {
 }
 
 func textsToList(name string, f func(a, b string) []string) function {
-	return function{name, new(func(string, string) []string), true, func(a args) (any, error) {
+	return function{name, new(func(string, string) []string), pure, func(a args) (any, error) {
 		s, err := a.texts(2)
 		if err != nil {
 			return nil, err

@@ -12,14 +12,14 @@ import (
 
 func (e *Env) jsonFunctions() []function {
 	return []function{
-		{"JsonExtract", new(func(string, string) string), false, func(a args) (any, error) {
+		{"JsonExtract", new(func(string, string) string), local, func(a args) (any, error) {
 			s, err := a.texts(2)
 			if err != nil {
 				return nil, err
 			}
 			return jsonExtract(s[0], s[1]), nil
 		}},
-		{"JsonExtractUnescape", new(func(string, ...string) string), false, func(a args) (any, error) {
+		{"JsonExtractUnescape", new(func(string, ...string) string), local, func(a args) (any, error) {
 			// CrowdSec compatible: one key of the outermost object, never a path.
 			s, err := a.texts(2)
 			if err != nil {
@@ -30,21 +30,21 @@ func (e *Env) jsonFunctions() []function {
 			}
 			return "", nil
 		}},
-		{"JsonExtractLib", new(func(string, ...string) string), false, func(args) (any, error) {
+		{"JsonExtractLib", new(func(string, ...string) string), local, func(args) (any, error) {
 			// CrowdSec compatible: it is there, and no expression can call it.
 			return nil, fmt.Errorf("it cannot be called from expressions: use JsonExtract")
 		}},
-		{"JsonExtractSlice", new(func(string, string) []any), false, func(a args) (any, error) {
+		{"JsonExtractSlice", new(func(string, string) []any), local, func(a args) (any, error) {
 			v, err := e.extract("JsonExtractSlice", a, gjson.Result.IsArray)
 			list, _ := v.([]any)
 			return list, err
 		}},
-		{"JsonExtractObject", new(func(string, string) map[string]any), false, func(a args) (any, error) {
+		{"JsonExtractObject", new(func(string, string) map[string]any), local, func(a args) (any, error) {
 			v, err := e.extract("JsonExtractObject", a, gjson.Result.IsObject)
 			object, _ := v.(map[string]any)
 			return object, err
 		}},
-		{"ToJsonString", new(func(any) string), false, func(a args) (any, error) {
+		{"ToJsonString", new(func(any) string), local, func(a args) (any, error) {
 			b, err := json.Marshal(a[0])
 			if err != nil {
 				e.debug("ToJsonString", zap.Error(err))
@@ -58,7 +58,7 @@ func (e *Env) jsonFunctions() []function {
 // decoderFunctions write what they decode into a map, commonly evt.Unmarshaled.
 func decoderFunctions() []function {
 	decoder := func(name string, decode func(text string, into map[string]any, key string) error) function {
-		return function{name, new(func(string, map[string]any, string) error), false, func(a args) (any, error) {
+		return function{name, new(func(string, map[string]any, string) error), local, func(a args) (any, error) {
 			text, err := a.text(0)
 			if err != nil {
 				return nil, err

@@ -1,6 +1,7 @@
 package expression
 
 import (
+	"net/http"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -15,7 +16,7 @@ func (e *Env) addressFunctions() []function {
 		textToBool("IsIPV4", func(s string) bool { return address(s).Is4() }),
 		textToBool("IsIPV6", func(s string) bool { return address(s).Is6() }),
 		textsToBool("IpInRange", inRange),
-		{"IpToRange", new(func(string, string) string), false, func(a args) (any, error) {
+		{"IpToRange", new(func(string, string) string), local, func(a args) (any, error) {
 			s, err := a.texts(2)
 			if err != nil {
 				return nil, err
@@ -28,6 +29,12 @@ func (e *Env) addressFunctions() []function {
 		}},
 		textToBool("LibInjectionIsSQLI", func(s string) bool { found, _ := libinjection.IsSQLi(s); return found }),
 		textToBool("LibInjectionIsXSS", libinjection.IsXSS),
+		{"JA4H", new(func(*http.Request) string), local, func(a args) (any, error) {
+			if r, ok := a[0].(*http.Request); ok && r != nil {
+				return ja4h(r), nil
+			}
+			return "", nil
+		}},
 	}
 }
 

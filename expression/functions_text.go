@@ -20,7 +20,7 @@ func textFunctions() []function {
 		textsToInt("Index", strings.Index),
 		textsToInt("IndexAny", strings.IndexAny),
 		textsToBool("Match", matchGlob),
-		{"Replace", new(func(string, string, string, int) string), true, func(a args) (any, error) {
+		{"Replace", new(func(string, string, string, int) string), pure, func(a args) (any, error) {
 			s, err := a.texts(3)
 			if err != nil {
 				return nil, err
@@ -31,14 +31,14 @@ func textFunctions() []function {
 			}
 			return strings.Replace(s[0], s[1], s[2], n), nil
 		}},
-		{"ReplaceAll", new(func(string, string, string) string), true, func(a args) (any, error) {
+		{"ReplaceAll", new(func(string, string, string) string), pure, func(a args) (any, error) {
 			s, err := a.texts(3)
 			if err != nil {
 				return nil, err
 			}
 			return strings.ReplaceAll(s[0], s[1], s[2]), nil
 		}},
-		{"Sprintf", new(func(string, ...any) string), true, func(a args) (any, error) {
+		{"Sprintf", new(func(string, ...any) string), pure, func(a args) (any, error) {
 			format, err := a.text(0)
 			if err != nil {
 				return nil, err
@@ -50,7 +50,7 @@ func textFunctions() []function {
 
 func splitFunctions() []function {
 	limited := func(name string, f func(s, sep string, n int) []string) function {
-		return function{name, new(func(string, string, int) []string), true, func(a args) (any, error) {
+		return function{name, new(func(string, string, int) []string), pure, func(a args) (any, error) {
 			s, err := a.texts(2)
 			if err != nil {
 				return nil, err
@@ -67,14 +67,14 @@ func splitFunctions() []function {
 		textsToList("SplitAfter", strings.SplitAfter),
 		limited("SplitN", strings.SplitN),
 		limited("SplitAfterN", strings.SplitAfterN),
-		{"Fields", new(func(string) []string), true, func(a args) (any, error) {
+		{"Fields", new(func(string) []string), pure, func(a args) (any, error) {
 			s, err := a.text(0)
 			if err != nil {
 				return nil, err
 			}
 			return strings.Fields(s), nil
 		}},
-		{"Join", new(func([]string, string) string), true, func(a args) (any, error) {
+		{"Join", new(func([]string, string) string), pure, func(a args) (any, error) {
 			list, err := a.list(0)
 			if err != nil {
 				return nil, err
@@ -94,21 +94,21 @@ func escapeFunctions() []function {
 		textToText("PathEscape", url.PathEscape),
 		textToText("QueryUnescape", func(s string) string { return unescaped(s, url.QueryUnescape) }),
 		textToText("PathUnescape", func(s string) string { return unescaped(s, url.PathUnescape) }),
-		{"ParseUri", new(func(string) map[string][]string), true, func(a args) (any, error) {
+		{"ParseUri", new(func(string) map[string][]string), pure, func(a args) (any, error) {
 			s, err := a.text(0)
 			if err != nil {
 				return nil, err
 			}
 			return parseURI(s), nil
 		}},
-		{"ParseQuery", new(func(string) map[string][]string), true, func(a args) (any, error) {
+		{"ParseQuery", new(func(string) map[string][]string), pure, func(a args) (any, error) {
 			s, err := a.text(0)
 			if err != nil {
 				return nil, err
 			}
 			return parseQuery(s), nil
 		}},
-		{"ExtractQueryParam", new(func(string, string) []string), true, func(a args) (any, error) {
+		{"ExtractQueryParam", new(func(string, string) []string), pure, func(a args) (any, error) {
 			s, err := a.texts(2)
 			if err != nil {
 				return nil, err
@@ -119,7 +119,7 @@ func escapeFunctions() []function {
 			}
 			return []string{}, nil
 		}},
-		{"B64Decode", new(func(string) string), true, func(a args) (any, error) {
+		{"B64Decode", new(func(string) string), pure, func(a args) (any, error) {
 			s, err := a.text(0)
 			if err != nil {
 				return nil, err

@@ -12,7 +12,7 @@ import (
 
 func (e *Env) timeFunctions() []function {
 	interval := func(name string, f func([]time.Duration) time.Duration) function {
-		return function{name, new(func(any) time.Duration), false, func(a args) (any, error) {
+		return function{name, new(func(any) time.Duration), local, func(a args) (any, error) {
 			gaps, err := intervals(a[0])
 			if err != nil {
 				return nil, err
@@ -21,10 +21,10 @@ func (e *Env) timeFunctions() []function {
 		}}
 	}
 	return []function{
-		{"TimeNow", new(func() string), false, func(args) (any, error) {
+		{"TimeNow", new(func() string), local, func(args) (any, error) {
 			return e.now().UTC().Format(time.RFC3339), nil
 		}},
-		{"ParseUnix", new(func(string) string), false, func(a args) (any, error) {
+		{"ParseUnix", new(func(string) string), local, func(a args) (any, error) {
 			s, err := a.text(0)
 			if err != nil {
 				return nil, err
@@ -38,7 +38,7 @@ func (e *Env) timeFunctions() []function {
 			// CrowdSec compatible: in the zone of the machine.
 			return time.Unix(n, 0).Format(time.RFC3339), nil
 		}},
-		{"now", new(func(...*time.Location) time.Time), false, func(a args) (any, error) {
+		{"now", new(func(...*time.Location) time.Time), local, func(a args) (any, error) {
 			// The language's own now reads the wall clock; in a replay that is not now.
 			if len(a) > 0 {
 				if zone, ok := a[0].(*time.Location); ok && zone != nil {
@@ -100,7 +100,7 @@ func average(gaps []time.Duration) time.Duration {
 
 func (e *Env) decisionFunctions() []function {
 	counted := func(name string, f func(value string) any) function {
-		return function{name, nil, false, func(a args) (any, error) {
+		return function{name, nil, local, func(a args) (any, error) {
 			value, err := a.text(0)
 			if err != nil {
 				return nil, err
@@ -114,7 +114,7 @@ func (e *Env) decisionFunctions() []function {
 	active.types = new(func(string) int)
 	left := counted("GetActiveDecisionsTimeLeft", func(v string) any { _, d := e.active(v); return d })
 	left.types = new(func(string) time.Duration)
-	since := function{"GetDecisionsSinceCount", new(func(string, string) int), false, func(a args) (any, error) {
+	since := function{"GetDecisionsSinceCount", new(func(string, string) int), local, func(a args) (any, error) {
 		s, err := a.texts(2)
 		if err != nil {
 			return nil, err

@@ -12,7 +12,7 @@ import (
 
 func listFunctions() []function {
 	return []function{
-		{"Get", new(func([]string, int) string), true, func(a args) (any, error) {
+		{"Get", new(func([]string, int) string), pure, func(a args) (any, error) {
 			list, err := a.list(0)
 			if err != nil {
 				return nil, err
@@ -29,8 +29,8 @@ func listFunctions() []function {
 			}
 			return list[i], nil
 		}},
-		{"Flatten", nil, true, func(a args) (any, error) { return flatten(nil, reflect.ValueOf([]any(a)), 0) }},
-		{"Distinct", nil, true, func(a args) (any, error) {
+		{"Flatten", nil, pure, func(a args) (any, error) { return flatten(nil, reflect.ValueOf([]any(a)), 0) }},
+		{"Distinct", nil, pure, func(a args) (any, error) {
 			if len(a) == 0 {
 				return nil, fmt.Errorf("a list is needed")
 			}
@@ -44,7 +44,7 @@ func listFunctions() []function {
 			}
 			return distinct(list), nil
 		}},
-		{"FlattenDistinct", nil, true, func(a args) (any, error) {
+		{"FlattenDistinct", nil, pure, func(a args) (any, error) {
 			list, err := flatten(nil, reflect.ValueOf([]any(a)), 0)
 			return distinct(list), err
 		}},
@@ -93,7 +93,7 @@ func distinct(list []any) []any {
 
 func (e *Env) numberFunctions() []function {
 	return []function{
-		{"Atof", new(func(string) float64), false, func(a args) (any, error) {
+		{"Atof", new(func(string) float64), local, func(a args) (any, error) {
 			s, err := a.text(0)
 			if err != nil {
 				return nil, err
@@ -105,7 +105,7 @@ func (e *Env) numberFunctions() []function {
 			}
 			return f, nil
 		}},
-		{"FloatApproxEqual", new(func(float64, float64) bool), false, func(a args) (any, error) {
+		{"FloatApproxEqual", new(func(float64, float64) bool), local, func(a args) (any, error) {
 			x, ok := a[0].(float64)
 			y, ok2 := a[1].(float64)
 			if !ok || !ok2 {
@@ -113,7 +113,7 @@ func (e *Env) numberFunctions() []function {
 			}
 			return math.Abs(x-y) < 1e-6, nil
 		}},
-		{"Distance", new(func(string, string, string, string) float64), false, func(a args) (any, error) {
+		{"Distance", new(func(string, string, string, string) float64), local, func(a args) (any, error) {
 			s, err := a.texts(4)
 			if err != nil {
 				return nil, err
@@ -145,11 +145,11 @@ func kilometres(lat1, lon1, lat2, lon2 float64) float64 {
 
 func (e *Env) valueFunctions() []function {
 	return []function{
-		{"ToString", new(func(any) string), false, func(a args) (any, error) {
+		{"ToString", new(func(any) string), local, func(a args) (any, error) {
 			s, _ := a[0].(string)
 			return s, nil
 		}},
-		{"KeyExists", new(func(string, map[string]any) bool), false, func(a args) (any, error) {
+		{"KeyExists", new(func(string, map[string]any) bool), local, func(a args) (any, error) {
 			key, err := a.text(0)
 			if err != nil {
 				return nil, err
@@ -161,7 +161,7 @@ func (e *Env) valueFunctions() []function {
 			_, ok = m[key]
 			return ok, nil
 		}},
-		{"LogInfo", new(func(string, ...any) bool), false, func(a args) (any, error) {
+		{"LogInfo", new(func(string, ...any) bool), local, func(a args) (any, error) {
 			format, err := a.text(0)
 			if err != nil {
 				return nil, err
@@ -169,6 +169,6 @@ func (e *Env) valueFunctions() []function {
 			e.log.Info("expression says", zap.String("text", fmt.Sprintf(format, a[1:]...)))
 			return true, nil
 		}},
-		{"Hostname", new(func() string), false, func(args) (any, error) { return os.Hostname() }},
+		{"Hostname", new(func() string), local, func(args) (any, error) { return os.Hostname() }},
 	}
 }

@@ -31,7 +31,7 @@ type xmlPath struct {
 
 func (e *Env) markupFunctions() []function {
 	return []function{
-		{"XMLGetNodeValue", new(func(string, string) string), false, func(a args) (any, error) {
+		{"XMLGetNodeValue", new(func(string, string) string), local, func(a args) (any, error) {
 			s, err := a.texts(2)
 			if err != nil {
 				return nil, err
@@ -41,7 +41,7 @@ func (e *Env) markupFunctions() []function {
 			}
 			return "", nil
 		}},
-		{"XMLGetAttributeValue", new(func(string, string, string) string), false, func(a args) (any, error) {
+		{"XMLGetAttributeValue", new(func(string, string, string) string), local, func(a args) (any, error) {
 			s, err := a.texts(3)
 			if err != nil {
 				return nil, err
@@ -57,19 +57,19 @@ func (e *Env) markupFunctions() []function {
 // element returns the first element of the document at path, nil where there is
 // none.
 func (e *Env) element(name, text, path string) *etree.Element {
-	p, ok := e.paths.get(path)
+	p, ok := e.paths.Get(path)
 	if !ok {
 		p.path, p.err = etree.CompilePath(path)
-		e.paths.put(path, p)
+		e.paths.Put(path, p)
 	}
 	if p.err != nil {
 		e.warnOnce("XML path is malformed and finds nothing", path, zap.Error(p.err))
 		return nil
 	}
-	d, ok := e.documents.get(text)
+	d, ok := e.documents.Get(text)
 	if !ok {
 		d = parseDocument(text)
-		e.documents.put(text, d)
+		e.documents.Put(text, d)
 	}
 	if d.err != nil {
 		e.debug(name, zap.Error(d.err))

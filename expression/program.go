@@ -3,6 +3,7 @@ package expression
 import (
 	"errors"
 	"fmt"
+	"net/http"
 
 	"github.com/expr-lang/expr/file"
 	"github.com/expr-lang/expr/vm"
@@ -18,6 +19,8 @@ type Vars struct {
 	Leaky  any                 // leaky
 	Signal *event.RuntimeAlert // signal
 	Alert  *event.Alert        // Alert
+	Match  map[string]any      // match
+	Req    *http.Request       // req
 	// Memo is shared by programs that look at the same unchanged event; nil: none.
 	Memo *Memo
 }
@@ -79,6 +82,8 @@ func (f *frame) bind(on On, v *Vars) any {
 	case OnAlert:
 		f.alert = alertVars{v.Alert}
 		return &f.alert
+	case OnContext:
+		return contextOf(v)
 	default:
 		f.event = eventVars{v.Evt}
 		return &f.event

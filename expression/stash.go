@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"maps"
 	"time"
+
+	"github.com/rampart-edge/rampart/cache"
 )
 
 const stashSize = 100
@@ -21,11 +23,11 @@ func (e *Env) Stash(name string, size int, ttl time.Duration, strategy string) {
 	old := e.registry.Load()
 	stashes := maps.Clone(old.stashes)
 	if stashes == nil {
-		stashes = map[string][]*cache[string]{}
+		stashes = map[string][]*cache.Cache[string]{}
 	}
 	list := stashes[name]
-	stashes[name] = append(list[:len(list):len(list)], newCache[string](size, ttl, strategy, e.now))
-	e.registry.Store(&registry{files: old.files, stashes: stashes})
+	stashes[name] = append(list[:len(list):len(list)], cache.New[string](size, ttl, strategy, e.now))
+	e.registry.Store(&registry{files: old.files, missing: old.missing, stashes: stashes})
 }
 
 // StashPut writes key to the stash, and does nothing where there is none of that
@@ -40,7 +42,7 @@ func (e *Env) stashPut(name, key, value string, ttl time.Duration) {
 		e.warnOnce("stash does not exist and keeps nothing", name)
 	}
 	for _, c := range list {
-		c.putFor(key, value, ttl)
+		c.PutFor(key, value, ttl)
 	}
 }
 
@@ -50,20 +52,20 @@ func (e *Env) stashGet(name, key string) string {
 		e.warnOnce("stash does not exist and is empty", name)
 		return ""
 	}
-	value, _ := list[0].get(key)
+	value, _ := list[0].Get(key)
 	return value
 }
 
 func (e *Env) stashFunctions() []function {
 	return []function{
-		{"GetFromStash", new(func(string, string) string), false, func(a args) (any, error) {
+		{"GetFromStash", new(func(string, string) string), local, func(a args) (any, error) {
 			s, err := a.texts(2)
 			if err != nil {
 				return nil, err
 			}
 			return e.stashGet(s[0], s[1]), nil
 		}},
-		{"SetInStash", new(func(string, string, string, any) error), false, func(a args) (any, error) {
+		{"SetInStash", new(func(string, string, string, any) error), local, func(a args) (any, error) {
 			s, err := a.texts(3)
 			if err != nil {
 				return nil, err

@@ -1,4 +1,4 @@
-package expression
+package cache
 
 import (
 	"container/heap"

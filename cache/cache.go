@@ -1,13 +1,20 @@
-package expression
+// Package cache holds values under text keys, so many of them and for so long: LRU,
+// LFU or ARC decide what goes. It is for answers that are dear to make (a regular
+// expression over a line, a name from the DNS). It computes nothing itself and
+// starts nothing.
+//
+//	key ─► entry, alive? ─► value
+//
+// Concurrency: a Cache is safe for concurrent use; the values are shared.
+package cache
 
 import (
 	"sync"
 	"time"
 )
 
-// cache is a bounded map whose entries live for a while after they were written.
-// It is safe for concurrent use.
-type cache[V any] struct {
+// Cache is a bounded map whose entries live for a while after they were written.
+type Cache[V any] struct {
 	now func() time.Time
 	ttl time.Duration // 0: for ever
 
@@ -31,11 +38,11 @@ type eviction interface {
 	remove(key string)
 }
 
-// newCache returns an empty cache of size entries. The strategy is LRU, LFU or
-// ARC; anything else is LRU.
-func newCache[V any](size int, ttl time.Duration, strategy string, now func() time.Time) *cache[V] {
+// New returns an empty cache of size entries that live for ttl, 0 meaning for ever.
+// The strategy is LRU, LFU or ARC; anything else is LRU.
+func New[V any](size int, ttl time.Duration, strategy string, now func() time.Time) *Cache[V] {
 	size = max(size, 1)
-	c := &cache[V]{now: now, ttl: ttl, entries: map[string]cached[V]{}}
+	c := &Cache[V]{now: now, ttl: ttl, entries: map[string]cached[V]{}}
 	switch strategy {
 	case "LFU":
 		c.order = newLFU(size)
@@ -47,9 +54,9 @@ func newCache[V any](size int, ttl time.Duration, strategy string, now func() ti
 	return c
 }
 
-// get returns the value under key if it is still alive. Reading does not extend
+// Get returns the value under key if it is still alive. Reading does not extend
 // its life.
-func (c *cache[V]) get(key string) (V, bool) {
+func (c *Cache[V]) Get(key string) (V, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e, ok := c.entries[key]
@@ -66,10 +73,11 @@ func (c *cache[V]) get(key string) (V, bool) {
 	return e.value, true
 }
 
-func (c *cache[V]) put(key string, value V) { c.putFor(key, value, 0) }
+// Put writes a value that lives for the time of the cache.
+func (c *Cache[V]) Put(key string, value V) { c.PutFor(key, value, 0) }
 
-// putFor writes a value that lives for ttl, 0 meaning the cache's own.
-func (c *cache[V]) putFor(key string, value V, ttl time.Duration) {
+// PutFor writes a value that lives for ttl, 0 meaning the cache's own.
+func (c *Cache[V]) PutFor(key string, value V, ttl time.Duration) {
 	if ttl <= 0 {
 		ttl = c.ttl
 	}
@@ -87,7 +95,8 @@ func (c *cache[V]) putFor(key string, value V, ttl time.Duration) {
 	c.entries[key] = e
 }
 
-func (c *cache[V]) len() int {
+// Len returns how many entries there are, dead ones that nobody asked for included.
+func (c *Cache[V]) Len() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.entries)
