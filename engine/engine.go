@@ -9,9 +9,7 @@
 package engine
 
 import (
-	"net/netip"
-	"strconv"
-	"strings"
+	"slices"
 	"sync"
 	"time"
 
@@ -63,10 +61,31 @@ type Options struct {
 	Now           func() time.Time
 	Machine       string // machine_id of alerts
 	Replay        bool   // lines count at their own time
-	Width64       bool   // IPv6 sources of lines are keyed by their /64, as those of requests
+	// Faithful takes replayed lines as CrowdSec does, for the tests of the Hub: a line
+	// without a date counts at the clock, addresses stay as they are written, and
+	// a line that says how often it was repeated is one.
+	Faithful bool
+	Width64  bool // IPv6 sources of lines are keyed by their /64, as those of requests
 	// Native names the parser nodes that live requests need not run, since their
 	// fields were filled in without text.
 	Native func(node string) bool
+	// Simulated reports the scenarios whose alerts are simulated; nil: none.
+	Simulated func(scenario string) bool
+	// Observe is told of what passes; nil: nobody is.
+	Observe *Observer
+}
+
+// Observer is told of what passes through an engine, from the goroutine at work.
+// Any of its functions may be nil; none may keep what it is given.
+type Observer struct {
+	// Node is called after each top-level node of parsers and postoverflows.
+	Node func(stage, node string, ev *event.Event, ok bool)
+	// Pour is called before an event that reached the scenarios is poured, with what
+	// it pours: nothing where no scenario takes it.
+	Pour func(ev *event.Event, drops []scenarios.Drop)
+	// Overflow is called after the postoverflows, also for an overflow that they
+	// whitelisted.
+	Overflow func(ev *event.Event)
 }
 
 // Engine is the compiled whole.
@@ -81,121 +100,29 @@ func New(o Options) *Engine {
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
 	}
+	if o.Observe == nil {
+		o.Observe = &Observer{}
+	}
 	return &Engine{Options: o}
-}
-
-// Line parses one line and pours it. It returns whether a parser knew the line.
-func (e *Engine) Line(l event.Line) bool {
-	ev := e.pool.Get()
-	defer e.pool.Put(ev)
-	ev.Line, ev.Process = l, true
-	if e.Replay {
-		ev.ExpectMode, ev.Time = event.Replay, undated()
-	} else {
-		ev.Time = l.Time
-	}
-	e.Counters.Lines.Add(1)
-	if out := e.Pipeline.Parse(ev); !out.Parsed {
-		e.Counters.Unparsed.Add(1)
-		if out.Err != nil {
-			e.Logger.Debug("parsing a line", zap.String("source", l.Src), zap.Error(out.Err))
-		}
-		return false
-	}
-	if ev.Whitelisted {
-		e.Counters.Whitelisted.Add(1)
-		return true
-	}
-	// A log of another web server may name a client that came through a proxy;
-	// other services wrote down the peer itself.
-	ev.From.Direct = ev.Meta["service"] != "http"
-	ev.From.Width64 = e.Width64
-	unmap(ev)
-	at, ok := e.instant(ev)
-	if !ok {
-		e.Counters.Untimed.Add(1)
-		return true
-	}
-	e.pour(ev, scenarios.Whole, at)
-	return true
-}
-
-// mapped begins an IPv4 address in IPv6 clothes, as servers with one socket for both
-// write it.
-const mapped = "::ffff:"
-
-// unmap makes such a source the IPv4 address that it is: live requests are counted
-// under that, and so are lines of servers with two sockets.
-func unmap(ev *event.Event) {
-	ip := ev.Meta["source_ip"]
-	if !strings.HasPrefix(ip, mapped) {
-		return
-	}
-	if a, err := netip.ParseAddr(ip); err == nil && a.Is4In6() {
-		ev.SetMeta("source_ip", a.Unmap().String())
-	}
-}
-
-// instant is when ev counts; false where replay needs a timestamp and has none.
-func (e *Engine) instant(ev *event.Event) (time.Time, bool) {
-	if ev.From.Inline {
-		return ev.From.At, true
-	}
-	stamped, err := time.Parse(time.RFC3339Nano, ev.MarshaledTime)
-	if e.Replay {
-		return stamped, err == nil && dated(ev, stamped)
-	}
-	read := e.read(ev)
-	if err == nil && read.Sub(stamped) > Late {
-		e.Counters.Late.Add(1)
-		return stamped, true
-	}
-	return read, true
-}
-
-// undated is evt.Time of a replayed line until a date was read.
-func undated() time.Time { return time.Unix(0, 1).UTC() }
-
-// dated reports whether the time of a replayed line is its own. CrowdSec
-// compatible: for a date that cannot be read the parser puts the present; only one
-// that was read becomes evt.Time as well.
-func dated(ev *event.Event, stamped time.Time) bool {
-	if !ev.Time.Equal(undated()) {
-		return true
-	}
-	if text, parsed := ev.Enriched["MarshaledTime"]; parsed && text == ev.MarshaledTime {
-		return false
-	}
-	ev.Time = stamped // from a parser of the operator's own
-	return true
-}
-
-// read is when a line was read.
-func (e *Engine) read(ev *event.Event) time.Time {
-	if ev.Line.Time.IsZero() {
-		return e.Now()
-	}
-	return ev.Line.Time
-}
-
-// lane is what keeps a line of long ago apart: the log that it is from.
-func (e *Engine) lane(ev *event.Event, at time.Time) string {
-	if e.Replay || ev.From.Inline || ev.Type != event.LogType || e.read(ev).Sub(at) <= apart {
-		return ""
-	}
-	return ev.Line.Src
 }
 
 func (e *Engine) pour(ev *event.Event, phase scenarios.Phase, at time.Time) {
 	room := e.room()
 	defer e.tidy(room)
 	drops := e.Rules.Drops(ev, phase, at, *room)
+	if e.Faithful && ev.MarshaledTime == "" && ev.Type == event.LogType {
+		// CrowdSec compatible: without a date only triggers take it.
+		drops = slices.DeleteFunc(drops, func(d scenarios.Drop) bool { return d.Scenario.Type != scenarios.Trigger })
+	}
 	*room = drops
+	if e.Observe.Pour != nil {
+		e.Observe.Pour(ev, drops)
+	}
 	if len(drops) == 0 {
 		return
 	}
 	count, lane := 1, e.lane(ev, at)
-	if !ev.From.Inline { // a request is one, whatever its fields say
+	if !ev.From.Inline && !e.Faithful { // a request is one, whatever its fields say
 		count = repeat(ev)
 	}
 	for i := range drops {
@@ -220,17 +147,4 @@ func (e *Engine) tidy(room *[]scenarios.Drop) {
 	clear(*room)
 	*room = (*room)[:0]
 	e.rooms.Put(room)
-}
-
-// repeat is how often the line says that it happened.
-func repeat(ev *event.Event) int {
-	text, ok := ev.Parsed["repeat"]
-	if !ok {
-		return 1
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 {
-		return 1
-	}
-	return min(n, maxRepeat)
 }

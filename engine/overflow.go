@@ -22,10 +22,19 @@ func (e *Engine) Overflow(o *scenarios.Overflow) {
 		e.Logger.Warn("making an alert", zap.String("scenario", o.Scenario.Name), zap.Error(err))
 		return
 	}
+	if e.Simulated != nil && e.Simulated(o.Scenario.Name) {
+		for i := range ev.Overflow.APIAlerts {
+			ev.Overflow.APIAlerts[i].Simulated = true
+		}
+	}
 	if e.Postoverflows != nil {
-		if out := e.Postoverflows.ParseFrom("", ev, nil); out.Err != nil {
+		// CrowdSec compatible: an overflow that they do not get through goes out as well.
+		if out := e.Postoverflows.Observe(ev, e.Observe.Node); out.Err != nil {
 			e.Logger.Warn("running postoverflows", zap.String("scenario", o.Scenario.Name), zap.Error(out.Err))
 		}
+	}
+	if e.Observe.Overflow != nil {
+		e.Observe.Overflow(ev)
 	}
 	if ev.Overflow.Whitelisted {
 		e.Counters.Forgiven.Add(1)

@@ -36,7 +36,11 @@ type parts struct {
 	parsers       []parsers.Item
 	postoverflows []parsers.Item
 	replay        bool
+	faithful      bool
+	strict        bool // postoverflow stages are chained as CrowdSec chains them
 	now           time.Time
+	simulated     func(string) bool
+	observe       *engine.Observer
 }
 
 // rig is an engine with all around it, the journal included, on a clock that the
@@ -67,7 +71,7 @@ func newRig(t *testing.T, p parts) *rig {
 	must(t, err)
 	var post *parsers.Pipeline
 	if p.postoverflows != nil {
-		post, err = parsers.Load(p.postoverflows, env, parsers.Options{Now: clock, Postoverflow: true})
+		post, err = parsers.Load(p.postoverflows, env, parsers.Options{Now: clock, Postoverflow: !p.strict})
 		must(t, err)
 	}
 	list, err := scenarios.Load(scenarios.Item{Path: "test.yaml", Data: []byte(p.scenarios)}, env)
@@ -83,7 +87,7 @@ func newRig(t *testing.T, p parts) *rig {
 	r.buckets.Use(r.rules)
 	o := engine.Options{Pipeline: pipeline, Postoverflows: post, Rules: r.rules, Buckets: r.buckets, Profiles: rules,
 		Journal: r, Watch: r.watch, Counters: r.counts, Logger: zap.NewNop(), Now: clock, Machine: "test",
-		Replay: p.replay, Width64: true}
+		Replay: p.replay, Faithful: p.faithful, Width64: !p.faithful, Simulated: p.simulated, Observe: p.observe}
 	if p.replay {
 		o.Journal = nil
 	}

@@ -44,6 +44,8 @@ type Event struct {
 
 	// From is ours: expressions of the Hub do not know it.
 	From Provenance
+	// Stamp is what MarshaledTime says, from the parser that wrote it.
+	Stamp Stamp `expr:"-"`
 }
 
 // Line is the raw input of an event. Labels is shared by all events of a source:
