@@ -14,8 +14,11 @@ import (
 
 // CompileOptions are what compiled items share. All may be left out.
 type CompileOptions struct {
-	Logger    *zap.Logger
-	Now       func() time.Time
+	Logger *zap.Logger
+	Now    func() time.Time
+	// Clock is what expressions take for the present, such as that of the log that is
+	// replayed; nil: Now, by which parsers find the year of dates without one.
+	Clock     func() time.Time
 	Decisions expression.DecisionCounts
 	Location  *time.Location // of dates without a zone; nil: UTC
 	// Replay: the lines are old ones. CrowdSec compatible: a date without a year is
@@ -43,7 +46,10 @@ func (c *Content) Compile(o CompileOptions) (*Ruleset, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	r := &Ruleset{Env: expression.New(expression.Options{Data: c.data, Logger: o.Logger, Now: o.Now,
+	if o.Clock == nil {
+		o.Clock = o.Now
+	}
+	r := &Ruleset{Env: expression.New(expression.Options{Data: c.data, Logger: o.Logger, Now: o.Clock,
 		Decisions: o.Decisions, Plain: o.Plain})}
 	problems := c.missing()
 	po := parsers.Options{Logger: o.Logger, Location: o.Location, Now: o.Now, FixYear: !o.Replay}
