@@ -81,36 +81,6 @@ type Provenance struct {
 	Depth int
 }
 
-// Appsec is what a WAF found in a request; filled by later layers.
-type Appsec struct {
-	HasInBandMatches  bool
-	HasOutBandMatches bool
-	MatchedRules      []map[string]any
-	Vars              map[string]string
-	HookVars          map[string]string
-}
-
-// GetName returns the first name that a matched rule has, "" where none has one.
-func (a Appsec) GetName() string {
-	for _, rule := range a.MatchedRules {
-		if name, ok := rule["name"].(string); ok {
-			return name
-		}
-	}
-	return ""
-}
-
-// GetRuleIDs returns the numbers that the matched rules have.
-func (a Appsec) GetRuleIDs() []int {
-	var ids []int
-	for _, rule := range a.MatchedRules {
-		if id, ok := rule["id"].(int); ok {
-			ids = append(ids, id)
-		}
-	}
-	return ids
-}
-
 // Reset empties e for reuse; the maps keep their memory.
 func (e *Event) Reset() {
 	parsed, enriched, unmarshaled, meta := e.Parsed, e.Enriched, e.Unmarshaled, e.Meta
