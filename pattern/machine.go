@@ -22,7 +22,7 @@ type machine struct {
 // run returns the end of the match that begins at pos with n, -1 if there is none.
 func (m *machine) run(n *node, pos int) int {
 	text := m.text
-	for {
+	for n != nil {
 		switch n.op {
 		case opMatch:
 			return pos
@@ -46,12 +46,6 @@ func (m *machine) run(n *node, pos int) int {
 				n, pos = n.next, to
 				continue
 			}
-		case opTake:
-			if pos < len(text) && n.table[text[pos]] {
-				pos++
-			}
-			n = n.next
-			continue
 		case opMark, opSlot:
 			if m.at != nil {
 				m.mark(n, pos)
@@ -78,10 +72,9 @@ func (m *machine) run(n *node, pos int) int {
 				continue
 			}
 		}
-		if n, pos = m.back(pos); n == nil {
-			return -1
-		}
+		n, pos = m.back(pos)
 	}
+	return -1
 }
 
 // step does what is rarer or larger: it returns the position after n, -1 if n
@@ -103,6 +96,11 @@ func (m *machine) step(n *node, pos int) int {
 		return n.run.reach(m.text, pos)
 	case opGreedy, opLazy:
 		return m.spread(n, pos)
+	case opTake:
+		if pos < len(m.text) && n.table[m.text[pos]] {
+			return pos + 1
+		}
+		return pos
 	case opMaybe:
 		if pos < len(m.text) && n.table[m.text[pos]] {
 			m.ways.push(n.next, pos, -1)
