@@ -22,6 +22,7 @@ type builder struct {
 	choices  map[*node][]*node // the ways of an opChoice, in order
 	classes  map[string]*class
 	optional int // how many constructs that a match need not take part in are open
+	loops    bool
 	err      error
 }
 

@@ -24,6 +24,9 @@ type class struct {
 	ranges []rune // pairs, ascending
 	stop   int    // the one byte that is not in table, -1 if there is another number of them
 	bytes  symbols
+	others symbols // those of bytes that are no word bytes
+	words  bool    // some are word bytes
+	solid  bool    // some are not the space
 }
 
 func newClass(ranges []rune) *class {
@@ -50,6 +53,12 @@ func newClass(ranges []rune) *class {
 	for b := range 256 {
 		if c.table[b] {
 			c.bytes.add(byte(b))
+			c.solid = c.solid || b != ' '
+			if wordByte(byte(b)) {
+				c.words = true
+			} else {
+				c.others.add(byte(b))
+			}
 			continue
 		}
 		c.stop = b

@@ -13,49 +13,54 @@ type dispatcher struct {
 	indexes map[[end + 1]uint8]*[end + 1]uint8
 	words   *[256]bool
 	nextID  int32
+	list    []*node // working memory
+	name    []byte
 }
 
 func newDispatcher(b *builder, all []outlook) *dispatcher {
 	return &dispatcher{
-		choices: b.choices, all: all, groups: groups(all), nextID: int32(len(b.nodes)), words: &newClass([]rune("09AZ__az")).table,
+		choices: b.choices, all: all, groups: b.groups(all), nextID: int32(len(b.nodes)), words: &newClass([]rune("09AZ__az")).table,
 		plain: map[string]*node{}, wise: map[string]*node{}, indexes: map[[end + 1]uint8]*[end + 1]uint8{},
 	}
 }
 
-// groups splits the symbols into those that are in the same sets.
-func groups(all []outlook) [][]int {
+// groups splits the symbols into those that no choice tells apart.
+func (b *builder) groups(all []outlook) [][]int {
 	var group [end + 1]int
 	count := 1
 	seen := map[symbols]bool{}
-	for i := range all {
-		for _, s := range []symbols{all[i].first, all[i].word, all[i].space} {
-			if seen[s] {
-				continue
-			}
-			seen[s] = true
-			moved := map[int]int{}
-			for symbol, g := range group {
-				if !s.has(symbol) {
-					continue
+	for _, choice := range b.nodes {
+		for _, n := range b.choices[choice] {
+			o := &all[n.id]
+			for _, s := range []*symbols{&o.first, &o.word, &o.space} {
+				if !seen[*s] {
+					seen[*s] = true
+					count = split(&group, s, count)
 				}
-				if _, ok := moved[g]; !ok {
-					moved[g] = count
-					count++
-				}
-				group[symbol] = moved[g]
 			}
 		}
 	}
-	byGroup := map[int][]int{}
-	var out [][]int
+	out := make([][]int, count)
 	for symbol, g := range group {
-		byGroup[g] = append(byGroup[g], symbol)
+		out[g] = append(out[g], symbol)
 	}
-	for _, list := range byGroup {
-		out = append(out, list)
+	return slices.DeleteFunc(out, func(list []int) bool { return list == nil })
+}
+
+// split moves the symbols in s to groups of their own, numbered from count on.
+func split(group *[end + 1]int, s *symbols, count int) int {
+	moved := make([]int, count)
+	for symbol, g := range group {
+		if !s.has(symbol) {
+			continue
+		}
+		if moved[g] == 0 {
+			moved[g] = count
+			count++
+		}
+		group[symbol] = moved[g]
 	}
-	slices.SortFunc(out, func(a, b []int) int { return a[0] - b[0] })
-	return out
+	return count
 }
 
 // jumps makes the table of what target says for each symbol.
@@ -82,7 +87,10 @@ func (d *dispatcher) jumps(target func(symbol int) *node) *jumps {
 
 // choice makes the table of a choice by the coming symbol.
 func (d *dispatcher) choice(n *node) *jumps {
-	return d.jumps(func(symbol int) *node { return d.look(d.candidates(nil, n, symbol)) })
+	return d.jumps(func(symbol int) *node {
+		d.list = d.candidates(d.list[:0], n, symbol)
+		return d.look(d.list)
+	})
 }
 
 // candidates appends the nodes that can go on at a choice before symbol, in order.
@@ -106,9 +114,9 @@ func (d *dispatcher) look(list []*node) *node {
 	if len(list) < 2 {
 		return d.chain(list)
 	}
-	k := key(list)
-	n, ok := d.wise[k]
+	n, ok := d.wise[string(d.key(list))]
 	if !ok {
+		k := string(d.name)
 		n = d.ahead(list, opWordAhead, func(o *outlook) *symbols { return &o.word }, func(list []*node) *node {
 			return d.ahead(list, opNextAhead, func(o *outlook) *symbols { return &o.space }, d.chain)
 		})
@@ -123,9 +131,14 @@ func (d *dispatcher) ahead(list []*node, o op, set func(*outlook) *symbols, then
 	if len(list) < 2 {
 		return then(list)
 	}
+	same := func(n *node) bool { return *set(&d.all[n.id]) == *set(&d.all[list[0].id]) }
+	if !slices.ContainsFunc(list, func(n *node) bool { return !same(n) }) {
+		return then(list)
+	}
 	useful := false
+	left := make([]*node, 0, len(list))
 	j := d.jumps(func(symbol int) *node {
-		var left []*node
+		left = left[:0]
 		for _, n := range list {
 			if set(&d.all[n.id]).has(symbol) {
 				left = append(left, n)
@@ -149,21 +162,21 @@ func (d *dispatcher) chain(list []*node) *node {
 	case 1:
 		return list[0]
 	}
-	k := key(list)
-	if n, ok := d.plain[k]; ok {
+	if n, ok := d.plain[string(d.key(list))]; ok {
 		return n
 	}
+	k := string(d.name)
 	d.nextID++
 	n := &node{op: opSplit, id: d.nextID, next: list[0], rest: d.chain(list[1:])}
 	d.plain[k] = n
 	return n
 }
 
-// key names a list of nodes.
-func key(list []*node) string {
-	k := make([]byte, 0, 4*len(list))
+// key names a list of nodes. It is valid until the next call.
+func (d *dispatcher) key(list []*node) []byte {
+	d.name = d.name[:0]
 	for _, n := range list {
-		k = append(k, byte(n.id>>24), byte(n.id>>16), byte(n.id>>8), byte(n.id))
+		d.name = append(d.name, byte(n.id>>24), byte(n.id>>16), byte(n.id>>8), byte(n.id))
 	}
-	return string(k)
+	return d.name
 }

@@ -18,7 +18,8 @@ func (o *outlook) join(p *outlook) bool {
 // outlooks computes the outlook of every node, by its id.
 func (b *builder) outlooks() []outlook {
 	all := make([]outlook, len(b.nodes))
-	for changed := true; changed; {
+	// A node is made after its successors, but for those of loops.
+	for changed, again := true, true; changed && again; again = b.loops {
 		changed = false
 		for _, n := range b.nodes {
 			o := b.outlook(n, all)
@@ -81,23 +82,12 @@ func (o *outlook) text(lit []byte, fold bool, next *outlook) {
 
 // class is the outlook on low to high runes of c.
 func (o *outlook) class(c *class, low, high int, next *outlook) {
-	words, others := false, false
-	for b := range 256 {
-		if !c.table[b] {
-			continue
-		}
-		if wordByte(byte(b)) {
-			words = true
-		} else {
-			o.word.add(byte(b))
-		}
-		others = others || b != ' '
-	}
+	o.word.join(&c.others)
 	o.first = c.bytes
 	if low == 0 {
 		o.first.join(&next.first)
 	}
-	if low == 0 || words {
+	if low == 0 || c.words {
 		o.word.join(&next.word)
 	}
 	if c.table[' '] {
@@ -106,7 +96,7 @@ func (o *outlook) class(c *class, low, high int, next *outlook) {
 			o.space.join(&c.bytes)
 		}
 	}
-	if low == 0 || others {
+	if low == 0 || c.solid {
 		o.space.join(&next.space)
 	}
 }

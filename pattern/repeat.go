@@ -45,6 +45,7 @@ func (b *builder) repeat(re *syntax.Regexp, next *node) *node {
 // loop builds sub as often as it matches, at least once if once is set.
 func (b *builder) loop(sub *syntax.Regexp, lazy bool, next *node, once bool) *node {
 	b.optional++
+	b.loops = true
 	again := b.choose()
 	body := b.build(sub, again)
 	b.choices[again] = []*node{body, next}
