@@ -1,86 +1,125 @@
 package command
 
 import (
+	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/rampart-edge/rampart/appliance"
 	"github.com/rampart-edge/rampart/event"
+	"github.com/rampart-edge/rampart/replay"
 )
 
+// replayOptions are the flags of replay.
+type replayOptions struct {
+	choice  *replay.Choice
+	types   typeFlag
+	labels  map[string]string
+	quiet   bool
+	failing bool // an alert is a failure
+}
+
 func replayCommand(o Options) *cobra.Command {
-	ro := appliance.ReplayOptions{}
 	c := &call{o: o, offline: true}
 	cmd := &cobra.Command{Use: "replay FILE…", Short: "Run scenarios over old logs, on the logs' own clock",
 		Long: "Runs the engine over logs as if they were being written, and shows the alerts that would have been.\n" +
-			"It works offline: no running node is asked, no decision is made, no state is touched.",
+			"It works offline: no running node is asked, no decision is made, no state is touched.\n\n" +
+			"Files are read side by side in the order of their lines' time, whatever their order here; gzip is\n" +
+			"recognised, and - is the standard input. Within one file lines keep their order: one that is older than the\n" +
+			"line before it counts at its own time, right after that one. A line without a time is not counted.\n\n" +
+			"A type holds for the files behind it. TYPE=FILE says it for one file.",
 		Example: "  " + o.Prefix + " replay --type syslog /var/log/auth.log\n" +
-			"  " + o.Prefix + " replay --type nginx --scenario ./new.yaml --collection none access.log access.log.1.gz -o json",
+			"  " + o.Prefix + " replay --type nginx access.log access.log.1.gz --type syslog auth.log\n" +
+			"  " + o.Prefix + " replay nginx=access.log --scenario ./new.yaml --only --fail-on-alert\n" +
+			"  " + o.Prefix + " replay syslog=auth.log --hub ./hub --data ./hub-data --collection crowdsecurity/sshd -o json",
 		Args: cobra.MinimumNArgs(1), SilenceUsage: true}
+	r := &replayOptions{choice: choiceFlags(cmd)}
+	r.types.set = cmd.Flags()
 	f := cmd.Flags()
-	f.StringVarP(&ro.Type, "type", "t", "", "what the lines are: syslog, nginx, apache2, caddy… (required)")
-	f.StringToStringVar(&ro.Labels, "label", nil, "further labels, as key=value")
-	f.StringArrayVar(&ro.Config.Scenarios, "scenario", nil, "scenario file or directory of your own")
-	f.StringArrayVar(&ro.Config.Collections, "collection", nil, "built-in collection (default: all; none: only --scenario)")
-	f.StringArrayVar(&ro.Config.Parsers, "parsers", nil, "directory with parsers of your own")
-	f.StringVar(&ro.Config.Profiles, "profiles", "", "profiles file (default: built in)")
-	quiet := f.BoolP("quiet", "q", false, "show no progress")
+	f.VarP(&r.types, "type", "t", "what the lines of the files behind it are: syslog, nginx, apache2, caddy…")
+	f.StringToStringVar(&r.labels, "label", nil, "further labels of all lines, as key=value")
+	f.BoolVar(&r.failing, "fail-on-alert", false, "end with status 1 if there was any alert")
+	f.BoolVarP(&r.quiet, "quiet", "q", false, "show no progress")
 	c.outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		c.cmd = cmd
 		if err := c.checkFormat(); err != nil {
 			return err
 		}
-		if ro.Type == "" {
-			return fmt.Errorf("what the lines are is not said; add --type syslog, nginx, apache2 or caddy")
+		inputs, err := r.types.inputs(args, r.labels)
+		if err != nil {
+			return err
 		}
-		ro.Files = args
-		return c.replay(ro, *quiet)
+		return c.replay(r, inputs)
 	}
 	return cmd
 }
 
-func (c *call) replay(ro appliance.ReplayOptions, quiet bool) error {
-	enc := json.NewEncoder(c.out())
-	enc.SetEscapeHTML(false)
-	var list []event.Alert
-	ro.Alert = func(a *event.Alert) {
-		if c.format == jsonF {
-			_ = enc.Encode(a) // a closed pipe ends the process by itself
-			return
-		}
-		list = append(list, *a)
-	}
-	progress := c.cmd.ErrOrStderr()
-	if !quiet && terminal(progress) {
-		ro.Progress = func(n int64) { fmt.Fprintf(progress, "\r%d lines", n) }
-	}
-	res, err := appliance.Replay(c.cmd.Context(), ro)
-	if ro.Progress != nil {
-		fmt.Fprint(progress, "\r\033[K")
-	}
+func (c *call) replay(r *replayOptions, inputs []replay.Input) error {
+	s, err := replay.Open(*r.choice, nil)
 	if err != nil {
-		return err
+		return advise(r.choice, c.o.Prefix, err)
 	}
-	if c.format != jsonF {
-		if err := c.print(list, c.alertTable(list), "No scenario overflowed."); err != nil {
-			return err
-		}
+	c.warn(s.Problems)
+	sum := newSummary()
+	show, finish := c.alertSink(sum)
+	var failed error
+	bar := c.newBar(r.quiet)
+	res, err := s.Run(c.cmd.Context(), inputs, replay.Options{
+		Alert: func(a *event.Alert) {
+			sum.add(a)
+			if failed == nil {
+				failed = show(a)
+			}
+		},
+		Progress: func(p replay.Progress) {
+			bar.draw(p.Bytes, p.Total, count(p.Lines, "line")+", "+count(sum.total, "alert"))
+		}})
+	bar.clear()
+	if err := errors.Join(err, failed, finish()); err != nil {
+		return err
 	}
 	if c.format == human {
 		fmt.Fprintf(c.out(), "\n%s, %d of no known form%s; %s in %s\n", count(res.Lines, "line"), res.Unparsed,
 			skipped(res), count(res.Alerts, "alert"), res.Elapsed.Round(time.Millisecond))
 	}
+	if r.failing && res.Alerts > 0 {
+		return fmt.Errorf("%s, and --fail-on-alert allows none", count(res.Alerts, "alert"))
+	}
 	return nil
 }
 
+// alertSink returns what shows an alert as it comes, and what ends the output. For
+// people the alerts follow at the end, with the summary.
+func (c *call) alertSink(sum *summary) (show func(*event.Alert) error, finish func() error) {
+	switch c.format {
+	case jsonF:
+		enc := json.NewEncoder(c.out())
+		enc.SetEscapeHTML(false)
+		return func(a *event.Alert) error { return enc.Encode(a) }, func() error { return nil }
+	case raw:
+		w := csv.NewWriter(c.out())
+		err := w.Write(c.alertTable(nil).head)
+		return func(a *event.Alert) error {
+				return w.WriteAll(c.alertTable([]event.Alert{*a}).printable())
+			}, func() error {
+				w.Flush()
+				return errors.Join(err, w.Error())
+			}
+	}
+	return func(*event.Alert) error { return nil }, func() error {
+		if err := c.print(nil, c.alertTable(sum.shown), "No scenario overflowed."); err != nil {
+			return err
+		}
+		return c.writeSummary(sum)
+	}
+}
+
 // skipped says what did not count.
-func skipped(res appliance.ReplayResult) string {
+func skipped(res replay.Result) string {
 	text := ""
 	if res.TooLong > 0 {
 		text += fmt.Sprintf(", %d too long and skipped", res.TooLong)
@@ -88,15 +127,8 @@ func skipped(res appliance.ReplayResult) string {
 	if res.Untimed > 0 {
 		text += fmt.Sprintf(", %d without a time and not counted", res.Untimed)
 	}
-	return text
-}
-
-// terminal reports whether w is one.
-func terminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
+	if res.Whitelisted > 0 {
+		text += fmt.Sprintf(", %d whitelisted", res.Whitelisted)
 	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	return text
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rampart-edge/rampart/caddymodule"
+	"github.com/rampart-edge/rampart/command"
 )
 
 func main() {
@@ -35,17 +36,5 @@ func register(c *cobra.Command) {
 		return
 	}
 	caddycmd.RegisterCommand(caddycmd.Command{Name: c.Name(), Short: c.Short,
-		CobraFunc: func(at *cobra.Command) { graft(at, c) }})
-}
-
-// graft makes a command that Caddy has created the one that Rampart describes.
-func graft(at, c *cobra.Command) {
-	at.Use, at.Aliases, at.Long, at.Example = c.Use, c.Aliases, c.Long, c.Example
-	at.Args, at.ValidArgsFunction, at.RunE = c.Args, c.ValidArgsFunction, c.RunE
-	at.SilenceUsage, at.SilenceErrors = c.SilenceUsage, c.SilenceErrors
-	at.Flags().AddFlagSet(c.Flags())
-	at.PersistentFlags().AddFlagSet(c.PersistentFlags())
-	below := c.Commands()
-	c.RemoveCommand(below...)
-	at.AddCommand(below...)
+		CobraFunc: func(at *cobra.Command) { command.Graft(at, c) }})
 }
