@@ -33,9 +33,9 @@ func (l *loader) node(spec *nodeSpec, parent *node, stage string) (*node, error)
 		if n.filter, err = l.compile(spec.Filter, expression.Bool, "filter"); err != nil {
 			return nil, err
 		}
+		n.rest = n.filter
 		if !l.plain {
-			n.gates = gatesOf(n.filter)
-			n.gated = sufficient(spec.Filter.text, n.gates)
+			n.gates, n.rest = gatesOf(n.filter), n.filter.Rest()
 		}
 	}
 	if err := l.patterns(spec.PatternSyntax); err != nil {
@@ -58,6 +58,9 @@ func (l *loader) node(spec *nodeSpec, parent *node, stage string) (*node, error)
 			return nil, err
 		}
 		n.children = append(n.children, child)
+	}
+	if !l.plain {
+		n.scan = newScan(n.children)
 	}
 	if n.statics, err = l.statics(spec.Statics, false); err != nil {
 		return nil, err

@@ -1,7 +1,11 @@
 package parsers
 
 import (
+	"context"
 	"encoding/json"
+	"net/netip"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/rampart-edge/rampart/event"
@@ -10,34 +14,126 @@ import (
 // method is an enricher: it gets the static's value and writes what it finds.
 type method func(r *run, value string)
 
-// methods returns the enricher of a name, nil for a name that nobody knows.
-// The lookups that need a database or the network find nothing here.
-func methods(name string) method {
+// method returns the enricher of a name, nil for a name that nobody knows. Those
+// that need a database or a resolver which the Env does not have find nothing.
+func (l *loader) method(name string) method {
 	switch name {
 	case "ParseDate":
 		return parseDateMethod
 	case "UnmarshalJSON":
 		return unmarshalLine
 	case "GeoIpCity", "GeoIpASN", "IpToRange":
-		return func(*run, string) {}
+		if l.env.Geo() == nil {
+			return func(*run, string) {}
+		}
+		return l.placeMethod(name)
+	case "reverse_dns":
+		return l.reverseMethod()
 	}
 	return nil
+}
+
+// placeMethod looks addresses up in the databases. CrowdSec compatible: an address
+// that is in no network of a database that there is has an empty country and the
+// number 0, but no range; what is no address has nothing.
+func (l *loader) placeMethod(name string) method {
+	geo := l.env.Geo()
+	lookup := func(ev *event.Event, a netip.Addr) {
+		if as, ok := geo.ASN(a); ok && as.Network.IsValid() {
+			ev.SetEnriched("SourceRange", as.Network.String())
+		}
+	}
+	switch name {
+	case "GeoIpCity":
+		if !geo.HasCity() {
+			return func(*run, string) {}
+		}
+		lookup = func(ev *event.Event, a netip.Addr) {
+			city, _ := geo.City(a)
+			ev.SetEnriched("IsoCode", city.IsoCode)
+			ev.SetEnriched("IsInEU", strconv.FormatBool(city.InEU))
+			ev.SetEnriched("Latitude", strconv.FormatFloat(city.Latitude, 'f', 6, 64))
+			ev.SetEnriched("Longitude", strconv.FormatFloat(city.Longitude, 'f', 6, 64))
+		}
+	case "GeoIpASN":
+		if !geo.HasASN() {
+			return func(*run, string) {}
+		}
+		lookup = func(ev *event.Event, a netip.Addr) {
+			as, _ := geo.ASN(a)
+			number := strconv.FormatUint(as.Number, 10)
+			ev.SetEnriched("ASNNumber", number)
+			ev.SetEnriched("ASNumber", number)
+			ev.SetEnriched("ASNOrg", as.Org)
+		}
+	}
+	return func(r *run, value string) {
+		a, err := netip.ParseAddr(value)
+		if err != nil {
+			r.debug("value is no address", name, err)
+			return
+		}
+		lookup(r.ev, a)
+	}
+}
+
+// reverseMethod writes Enriched.reverse_dns, the name of an address with the dot at
+// its end. It does nothing on a live request: nobody waits for the DNS there.
+func (l *loader) reverseMethod() method {
+	resolver := l.env.Resolver()
+	return func(r *run, value string) {
+		if resolver == nil || r.ev.From.Inline {
+			return
+		}
+		a, err := netip.ParseAddr(value)
+		if err != nil {
+			r.debug("value is no address", "reverse_dns", err)
+			return
+		}
+		// The resolver has bounds of its own, on time and on questions at once.
+		if name, ok := resolver.Reverse(context.Background(), a); ok {
+			r.ev.SetEnriched("reverse_dns", name)
+		}
+	}
+}
+
+// dated is the last date that was read. Lines of one second often follow each other.
+type dated struct {
+	text, layout string
+	time         time.Time
+	stamp        event.Stamp
 }
 
 // parseDateMethod writes Enriched.MarshaledTime. In replay the event happened
 // then; live, evt.Time stays the instant at which the line was read. Empty and
 // unreadable dates become now, which moves no event.
 func parseDateMethod(r *run, value string) {
+	if last := &r.last; value != "" && value == last.text && r.ev.StrTimeFormat == last.layout {
+		r.date(last.time, last.stamp, true)
+		return
+	}
 	o := &r.p.options
 	now := o.Now()
 	t, yearless, ok := parseDate(value, r.ev.StrTimeFormat, o.Location, now, r.p.plain)
 	if yearless && o.FixYear && t.After(now.Add(24*time.Hour)) {
 		t = t.AddDate(-1, 0, 0)
 	}
-	if ok && r.ev.ExpectMode == event.Replay {
+	stamp := event.NewStamp(t)
+	if ok && !yearless && !r.p.plain {
+		// What names no year is of another one in time. The text is copied, so that
+		// it does not keep the line.
+		r.last = dated{strings.Clone(value), strings.Clone(r.ev.StrTimeFormat), t, stamp}
+	}
+	r.date(t, stamp, ok)
+}
+
+// date writes what was read, or now where known is false.
+func (r *run) date(t time.Time, stamp event.Stamp, known bool) {
+	if known && r.ev.ExpectMode == event.Replay {
 		r.ev.Time = t
 	}
-	r.ev.SetEnriched("MarshaledTime", t.Format(time.RFC3339Nano))
+	r.ev.Stamp = stamp
+	r.ev.SetEnriched("MarshaledTime", stamp.Text())
 }
 
 // unmarshalLine decodes the raw line into evt.Unmarshaled.

@@ -1,7 +1,6 @@
 package parsers
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
@@ -13,6 +12,7 @@ import (
 // the filter, because most nodes are for other programs' lines; they leave the
 // same trace as the filter would, since a comparison behind a write is none.
 type gate struct {
+	path   string
 	read   field
 	values []string
 	want   bool // the field has one of values; else it has none of them
@@ -24,10 +24,10 @@ type field func(ev *event.Event) string
 func gatesOf(filter *expression.Program) []gate {
 	var gates []gate
 	for _, r := range filter.Requires() {
-		gates = append(gates, gate{read: fieldAt(r.Field), values: r.Values, want: true})
+		gates = append(gates, gate{path: r.Field, read: fieldAt(r.Field), values: r.Values, want: true})
 	}
 	for _, r := range filter.Excludes() {
-		gates = append(gates, gate{read: fieldAt(r.Field), values: r.Values})
+		gates = append(gates, gate{path: r.Field, read: fieldAt(r.Field), values: r.Values})
 	}
 	return gates
 }
@@ -46,22 +46,4 @@ func fieldAt(path string) field {
 		return func(ev *event.Event) string { return ev.Parsed[key] }
 	}
 	return func(ev *event.Event) string { return expression.Value(ev, path) }
-}
-
-// comparison is one term of a filter that consists of comparisons only.
-const comparison = `\s*evt\.\w+(?:\.\w+)*\s*(?:==|!=|\bin\b|\bnot\s+in\b)\s*(?:LIT|\[\s*LIT(?:\s*,\s*LIT)*\s*\])\s*`
-
-// textLiteral is a quoted text without escapes.
-const textLiteral = `(?:'[^'\\]*'|"[^"\\]*")`
-
-var (
-	comparisonTerm  = regexp.MustCompile(strings.ReplaceAll(comparison, "LIT", textLiteral))
-	comparisonChain = regexp.MustCompile(strings.ReplaceAll(`^`+comparison+`(?:(?:&&|\band\b)`+comparison+`)*$`, "LIT", textLiteral))
-)
-
-// sufficient reports whether gates say all that the filter says: it is a chain of
-// comparisons and there is a gate for each. Then the filter need not run.
-func sufficient(source string, gates []gate) bool {
-	return comparisonChain.MatchString(source) &&
-		len(comparisonTerm.FindAllStringIndex(source, -1)) == len(gates)
 }

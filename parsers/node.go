@@ -15,8 +15,10 @@ type node struct {
 	debug       bool // its steps are logged; so are those of its children
 	promotes    bool // onsuccess: next_stage
 	filter      *expression.Program
-	gates       []gate // comparisons that filter implies
-	gated       bool   // gates are all that filter asks
+	front       []gate              // comparisons that filter implies, and that the index of the stage answers
+	gates       []gate              // the others of them
+	rest        *expression.Program // filter, for events that pass all gates
+	unsettles   bool                // it may change what the index has been asked for
 
 	whitelist *whitelist // nil: the node has none
 
@@ -27,6 +29,7 @@ type node struct {
 
 	stashes  []stash
 	children []*node
+	scan     *scan // of the children, nil where they are asked one by one
 	statics  []static
 }
 
@@ -38,6 +41,8 @@ type run struct {
 	trace *tracer // nil: nobody watches
 	room  []int   // for the offsets of a grok
 	from  sender
+	sets  []uint64 // a stack of sets of nodes
+	last  dated
 }
 
 // process is evaluate, watched where somebody does. Index is n's place among its
@@ -50,11 +55,22 @@ func (n *node) process(r *run, index int) (bool, error) {
 }
 
 // evaluate runs n and reports whether it succeeded. An error ends the parse.
+func (n *node) evaluate(r *run) (bool, error) {
+	for i := range n.front {
+		if !n.front[i].open(r.ev) {
+			r.trace.because(n, ReasonFilter, "")
+			return false, nil
+		}
+	}
+	return n.proceed(r)
+}
+
+// proceed is evaluate for events that pass the gates at the front.
 //
 // CrowdSec compatible, step by step: filter, whitelist, grok with its statics,
 // stash, children (even after a failed grok), statics, promotion. What a node
 // wrote before it failed stays.
-func (n *node) evaluate(r *run) (bool, error) {
+func (n *node) proceed(r *run) (bool, error) {
 	if !n.admits(r) {
 		return false, nil
 	}
@@ -100,10 +116,7 @@ func (n *node) admits(r *run) bool {
 			return false
 		}
 	}
-	if n.gated {
-		return true
-	}
-	ok, err := n.filter.Bool(&r.vars)
+	ok, err := n.rest.Bool(&r.vars)
 	if err != nil {
 		r.debug("filter failed", n.name, err)
 		r.trace.because(n, ReasonFilter, err.Error())
@@ -120,6 +133,9 @@ func (n *node) admits(r *run) bool {
 // last child decides, unless the parent's own grok matched.
 func (n *node) processChildren(r *run, state, grokOK bool) (bool, error) {
 	for i, c := range n.children {
+		if i == patience && n.scan != nil && r.trace == nil {
+			return n.scanChildren(r, state, grokOK)
+		}
 		ok, err := c.process(r, i)
 		if err != nil {
 			return false, err
@@ -139,6 +155,47 @@ func (n *node) processChildren(r *run, state, grokOK bool) (bool, error) {
 	return state, nil
 }
 
+// scanChildren goes on with processChildren, without the children of which the scan
+// knows that they fail. It is asked again when a child has changed the text.
+func (n *node) scanChildren(r *run, state, grokOK bool) (bool, error) {
+	base := len(r.sets)
+	for range n.scan.words {
+		r.sets = append(r.sets, 0)
+	}
+	text, there := r.textAt(n.scan.applyOn)
+	n.scan.candidates(text, r.sets[base:])
+	promoted, last := false, -1
+	for i := next(r.sets[base:], patience); i >= 0; i = next(r.sets[base:], i+1) {
+		ok, err := n.children[i].evaluate(r)
+		if err != nil {
+			return false, err
+		}
+		last = i
+		if state = ok || state && grokOK; ok && n.promotes {
+			promoted = true
+			break
+		}
+		if now, is := r.textAt(n.scan.applyOn); now != text || is != there {
+			text, there = now, is
+			n.scan.candidates(text, r.sets[base:])
+		}
+	}
+	r.sets = r.sets[:base]
+	if !promoted && !grokOK && last != len(n.children)-1 {
+		state = false // the last child decides, and was not even tried
+	}
+	return state, nil
+}
+
+// textAt returns what a grok's apply_on names; false where the event has none.
+func (r *run) textAt(applyOn string) (string, bool) {
+	if applyOn == "Line.Raw" {
+		return r.ev.Line.Raw, true
+	}
+	text, ok := r.ev.Parsed[applyOn]
+	return text, ok
+}
+
 func (n *node) runGrok(r *run) bool {
 	text, ok := n.grokText(r)
 	if !ok {
@@ -156,22 +213,18 @@ func (n *node) runGrok(r *run) bool {
 // compatible: an expression that gives neither text nor number gives no text, which
 // is matched like any other.
 func (n *node) grokText(r *run) (string, bool) {
-	switch n.applyOn {
-	case "":
-		text, ok, other, err := n.grokInput.Text(&r.vars)
-		if err != nil {
-			r.debug("grok expression failed", n.name, err)
-			return "", false
-		}
-		if !ok {
-			text, _ = textOf(other)
-		}
-		return text, true
-	case "Line.Raw":
-		return r.ev.Line.Raw, true
+	if n.applyOn != "" {
+		return r.textAt(n.applyOn)
 	}
-	text, ok := r.ev.Parsed[n.applyOn]
-	return text, ok
+	text, ok, other, err := n.grokInput.Text(&r.vars)
+	if err != nil {
+		r.debug("grok expression failed", n.name, err)
+		return "", false
+	}
+	if !ok {
+		text, _ = textOf(other)
+	}
+	return text, true
 }
 
 // debug logs what content gets wrong about single events: any client could fill

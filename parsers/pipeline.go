@@ -17,8 +17,9 @@ type Pipeline struct {
 	log     *zap.Logger
 	stages  []string // sorted; those that have nodes
 	nodes   [][]*node
-	debugs  bool // some node has debug set
-	plain   bool // no fast paths
+	indexes []*index // of each stage, nil where it has none
+	debugs  bool     // some node has debug set
+	plain   bool     // no fast paths
 	runs    *sync.Pool
 }
 
@@ -36,6 +37,11 @@ func newPipeline(stages map[string][]*node, o Options, plain bool) *Pipeline {
 		if len(stages[s]) > 0 {
 			p.stages = append(p.stages, s)
 			p.nodes = append(p.nodes, stages[s])
+			var x *index
+			if !plain {
+				x = newIndex(stages[s])
+			}
+			p.indexes = append(p.indexes, x)
 			p.debugs = p.debugs || slices.ContainsFunc(stages[s], (*node).debugging)
 		}
 	}
@@ -87,7 +93,7 @@ func (p *Pipeline) walk(ev *event.Event, w *walk) Outcome {
 	r := p.runs.Get().(*run)
 	r.p, r.ev, r.vars.Evt, r.trace = p, ev, ev, p.tracer(w)
 	defer func() {
-		r.ev, r.vars.Evt, r.trace, r.from = nil, nil, nil, sender{}
+		r.ev, r.vars.Evt, r.trace, r.from, r.sets = nil, nil, nil, sender{}, r.sets[:0]
 		p.runs.Put(r)
 	}()
 	for i, stage := range p.stages {
@@ -116,6 +122,9 @@ func (p *Pipeline) walk(ev *event.Event, w *walk) Outcome {
 // event has been promoted by a child.
 func (p *Pipeline) stage(r *run, i int, w *walk) (matched bool, err error) {
 	stage := p.stages[i]
+	if x := p.indexes[i]; x != nil && w.watch == nil && r.trace == nil {
+		return p.indexed(r, i, x, w)
+	}
 	for place, n := range p.nodes[i] {
 		if w.skip != nil && w.skip(n.name) {
 			continue
@@ -132,6 +141,36 @@ func (p *Pipeline) stage(r *run, i int, w *walk) (matched bool, err error) {
 			break
 		}
 	}
+	return matched, nil
+}
+
+// indexed is stage for events that nobody watches: only nodes whose gates at the
+// front are open are looked at. The index is asked again after a node that may have
+// written to a field that it knows.
+func (p *Pipeline) indexed(r *run, i int, x *index, w *walk) (matched bool, err error) {
+	stage, base := p.stages[i], len(r.sets)
+	for range x.words {
+		r.sets = append(r.sets, 0)
+	}
+	x.candidates(r.ev, r.sets[base:])
+	for k := next(r.sets[base:], 0); k >= 0; k = next(r.sets[base:], k+1) {
+		n := p.nodes[i][k]
+		if w.skip != nil && w.skip(n.name) {
+			continue
+		}
+		ok, err := n.proceed(r)
+		if err != nil {
+			return false, err
+		}
+		matched = matched || ok
+		if ok && n.promotes || r.ev.Stage != stage {
+			break
+		}
+		if n.unsettles {
+			x.candidates(r.ev, r.sets[base:])
+		}
+	}
+	r.sets = r.sets[:base]
 	return matched, nil
 }
 

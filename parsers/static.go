@@ -18,7 +18,8 @@ type static struct {
 	source *expression.Program // any other expression; also set beside read
 	method method              // hands the value on, instead of write
 	empty  bool                // the method wants to run without a value too
-	write  func(ev *event.Event, value string)
+	path   string              // of what is written, such as "Meta.source_ip"; "Enriched": something below it
+	write  writer
 }
 
 // statics compiles a list. CrowdSec compatible: those of a grok are not checked as
@@ -56,23 +57,27 @@ func (l *loader) static(spec *staticSpec, ofGrok bool) (static, error) {
 	key := name.text
 	switch {
 	case spec.Method.text != "":
-		s.what = "method " + key
-		s.method, s.empty = methods(key), key == "ParseDate"
+		s.what, s.path = "method "+key, "Enriched"
+		s.method, s.empty = l.method(key), key == "ParseDate"
 		if s.method == nil {
 			l.options.Logger.Warn("enricher method is not known and does nothing",
 				zap.String("item", l.path), zap.Int("line", name.line), zap.String("method", key))
 			s.method = func(*run, string) {}
 		}
 	case spec.Parsed.text != "":
-		s.what, s.write = "parsed "+key, func(ev *event.Event, v string) { ev.SetParsed(key, v) }
+		s.what, s.path = "parsed "+key, "Parsed."+key
+		s.write = func(ev *event.Event, v string) { ev.SetParsed(key, v) }
 	case spec.Meta.text != "":
-		s.what, s.write = "meta "+key, func(ev *event.Event, v string) { ev.SetMeta(key, v) }
+		s.what, s.path = "meta "+key, "Meta."+key
+		s.write = func(ev *event.Event, v string) { ev.SetMeta(key, v) }
 	case spec.Target.text == "" && (spec.Enriched.text == "" || !ofGrok):
 		return s, atf(name, "a static needs meta, parsed, target or method")
 	case spec.Enriched.text != "":
-		s.what, s.write = "enriched "+spec.Enriched.text, func(ev *event.Event, v string) { ev.SetEnriched(spec.Enriched.text, v) }
+		s.what, s.path = "enriched "+key, "Enriched."+key
+		s.write = func(ev *event.Event, v string) { ev.SetEnriched(key, v) }
 	default:
-		s.what, s.write = "target "+key, targetAt(key)
+		s.what = "target " + key
+		s.path, s.write = targetAt(key)
 		if s.write == nil {
 			l.options.Logger.Warn("static target is no text field of the event and is never written",
 				zap.String("item", l.path), zap.Int("line", name.line), zap.String("target", key))

@@ -10,43 +10,44 @@ import (
 // writer puts a text into an event.
 type writer func(ev *event.Event, value string)
 
-// targetAt returns what writes to a path such as "evt.StrTime", "Parsed.program" or
-// "Overflow.Alert.Source.Value"; nil where there is no such text.
+// targetAt returns what writes to a target such as "evt.StrTime", "Parsed.program" or
+// "Overflow.Alert.Source.Value", and the path of what it writes to; nil where there is
+// no such text.
 //
 // CrowdSec compatible: elements are fields by their Go names, pointers are followed
 // and a nil one ends the walk without effect; below a map the next element is the
 // key, and what follows it is ignored.
-func targetAt(path string) writer {
-	path = strings.TrimPrefix(path, "evt.")
+func targetAt(target string) (path string, w writer) {
+	path = strings.TrimPrefix(target, "evt.")
 	switch path {
 	case "StrTime":
-		return func(ev *event.Event, v string) { ev.StrTime = v }
+		return path, func(ev *event.Event, v string) { ev.StrTime = v }
 	case "StrTimeFormat":
-		return func(ev *event.Event, v string) { ev.StrTimeFormat = v }
+		return path, func(ev *event.Event, v string) { ev.StrTimeFormat = v }
 	case "MarshaledTime":
-		return func(ev *event.Event, v string) { ev.MarshaledTime = v }
+		return path, func(ev *event.Event, v string) { ev.MarshaledTime = v }
 	}
 	elements := strings.Split(path, ".")
 	if len(elements) > 1 {
 		key := elements[1]
 		switch elements[0] {
 		case "Parsed":
-			return func(ev *event.Event, v string) { ev.SetParsed(key, v) }
+			return "Parsed." + key, func(ev *event.Event, v string) { ev.SetParsed(key, v) }
 		case "Meta":
-			return func(ev *event.Event, v string) { ev.SetMeta(key, v) }
+			return "Meta." + key, func(ev *event.Event, v string) { ev.SetMeta(key, v) }
 		case "Enriched":
-			return func(ev *event.Event, v string) { ev.SetEnriched(key, v) }
+			return "Enriched." + key, func(ev *event.Event, v string) { ev.SetEnriched(key, v) }
 		}
 	}
 	if len(elements) > 2 && elements[0] == "Line" && elements[1] == "Labels" {
 		// Unlike CrowdSec, where the labels of a source are shared and one line's
 		// label appears on all later ones.
-		return func(ev *event.Event, v string) { ev.SetLabel(elements[2], v) }
+		return "Line.Labels." + elements[2], func(ev *event.Event, v string) { ev.SetLabel(elements[2], v) }
 	}
 	if elements[0] == "From" { // ours
-		return nil
+		return path, nil
 	}
-	return walked(elements)
+	return path, walked(elements)
 }
 
 // walked is the writer of any other path.
