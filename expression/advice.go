@@ -23,6 +23,8 @@ func variables(on On) []string {
 		return []string{"Alert"}
 	case OnContext:
 		return []string{"evt", "match", "req"}
+	case OnResults:
+		return []string{"results"}
 	}
 	return []string{"evt"}
 }

@@ -94,10 +94,15 @@ func (e *Env) config(on On) *conf.Config {
 		c.WithEnv(&alertVars{})
 	case OnContext:
 		c.WithEnv(&contextVars{})
+	case OnResults:
+		c.WithEnv(&resultsVars{})
 	default:
 		c.WithEnv(&eventVars{})
 	}
 	c.Functions = e.functions
+	if on == OnResults {
+		c.Functions = withBasename(e.functions)
+	}
 	c.MaxNodes = maxNodes
 	return c
 }

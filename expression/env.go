@@ -26,6 +26,7 @@ const (
 	OnOverflow           // evt, queue, signal, leaky
 	OnAlert              // Alert
 	OnContext            // evt, match, req
+	OnResults            // results, and the function basename
 )
 
 // Kind is what an expression must give.

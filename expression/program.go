@@ -21,6 +21,8 @@ type Vars struct {
 	Alert  *event.Alert        // Alert
 	Match  map[string]any      // match
 	Req    *http.Request       // req
+	// Results is results.
+	Results any
 	// Memo is shared by programs that look at the same unchanged event; nil: none.
 	Memo *Memo
 }
@@ -84,6 +86,8 @@ func (f *frame) bind(on On, v *Vars) any {
 		return &f.alert
 	case OnContext:
 		return contextOf(v)
+	case OnResults:
+		return &resultsVars{v.Results}
 	default:
 		f.event = eventVars{v.Evt}
 		return &f.event
