@@ -22,6 +22,7 @@ type builder struct {
 	choices  map[*node][]*node // the ways of an opChoice, in order
 	classes  map[string]*class
 	optional int // how many constructs that a match need not take part in are open
+	tables   map[symbols]*[256]bool
 	loops    bool
 	err      error
 }
@@ -182,4 +183,21 @@ func (b *builder) one(c *class, next *node) *node {
 		n.op = opRune
 	}
 	return b.add(n)
+}
+
+// table is the bytes of s as a table, nil when s is full.
+func (b *builder) table(s symbols) *[256]bool {
+	if s == anything() {
+		return nil
+	}
+	s.end = false
+	t := b.tables[s]
+	if t == nil {
+		t = new([256]bool)
+		for i := range t {
+			t[i] = s.has(i)
+		}
+		b.tables[s] = t
+	}
+	return t
 }

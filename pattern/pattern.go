@@ -32,7 +32,7 @@ func Compile(expr string) (*Pattern, error) {
 	if err != nil {
 		return CompilePlain(expr)
 	}
-	fast.needs = needle.NewFilter(expr)
+	fast.needs = sync.OnceValue(func() *needle.Filter { f := needle.NewFilter(expr); return &f })
 	return &Pattern{expr: expr, groups: tree.MaxCap(), fast: fast, plain: compileLater(expr)}, nil
 }
 

@@ -11,17 +11,17 @@ import (
 type program struct {
 	start    *node
 	size     int
-	anchored bool       // a match begins at the beginning of the text
-	lead     string     // every match begins with it
-	first    *[256]bool // every match begins with one of these, nil with anything
-	atEnd    bool       // a match may be empty at the end of the text
-	needs    needle.Filter
-	leading  *run // an unlimited run with which every match begins, or nil
+	anchored bool                  // a match begins at the beginning of the text
+	lead     string                // every match begins with it
+	first    *[256]bool            // every match begins with one of these, nil with anything
+	atEnd    bool                  // a match may be empty at the end of the text
+	needs    func() *needle.Filter // what a text must contain, made when it is first asked for
+	leading  *run                  // an unlimited run with which every match begins, or nil
 }
 
 // newProgram compiles a syntax tree. An error says why nodes cannot do it.
 func newProgram(re *syntax.Regexp) (*program, error) {
-	b := &builder{classes: map[string]*class{}, choices: map[*node][]*node{}}
+	b := &builder{classes: map[string]*class{}, choices: map[*node][]*node{}, tables: map[symbols]*[256]bool{}}
 	start := b.build(re, b.add(node{op: opMatch}))
 	if b.err != nil {
 		return nil, b.err
@@ -35,11 +35,11 @@ func newProgram(re *syntax.Regexp) (*program, error) {
 	}
 	for _, n := range b.nodes {
 		if n.op == opGreedy || n.op == opLazy {
-			n.narrow(all[n.next.id].first)
+			b.narrow(n, all[n.next.id].first)
 		}
 	}
 	first := all[start.id].first
-	p := &program{start: start, size: len(b.nodes), anchored: b.anchored(start), lead: start.lead(), first: first.table(), atEnd: first.end}
+	p := &program{start: start, size: len(b.nodes), anchored: b.anchored(start), lead: start.lead(), first: b.table(first), atEnd: first.end}
 	for start.marks() {
 		start = start.next
 	}
@@ -62,7 +62,7 @@ func (b *builder) anchored(n *node) bool {
 
 // narrow looks at what follows a run. Where the run can end in one place only, the
 // machine need not remember that it could have ended elsewhere.
-func (n *node) narrow(follow symbols) {
+func (b *builder) narrow(n *node, follow symbols) {
 	r := n.run
 	if r.bounded(n.next) {
 		for b := range 256 {
@@ -71,7 +71,7 @@ func (n *node) narrow(follow symbols) {
 			}
 		}
 	}
-	r.lead, r.follow, r.atEnd = n.next.lead(), follow.table(), follow.end
+	r.lead, r.follow, r.atEnd = n.next.lead(), b.table(follow), follow.end
 	final := n.next.certain() || !follow.meets(&r.class.bytes)
 	if n.op == opLazy && n.next.certain() {
 		r.max = r.min

@@ -16,21 +16,21 @@ const (
 // The filter is asked first when nobody wants to know about groups: then most texts
 // do not match. Otherwise an attempt costs less than the filter when it succeeds.
 func (p *program) find(m *machine) (from, to int) {
-	filtered := m.at == nil
-	if filtered && !p.needs.Possible(m.text) {
-		return -1, -1
-	}
 	m.steps = stepsAlways + stepsPerByte*len(m.text)
 	if p.anchored {
 		return 0, m.run(p.start, 0)
+	}
+	filtered := m.at == nil
+	if filtered && !p.needs().Possible(m.text) {
+		return -1, -1
 	}
 	for at := p.candidate(m.text, 0); at >= 0; at = p.candidate(m.text, at) {
 		m.from = at
 		if to := m.run(p.start, at); to >= 0 {
 			return at, to
 		}
-		if m.spent || at == len(m.text) || !filtered && !p.needs.Possible(m.text) {
-			return -1, -1
+		if m.spent || at == len(m.text) || !filtered && !p.needs().Possible(m.text) {
+			break
 		}
 		filtered = true
 		at = p.after(m.text, at)

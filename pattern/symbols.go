@@ -65,15 +65,3 @@ func (s *symbols) meets(o *symbols) bool {
 func anything() symbols {
 	return symbols{bits: [4]uint64{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}, end: true}
 }
-
-// table is the set's bytes as a table, nil when the set is full.
-func (s *symbols) table() *[256]bool {
-	if *s == anything() {
-		return nil
-	}
-	t := new([256]bool)
-	for b := range 256 {
-		t[b] = s.has(b)
-	}
-	return t
-}
