@@ -16,7 +16,15 @@ type machine struct {
 	from  int   // where the attempt began
 	steps int   // what may still be spent on going back
 	spent bool  // it was not enough: the result says nothing
+	dead  dead
 	ways  stack
+}
+
+// dead says that the pattern does not go on behind a run that ends anywhere between
+// lo and hi, however it was reached: what follows looks at the text alone.
+type dead struct {
+	run    *run
+	lo, hi int32
 }
 
 // run returns the end of the match that begins at pos with n, -1 if there is none.
@@ -58,7 +66,7 @@ func (m *machine) run(n *node, pos int) int {
 				continue
 			}
 		case opSplit:
-			m.ways.push(n.rest, pos, -1)
+			m.ways.push(frame{n: n.rest, pos: int32(pos), last: -1})
 			n = n.next
 			continue
 		case opWordAhead, opNextAhead:
@@ -103,7 +111,7 @@ func (m *machine) step(n *node, pos int) int {
 		return pos
 	case opMaybe:
 		if pos < len(m.text) && n.table[m.text[pos]] {
-			m.ways.push(n.next, pos, -1)
+			m.ways.push(frame{n: n.next, pos: int32(pos), last: -1})
 			pos++
 		}
 		return pos
@@ -117,7 +125,7 @@ func (m *machine) step(n *node, pos int) int {
 // mark remembers pos in the slot of n, and what to put back if this way fails.
 func (m *machine) mark(n *node, pos int) {
 	if n.op == opSlot {
-		m.ways.push(nil, int(n.slot), m.at[n.slot])
+		m.ways.push(frame{pos: n.slot, last: int32(m.at[n.slot])})
 	}
 	m.at[n.slot] = pos
 }
@@ -146,16 +154,21 @@ func (m *machine) spread(n *node, pos int) int {
 		return -1
 	}
 	lo := r.low(m.text, pos)
-	at, other := 0, 0
+	if m.dead.run == r && int(m.dead.lo) <= lo && hi <= int(m.dead.hi) {
+		return -1
+	}
+	first, last, at := hi, lo, 0
 	if n.op == opLazy {
-		at, other = r.up(m.text, lo, hi), hi
+		first, last = lo, hi
+		at = r.up(m.text, lo, hi)
 	} else {
-		at, other = r.down(m.text, hi, lo), lo
+		at = r.down(m.text, hi, lo)
 	}
 	if at < 0 {
 		m.steps -= (hi - pos) >> 4
-	} else if at != other {
-		m.ways.push(n, at, other)
+		m.dead = dead{r, int32(lo), int32(hi)}
+	} else if at != last {
+		m.ways.push(frame{n, int32(at), int32(first), int32(last)})
 	}
 	return at
 }
@@ -166,7 +179,7 @@ func (m *machine) back(pos int) (*node, int) {
 	for m.ways.size > 0 {
 		f := m.ways.top()
 		if f.n == nil {
-			m.at[f.pos] = int(f.other)
+			m.at[f.pos] = int(f.last)
 			m.ways.pop()
 			continue
 		}
@@ -175,16 +188,12 @@ func (m *machine) back(pos int) (*node, int) {
 			m.spent = true
 			return nil, 0
 		}
-		if f.other < 0 {
+		if f.last < 0 {
 			m.ways.pop()
 			return f.n, int(f.pos)
 		}
 		if at := m.again(f); at >= 0 {
-			n := f.n
-			if at == int(f.other) {
-				m.ways.pop()
-			}
-			return n.next, at
+			return f.n.next, at
 		}
 		m.ways.pop()
 	}
@@ -193,17 +202,19 @@ func (m *machine) back(pos int) (*node, int) {
 	return nil, 0
 }
 
-// again returns the next place at which the run of f may end, -1 for none.
+// again returns the next place at which the run of f may end, -1 for none. The
+// frame stays until the last place has failed.
 func (m *machine) again(f *frame) int {
 	was, at := int(f.pos), 0
 	if f.n.op == opLazy {
-		at = f.n.run.up(m.text, was+1, int(f.other))
+		at = f.n.run.up(m.text, was+1, int(f.last))
 	} else {
-		at = f.n.run.down(m.text, was-1, int(f.other))
+		at = f.n.run.down(m.text, was-1, int(f.last))
 	}
 	to := at
 	if at < 0 {
-		to = int(f.other)
+		to = int(f.last)
+		m.dead = dead{f.n.run, min(f.first, f.last), max(f.first, f.last)}
 	}
 	m.steps -= max(was-to, to-was) >> 4
 	f.pos = int32(at)

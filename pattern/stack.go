@@ -1,23 +1,22 @@
 package pattern
 
-// frame is a way not taken yet: n from pos on. For a run other is where its places
-// to end are exhausted, for anything else -1. Without a node it restores the slot
-// pos to other.
+// frame is a way not taken yet: n from pos on. A run began to try places at first,
+// is at pos and ends with last, which is -1 for anything else. Without a node it
+// restores the slot pos to last.
 type frame struct {
-	n          *node
-	pos, other int32
+	n                *node
+	pos, first, last int32
 }
 
 // stack holds the ways not taken yet. The first ones need no memory of their own,
 // and a search hardly ever has more.
 type stack struct {
 	size int
-	room [48]frame
+	room [32]frame
 	more []frame
 }
 
-func (s *stack) push(n *node, pos, other int) {
-	f := frame{n, int32(pos), int32(other)}
+func (s *stack) push(f frame) {
 	if s.size < len(s.room) {
 		s.room[s.size] = f
 	} else {
