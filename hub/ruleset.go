@@ -3,6 +3,7 @@ package hub
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"go.uber.org/zap"
@@ -20,12 +21,18 @@ type CompileOptions struct {
 	// replayed; nil: Now, by which parsers find the year of dates without one.
 	Clock     func() time.Time
 	Decisions expression.DecisionCounts
-	Location  *time.Location // of dates without a zone; nil: UTC
+	Location  *time.Location      // of dates without a zone; nil: UTC
+	Resolver  expression.Resolver // nil: the DNS is not asked
+	HTTP      *http.Client        // of expressions that fetch something; nil: they fail
+	CTI       expression.CTI
 	// Replay: the lines are old ones. CrowdSec compatible: a date without a year is
 	// then in the current one, even where that lies ahead.
 	Replay bool
 	// Plain runs everything the plain way; see expression.Options.
 	Plain bool
+	// Strict chains the stages of postoverflows as CrowdSec does: one in which nothing
+	// succeeds ends it, and a whitelist in a later one is not asked.
+	Strict bool
 }
 
 // Ruleset is what items compile to: one type for live traffic, replay and tests.
@@ -49,16 +56,17 @@ func (c *Content) Compile(o CompileOptions) (*Ruleset, error) {
 	if o.Clock == nil {
 		o.Clock = o.Now
 	}
-	r := &Ruleset{Env: expression.New(expression.Options{Data: c.data, Logger: o.Logger, Now: o.Clock,
-		Decisions: o.Decisions, Plain: o.Plain})}
-	problems := c.missing()
+	geo, problems := c.places()
+	problems = append(problems, c.missing()...)
+	r := &Ruleset{Env: expression.New(expression.Options{Data: c.data, Find: c.data.Find, Geo: geo, Resolver: o.Resolver,
+		HTTP: o.HTTP, CTI: o.CTI, Logger: o.Logger, Now: o.Clock, Decisions: o.Decisions, Plain: o.Plain})}
 	po := parsers.Options{Logger: o.Logger, Location: o.Location, Now: o.Now, FixYear: !o.Replay}
 	var err error
 	if r.Pipeline, err = parsers.Load(c.Parsers, r.Env, po); err != nil {
 		problems = append(problems, c.problems(Parsers, err)...)
 	}
 	if len(c.Postoverflows) > 0 {
-		po.Postoverflow = true
+		po.Postoverflow = !o.Strict
 		if r.Postoverflows, err = parsers.Load(c.Postoverflows, r.Env, po); err != nil {
 			problems = append(problems, c.problems(Postoverflows, err)...)
 		}
@@ -80,6 +88,9 @@ func (c *Content) missing() []*Problem {
 	var list []*Problem
 	seen := map[string]bool{}
 	for _, d := range c.files {
+		if d.item.Kind == Scenarios && d.file.Type != "" {
+			continue // loading it says so
+		}
 		key := d.item.Path + "\x00" + d.file.DestFile
 		if seen[key] || c.data.Has(d.file) {
 			continue
