@@ -104,6 +104,7 @@ func (o *Overflow) alert(sources map[string]*event.Source) event.Alert {
 		IncidentID: o.Incident, ScenarioLabels: s.Labels, Blackhole: s.Blackhole,
 		Direct: o.Direct, Site: o.Site, Width64: o.Width64, Stop: o.At,
 	}
+	a.Meta = o.contexts.meta(o.Samples)
 	for i := range o.Samples {
 		a.Events = append(a.Events, event.AlertEvent{Timestamp: o.Samples[i].Timestamp, Meta: o.Samples[i].Meta})
 	}

@@ -75,14 +75,12 @@ func (c *compiler) known() bool {
 		return false
 	}
 	switch c.spec.Type {
-	case Leaky, Trigger:
+	case Leaky, Trigger, Counter, Conditional, Bayesian:
 		return true
-	case "counter", "conditional", "bayesian":
-		c.fail("type", "type %s comes with a later release; only leaky and trigger run in this one", c.spec.Type)
 	case "":
-		c.fail("type", "type is missing: write leaky or trigger")
+		c.fail("type", "type is missing: write leaky, trigger, counter, conditional or bayesian")
 	default:
-		c.fail("type", "invalid type '%s': write leaky or trigger", c.spec.Type)
+		c.fail("type", "invalid type '%s': write leaky, trigger, counter, conditional or bayesian", c.spec.Type)
 	}
 	return false
 }
@@ -126,38 +124,6 @@ func (c *compiler) texts(s *Scenario, own bool) {
 	}
 }
 
-func (c *compiler) numbers(s *Scenario) {
-	s.Blackhole = c.duration("blackhole", c.spec.Blackhole)
-	leakspeed := c.duration("leakspeed", c.spec.LeakSpeed)
-	c.duration("duration", c.spec.Duration)
-	if c.spec.Duration != "" && c.spec.Duration != "0s" {
-		c.fail("duration", "duration on type %s comes with a later release", s.Type)
-	}
-	if c.spec.CacheSize < 0 {
-		c.fail("cache_size", "invalid cache_size '%d': must be >= 0", c.spec.CacheSize)
-	}
-	if s.Type == Trigger {
-		if s.Capacity != 0 {
-			c.fail("capacity", "invalid capacity '%d': must be 0", s.Capacity)
-		}
-		return
-	}
-	if s.Capacity <= 0 {
-		c.fail("capacity", "invalid capacity '%d': must be > 0", s.Capacity)
-	}
-	switch {
-	case c.spec.LeakSpeed == "":
-		c.fail("leakspeed", "leakspeed is required")
-	case leakspeed == 0 && !c.blamed("leakspeed"):
-		c.fail("leakspeed", "invalid leakspeed '%s': must be > 0", c.spec.LeakSpeed)
-	case leakspeed > 0 && leakspeed < time.Microsecond:
-		c.fail("leakspeed", "invalid leakspeed '%s': must be at least 1us", c.spec.LeakSpeed)
-	case s.Capacity > 0 && leakspeed > 0 && float64(leakspeed)*float64(s.Capacity+1) > float64(longest):
-		c.fail("capacity", "capacity × leakspeed is longer than 100 years: lower one of them")
-	}
-	s.LeakSpeed = leakspeed
-}
-
 func (c *compiler) blamed(key string) bool {
 	for _, f := range c.faults {
 		if f.key == key {
@@ -174,7 +140,8 @@ func (c *compiler) duration(key, text string) time.Duration {
 	d, err := time.ParseDuration(text)
 	switch {
 	case err != nil:
-		c.fail(key, "%s duration not valid '%s': write a number with ms, s, m or h, such as 90s", key, text)
+		what := strings.TrimPrefix(key+" duration", "duration ")
+		c.fail(key, "%s not valid '%s': write a number with ms, s, m or h, such as 90s", what, text)
 	case d < 0:
 		c.fail(key, "invalid %s '%s': must not be negative", key, text)
 	case d > longest:
@@ -188,7 +155,7 @@ func (c *compiler) duration(key, text string) time.Duration {
 // data registers data files. CrowdSec compatible: a missing file is no reason not
 // to load the scenario, its helpers then answer as if it were empty.
 func (c *compiler) data() {
-	for _, d := range c.spec.Data {
+	for i, d := range c.spec.Data {
 		err := errors.New("data file without dest_file is ignored")
 		if d.DestFile != "" {
 			if err = c.env.AddData(d); err == nil {
@@ -196,7 +163,7 @@ func (c *compiler) data() {
 			}
 			err = fmt.Errorf("loading data file %s: %w", d.DestFile, err)
 		}
-		c.faults = append(c.faults, fault{key: "data", warn: true, err: err})
+		c.warn(fmt.Sprintf("data.%d", i), "%w", err)
 	}
 }
 
@@ -209,15 +176,7 @@ func (c *compiler) programs(s *Scenario) {
 	s.distinct = newText(c.program("distinct", c.spec.Distinct, expression.OnEvent, expression.Any))
 	s.cancelOn = c.program("cancel_on", c.spec.CancelOn, expression.OnEvent, expression.Bool)
 	s.overflowFilter = c.program("overflow_filter", c.spec.OverflowFilter, expression.OnOverflow, expression.Bool)
-	for key, set := range map[string]bool{
-		"condition":           c.spec.Condition != "",
-		"bayesian_threshold":  c.spec.BayesianThreshold != 0,
-		"bayesian_conditions": len(c.spec.BayesianConditions) > 0,
-	} {
-		if set {
-			c.fail(key, "%s on type %s comes with a later release", key, s.Type)
-		}
-	}
+	c.judge(s)
 }
 
 func (c *compiler) program(key, src string, on expression.On, kind expression.Kind) *expression.Program {
@@ -238,14 +197,14 @@ func (c *compiler) scope(s *Scenario) {
 	case "", ScopeIP:
 		s.Scope = ScopeIP
 		if text != "" {
-			c.fail("scope", "filter is not allowed for IP scope: remove scope.expression")
+			c.fail("scope.expression", "filter is not allowed for IP scope: remove scope.expression")
 		}
 		return
 	case ScopeRange:
 	default:
 		if text == "" {
-			c.fail("scope", "filter is mandatory for non-IP, non-Range scope: write scope.expression")
+			c.fail("scope.type", "filter is mandatory for non-IP, non-Range scope: write scope.expression")
 		}
 	}
-	s.scopeValue = c.program("scope", text, expression.OnEvent, expression.Any)
+	s.scopeValue = c.program("scope.expression", text, expression.OnEvent, expression.Any)
 }

@@ -56,36 +56,3 @@ func (v *values) bytes() int64 {
 	}
 	return n
 }
-
-// sets are the value sets of a shard. Buckets name theirs by number, so that they
-// hold no pointer and the collector need not look at them. Number 0 is none.
-type sets struct {
-	all   []values
-	free  []uint32
-	bytes int64
-}
-
-func (s *sets) has(n uint32, h uint64) bool { return n != 0 && s.all[n-1].has(h) }
-
-// add stores h in set n, or in a new one where n is 0, and returns its number.
-func (s *sets) add(n uint32, h uint64) uint32 {
-	if n == 0 {
-		if last := len(s.free) - 1; last >= 0 {
-			n, s.free = s.free[last], s.free[:last]
-		} else {
-			s.all = append(s.all, values{})
-			n = uint32(len(s.all))
-		}
-	}
-	s.bytes += s.all[n-1].add(h)
-	return n
-}
-
-func (s *sets) remove(n uint32) {
-	if n == 0 {
-		return
-	}
-	s.bytes -= s.all[n-1].bytes()
-	s.all[n-1] = values{}
-	s.free = append(s.free, n)
-}

@@ -52,6 +52,7 @@ type loader struct {
 	item Item
 	env  *expression.Env
 	hash string
+	doc  int // the document that is being read
 	list []*Scenario
 	errs []error
 }
@@ -69,6 +70,7 @@ func (l *loader) run() {
 			return
 		}
 		if err != nil {
+			l.doc = n
 			l.add(syntaxError(err))
 			return
 		}
@@ -79,6 +81,7 @@ func (l *loader) run() {
 		}
 		at := linesOf(&doc)
 		var te *yaml.TypeError
+		l.doc = n
 		switch {
 		case errors.As(err, &te):
 			for _, text := range te.Errors {
@@ -105,7 +108,7 @@ func (l *loader) document(spec *Spec, at lines, n int) {
 	s, faults := compile(spec, l.item, l.env)
 	bad := false
 	for _, f := range faults {
-		l.errs = append(l.errs, &ItemError{Path: l.item.Path, Line: at.of(f.key), Warn: f.warn, Err: f.err})
+		l.errs = append(l.errs, &ItemError{Path: l.item.Path, Document: l.doc, Line: at.of(f.key), Warn: f.warn, Err: f.err})
 		bad = bad || !f.warn
 	}
 	if bad {
@@ -116,7 +119,7 @@ func (l *loader) document(spec *Spec, at lines, n int) {
 }
 
 func (l *loader) add(line int, err error) {
-	l.errs = append(l.errs, &ItemError{Path: l.item.Path, Line: line, Err: err})
+	l.errs = append(l.errs, &ItemError{Path: l.item.Path, Document: l.doc, Line: line, Err: err})
 }
 
 var (

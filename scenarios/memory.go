@@ -1,6 +1,10 @@
 package scenarios
 
 import (
+	"cmp"
+	"math"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,8 +22,8 @@ type MemoryOptions struct {
 	// made where MaxBuckets is small.
 	Shards int
 	Now    func() time.Time
-	// Overflow is called for every overflow of Pour, without a lock, from the
-	// goroutine that poured. It may be nil.
+	// Overflow is called for every overflow of Pour, Sweep and Flush, without a lock,
+	// from the goroutine that called them. It may be nil.
 	Overflow func(*Overflow)
 }
 
@@ -28,7 +32,7 @@ type MemoryOptions struct {
 type Stats struct {
 	Buckets     int64 `json:"buckets"`    // live ones, with those that have expired but were not swept
 	Blackholes  int64 `json:"blackholes"` // keys without a bucket that may not alert yet
-	Bytes       int64 `json:"bytes"`      // of buckets, distinct values and samples, estimated
+	Bytes       int64 `json:"bytes"`      // of buckets, distinct values, events for conditions and samples, estimated
 	SampleBytes int64 `json:"sample_bytes"`
 
 	Poured     int64 `json:"poured"`     // events that counted in a bucket or trigger
@@ -38,9 +42,13 @@ type Stats struct {
 	Blackholed int64 `json:"blackholed"` // overflows within a blackhole
 	Filtered   int64 `json:"filtered"`   // overflows that overflow_filter turned down
 	Expired    int64 `json:"expired"`    // buckets that were idle for their life
-	Evicted    int64 `json:"evicted"`    // buckets and blackholes lost to MaxBuckets or to the room for values
+	Evicted    int64 `json:"evicted"`    // buckets and blackholes lost to MaxBuckets or to the room beside them
 	Replaced   int64 `json:"replaced"`   // buckets of scenarios that are gone or changed
 	Refused    int64 `json:"refused"`    // pours that found no room in the table of scenarios
+	Timed      int64 `json:"timed"`      // buckets that reached the end of their duration
+	Forgotten  int64 `json:"forgotten"`  // events that a queue of conditions gave up for newer ones
+	Failed     int64 `json:"failed"`     // conditions and overflow filters that failed; see Failures
+	Unsaved    int64 `json:"unsaved"`    // buckets that no snapshot can hold: their conditions read whole events
 }
 
 // Memory holds the buckets of one node.
@@ -52,7 +60,8 @@ type Memory struct {
 	key    atomic.Pointer[hashKey]
 	table  atomic.Pointer[table]
 	mu     sync.Mutex // of table's writers
-	other  struct{ filtered, refused atomic.Int64 }
+	said   atomic.Pointer[Contexts]
+	other  struct{ filtered, refused, failed atomic.Int64 }
 	pool   sync.Pool // *pour
 }
 
@@ -106,15 +115,63 @@ func (m *Memory) Use(r *Rules) {
 	m.table.Store(next.reclaim(old))
 }
 
-// Sweep frees live buckets and blackholes that are over at now, looking at a
-// sixteenth of all. Buckets of a replay, and those that were filled from lines
-// older than their reading, follow the log's clock: they go when nothing was
-// poured into them for ten minutes.
+// Sweep overflows the live buckets whose duration is over at now, and frees buckets
+// and blackholes that are over, looking at a sixteenth of all. Buckets of a replay,
+// and those that were filled from lines older than their reading, follow the log's
+// clock: they overflow or go when nothing was poured into them for ten minutes.
+// Call it once a second.
 func (m *Memory) Sweep(now time.Time) {
 	t := m.table.Load()
+	var out []*burst
 	for i := range m.shards {
-		m.shards[i].sweep(instant(now), t.lives)
+		out = m.shards[i].sweep(instant(now), t, out)
 	}
+	m.strike(out)
+}
+
+// Flush overflows all buckets with a duration as if it were over. It is for the end
+// of a replay, after which no event comes that could tell.
+func (m *Memory) Flush() {
+	t := m.table.Load()
+	var out []*burst
+	for i := range m.shards {
+		sh := &m.shards[i]
+		sh.mu.Lock()
+		out = sh.ripe(math.MaxInt64, t, out)
+		sh.mu.Unlock()
+	}
+	m.strike(out)
+}
+
+// strike hands on what overflowed at its deadline, in the order of the deadlines.
+func (m *Memory) strike(list []*burst) {
+	slices.SortFunc(list, func(a, b *burst) int {
+		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.first, b.first),
+			strings.Compare(a.scenario.Name, b.scenario.Name), strings.Compare(a.key, b.key))
+	})
+	for _, b := range list {
+		if o := m.conclude(b); o != nil && m.sink != nil {
+			m.sink(o)
+		}
+	}
+}
+
+// UseContexts makes c what alerts say from now on; nil: nothing. What samples that
+// were made with other contexts lack stays unsaid.
+func (m *Memory) UseContexts(c *Contexts) { m.said.Store(c) }
+
+// Failures returns the scenarios whose conditions or overflow filters failed, in
+// order of their names. They count as no overflow, and as one that passes.
+func (m *Memory) Failures() []Failure {
+	t := m.table.Load()
+	var out []Failure
+	for i, f := range t.faults {
+		if n := f.count.Load(); n > 0 {
+			out = append(out, Failure{t.scenarios[i], n, *f.last.Load()})
+		}
+	}
+	slices.SortFunc(out, func(a, b Failure) int { return strings.Compare(a.Scenario.Name, b.Scenario.Name) })
+	return out
 }
 
 // Stats returns the figures.
@@ -123,7 +180,7 @@ func (m *Memory) Stats() Stats {
 	for i := range m.shards {
 		m.shards[i].count(&s)
 	}
-	s.Filtered, s.Refused = m.other.filtered.Load(), m.other.refused.Load()
+	s.Filtered, s.Refused, s.Failed = m.other.filtered.Load(), m.other.refused.Load(), m.other.failed.Load()
 	return s
 }
 

@@ -17,54 +17,83 @@ type Overflow struct {
 	Key   string    // the groupby result
 	First time.Time // of the first event; UTC unless Replay
 	Last  time.Time // of the last event
-	At    time.Time // of the overflow, which is that of the last event
+	At    time.Time // of the overflow: that of the last event, or the end of the duration
 	Count int       // events poured since the bucket was made
-	// Samples are the newest events, oldest first; the last one overflowed.
+	// Samples are the newest events, oldest first.
 	Samples []Sample
 	// Direct and Detect are true only if they were for every event.
 	Direct, Detect bool
-	Width64        bool // of the overflowing event, as are Site and Incident
+	Width64        bool // of the last event, as is Site
 	Replay         bool
 	Site           string
-	Incident       string
-	Depth          int // how many overflows led to the overflowing event
+	Incident       string // of the overflowing event; "" at the end of a duration
+	Depth          int    // how many overflows led to the last event
 
 	sourceless error // why the overflowing event has no source
+	contexts   *Contexts
 }
 
-// overflow makes the Overflow of a pour that overflowed, without a lock.
-func (m *Memory) overflow(p *pour) *Overflow {
+// burst is a bucket that overflowed, taken out of its shard.
+type burst struct {
+	scenario *Scenario
+	hash     [16]byte
+	slot     uint16
+	key      string
+
+	first, last, at          int64
+	count                    uint32
+	wall                     uint32
+	direct, detect, replayed bool
+	late, width              bool
+	zone                     *time.Location
+	site, incident           string
+	depth                    int
+	bodies                   [][]byte // samples, oldest first
+	sourceless               error
+}
+
+// overflow concludes what the event of p overflowed.
+func (m *Memory) overflow(p *pour) {
 	p.sample()
-	d := p.drop
+	b := p.burst
+	if len(p.body) > 0 {
+		b.bodies = append(b.bodies, append(append([]byte(nil), p.body...), p.who...))
+	}
+	b.sourceless = p.sourceless
+	if o := m.conclude(b); o != nil {
+		p.out = append(p.out, o)
+	}
+}
+
+// conclude makes the Overflow, without a lock; nil when the overflow filter or the
+// blackhole behind it keeps it quiet.
+func (m *Memory) conclude(b *burst) *Overflow {
 	zone := time.UTC
-	t := p.t
-	if p.replayed {
-		zone = d.At.Location()
+	if b.replayed {
+		zone = b.zone
 	} else {
-		t = micro(t)
+		b.last, b.at = micro(b.last), micro(b.at)
 	}
-	at := time.Unix(0, t).In(zone)
-	from := &d.Event.From
 	o := &Overflow{
-		Scenario: d.Scenario, Key: d.Key, First: time.Unix(0, p.first).In(zone), Last: at, At: at,
-		Count: int(p.count), Direct: p.direct, Detect: p.detect, Replay: p.replayed,
-		Width64: from.Width64, Site: from.Site, Incident: from.Incident, Depth: from.Depth, sourceless: p.sourceless,
+		Scenario: b.scenario, Key: b.key, First: time.Unix(0, b.first).In(zone), Last: time.Unix(0, b.last).In(zone),
+		At: time.Unix(0, b.at).In(zone), Count: int(b.count), Direct: b.direct, Detect: b.detect, Replay: b.replayed,
+		Width64: b.width, Site: b.site, Incident: b.incident, Depth: b.depth, sourceless: b.sourceless, contexts: m.said.Load(),
 	}
-	o.ID = fmt.Sprintf("%s:%d:%d:%d", d.Scenario.MapKey(d.Key), p.first, t, m.serial.Add(1))
-	for _, body := range p.before {
+	mapkey := b.scenario.MapKey(b.key)
+	o.ID = fmt.Sprintf("%s:%d:%d:%d", mapkey, b.first, b.at, m.serial.Add(1))
+	for _, body := range b.bodies {
 		if s, ok := decodeSample(body); ok {
 			o.Samples = append(o.Samples, s)
 		}
 	}
-	if len(p.body) > 0 {
-		if s, ok := decodeSample(append(append([]byte(nil), p.body...), p.who...)); ok {
-			o.Samples = append(o.Samples, s)
-		}
+	if b.scenario.overflowFilter != nil && !m.passes(o, b) {
+		return nil
 	}
 	return o
 }
 
-// LeakyVars is what overflow filters see as leaky, by CrowdSec's names.
+// LeakyVars is what conditions and overflow filters see as leaky, by CrowdSec's
+// names.
 type LeakyVars struct {
 	Mapkey    string
 	First     time.Time `expr:"First_ts"`
@@ -75,13 +104,21 @@ type LeakyVars struct {
 	Leakspeed time.Duration
 }
 
+// leakyVars is the bucket of p as its conditions see it.
+func (p *pour) leakyVars() *LeakyVars {
+	s := p.drop.Scenario
+	return &LeakyVars{
+		Mapkey: s.MapKey(p.drop.Key), First: time.Unix(0, p.first).UTC(), Last: time.Unix(0, p.t).UTC(),
+		Count: int(p.count), Capacity: s.Capacity, Leakspeed: s.LeakSpeed,
+	}
+}
+
 // passes asks the overflow filter and, if it agrees, the blackhole. CrowdSec
 // compatible: a filter that fails lets the overflow pass, and one that is turned
 // down begins no blackhole. Events in the queue have Meta, Time and MarshaledTime.
-func (m *Memory) passes(p *pour, sh *shard) bool {
-	o := m.overflow(p)
-	s := p.drop.Scenario
-	queue := &event.Queue{L: s.keep - 1}
+func (m *Memory) passes(o *Overflow, b *burst) bool {
+	s := b.scenario
+	queue := &event.Queue{L: s.limit}
 	for i := range o.Samples {
 		queue.Queue = append(queue.Queue, o.Samples[i].event())
 	}
@@ -93,14 +130,28 @@ func (m *Memory) passes(p *pour, sh *shard) bool {
 		Mapkey: signal.Mapkey, First: o.First, Last: o.Last, Overflow: o.At,
 		Count: o.Count, Capacity: s.Capacity, Leakspeed: s.LeakSpeed,
 	}
-	vars := &expression.Vars{Evt: p.drop.Event, Queue: queue, Signal: signal, Leaky: leaky}
-	if ok, err := s.overflowFilter.Bool(vars); err == nil && !ok {
+	vars := &expression.Vars{Queue: queue, Signal: signal, Leaky: leaky}
+	ok, err := s.overflowFilter.Bool(vars)
+	if err != nil {
+		m.fault(m.table.Load(), b.slot, err)
+	} else if !ok {
 		m.other.filtered.Add(1)
 		return false
 	}
+	sh := m.shard(&b.hash)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	return sh.pass(sh.find(&p.key), p) == overflowed
+	return sh.pass(sh.find(&b.hash), b) == overflowed
+}
+
+// fault counts a condition or overflow filter that failed.
+func (m *Memory) fault(t *table, slot uint16, err error) {
+	m.other.failed.Add(1)
+	if int(slot) < len(t.faults) {
+		f := t.faults[slot]
+		f.last.Store(&err)
+		f.count.Add(1)
+	}
 }
 
 // event returns the sample as the event it was, as far as it was kept.

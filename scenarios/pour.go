@@ -5,11 +5,14 @@ import (
 	"time"
 
 	"github.com/rampart-edge/rampart/event"
+	"github.com/rampart-edge/rampart/expression"
 )
 
 // pour is a drop on its way into a bucket, and what came of it. It is reused.
 type pour struct {
 	drop    *Drop
+	table   *table
+	said    *Contexts
 	slot    uint16
 	key     [16]byte
 	t       int64 // ns; whole microseconds for a live drop
@@ -18,21 +21,28 @@ type pour struct {
 	value   uint64 // hash of the distinct value
 	compare bool
 
-	sampled *event.Event // that body is about
-	encoded bool         // the event half is in body
-	body    []byte
-	owner   *Scenario // whose sources are in who
-	who     []byte
-	sources []event.Source
-
-	before     [][]byte // samples of the bucket that overflowed, oldest first
-	first      int64
-	count      uint32
-	direct     bool
-	detect     bool
-	replayed   bool
-	out        []*Overflow
+	sampled    *event.Event // that body is about
+	encoded    bool         // the event half is in body
+	body       []byte
+	owner      *Scenario // whose sources are in who
+	who        []byte
+	sources    []event.Source
 	sourceless error // why sources is empty
+
+	// For conditions: what of the event is kept for those of later events, and what
+	// those of this one look at.
+	holds   uint16
+	record  []byte
+	whole   *event.Event
+	vars    expression.Vars
+	window  window
+	count   uint32 // of the bucket, with this event
+	first   int64
+	tripped uint64
+
+	prev  uint64 // the bucket's newest sample before this one
+	burst *burst // what overflowed
+	out   []*Overflow
 }
 
 // outcome is what a pour did.
@@ -42,6 +52,7 @@ const (
 	poured outcome = iota
 	discarded
 	cancelled
+	asked // poured, and the conditions have to be asked
 	overflowed
 	blackholed
 )
@@ -84,7 +95,11 @@ func (m *Memory) Pour(batch []Drop) {
 	for i := range batch {
 		m.fill(p, &batch[i])
 	}
-	m.deliver(p.out)
+	if m.sink != nil {
+		for _, o := range p.out {
+			m.sink(o)
+		}
+	}
 	m.giveBack(p)
 }
 
@@ -109,23 +124,19 @@ func (m *Memory) borrow() *pour {
 		p = &pour{}
 	}
 	p.wall = uint32(max(m.now().Unix(), 0))
+	p.table, p.said = m.table.Load(), m.said.Load()
 	return p
 }
 
+// giveBack forgets what p refers to.
 func (m *Memory) giveBack(p *pour) {
-	clear(p.out)
+	if len(p.out) > 0 {
+		clear(p.out)
+		p.out = p.out[:0]
+	}
+	p.drop, p.table, p.said, p.sampled, p.owner, p.sourceless = nil, nil, nil, nil, nil, nil
 	clear(p.sources)
-	*p = pour{body: p.body[:0], who: p.who[:0], sources: p.sources[:0], out: p.out[:0]}
 	m.pool.Put(p)
-}
-
-func (m *Memory) deliver(list []*Overflow) {
-	if m.sink == nil {
-		return
-	}
-	for _, o := range list {
-		m.sink(o)
-	}
 }
 
 // noEvent stands in for a drop without one; it is read-only.
@@ -140,27 +151,82 @@ func (m *Memory) fill(p *pour, d *Drop) {
 		m.other.refused.Add(1)
 		return
 	}
+	s := d.Scenario
 	for range max(d.Count, 1) {
 		sh := m.shard(&p.key)
-		sh.mu.Lock()
-		o := sh.step(p)
-		sh.mu.Unlock()
-		if o != overflowed {
-			continue
+		if s.timed() {
+			m.expire(p, sh)
 		}
-		if f := d.Scenario.overflowFilter; f != nil && !m.passes(p, sh) {
-			continue
+		var o outcome
+		if s.judge == nil {
+			sh.mu.Lock()
+			o = sh.step(p)
+			sh.mu.Unlock()
+		} else {
+			o = m.ask(p, sh)
 		}
-		p.out = append(p.out, m.overflow(p))
+		if o == overflowed {
+			m.overflow(p)
+		}
 	}
+	p.whole = nil
+}
+
+// expire overflows a bucket whose duration was over before the event came.
+func (m *Memory) expire(p *pour, sh *shard) {
+	sh.mu.Lock()
+	b := sh.expire(p)
+	sh.mu.Unlock()
+	if b == nil {
+		return
+	}
+	if o := m.conclude(b); o != nil {
+		p.out = append(p.out, o)
+	}
+}
+
+// ask pours into a bucket with conditions; see shard.turn.
+func (m *Memory) ask(p *pour, sh *shard) outcome {
+	sh.turn.Lock()
+	defer sh.turn.Unlock()
+	sh.mu.Lock()
+	o := sh.step(p)
+	sh.mu.Unlock()
+	if o != asked {
+		return o
+	}
+	if p.drop.Scenario.judge.leaky {
+		p.vars.Leaky = p.leakyVars()
+	}
+	overflows, tripped := p.drop.Scenario.judge.verdict(m, p)
+	p.window.close()
+	p.vars.Queue, p.vars.Leaky = nil, nil
+	if !overflows && tripped == p.tripped {
+		return poured
+	}
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	// It may have made way for another meanwhile.
+	e := sh.find(&p.key)
+	if e == nil || e.flags&filled == 0 || e.count != p.count {
+		return poured
+	}
+	if overflows {
+		return sh.burst(e, p, p.prev)
+	}
+	sh.sides.of(e).tripped = tripped
+	return poured
 }
 
 // prepare does all that needs no lock.
 func (m *Memory) prepare(p *pour, d *Drop) bool {
 	s := d.Scenario
-	slot, ok := m.slot(s)
+	slot, ok := p.table.index[s.id]
 	if !ok {
-		return false
+		if slot, ok = m.slot(s); !ok {
+			return false
+		}
+		p.table = m.table.Load()
 	}
 	key := m.key.Load()
 	p.drop, p.slot = d, slot
@@ -179,10 +245,13 @@ func (m *Memory) prepare(p *pour, d *Drop) bool {
 		p.value = key.sum64(d.Distinct)
 	}
 	if d.Event != p.sampled {
-		p.sampled, p.encoded, p.body, p.owner = d.Event, false, p.body[:0], nil
+		p.sampled, p.encoded, p.owner = d.Event, false, nil
 	}
-	if !s.sparing {
+	if !s.sparing || p.said.runs() {
 		p.sample()
+	}
+	if s.judge != nil {
+		p.look()
 	}
 	return true
 }
@@ -192,7 +261,7 @@ func (m *Memory) prepare(p *pour, d *Drop) bool {
 func (p *pour) sample() {
 	d, s := p.drop, p.drop.Scenario
 	if !p.encoded {
-		p.body, p.encoded = appendEvent(p.body[:0], d.Event, d.At, maxBody), true
+		p.body, p.encoded = appendEvent(p.body[:0], d.Event, d.At, p.said, maxBody), true
 	}
 	// The source of address scopes without an expression is the same for all.
 	if p.owner == nil || p.owner != s && (p.owner.scopeValue != nil || s.scopeValue != nil || p.owner.Scope != s.Scope) {
@@ -200,4 +269,25 @@ func (p *pour) sample() {
 		p.who = appendSources(p.who[:0], p.sources)
 		p.owner = s
 	}
+}
+
+// noted is the event as a record of a queue.
+func (p *pour) noted() record {
+	at := p.drop.Event.Time
+	if at.IsZero() {
+		at = p.drop.At
+	}
+	_, offset := at.Zone()
+	return record{time: instant(at), zone: int16(offset / 60), holds: p.holds}
+}
+
+// newBurst makes the burst of the event of p.
+func (p *pour) newBurst() *burst {
+	d := p.drop
+	from := &d.Event.From
+	p.burst = &burst{
+		scenario: d.Scenario, hash: p.key, slot: p.slot, key: d.Key, last: p.t, at: p.t, late: p.late, wall: p.wall,
+		zone: d.At.Location(), site: from.Site, width: from.Width64, incident: from.Incident, depth: from.Depth,
+	}
+	return p.burst
 }

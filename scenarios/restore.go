@@ -118,70 +118,6 @@ func (m *Memory) readHead(b []byte, rules *Rules) ([]target, error) {
 	return slots, nil
 }
 
-// readEntry reads one entry and keeps it if its scenario is still there.
-func (m *Memory) readEntry(r *reader, slots []target, now uint32) (bool, error) {
-	var e entry
-	copy(e.key[:], r.take(len(e.key)))
-	e.slot, e.flags = r.uint16(), r.uint16()
-	e.level, e.last, e.first = r.uint64(), int64(r.uint64()), int64(r.uint64())
-	e.touched, e.hole = int64(r.uint64()), int64(r.uint64())
-	e.count = r.uint32()
-	oldest := r.length(maxDistinct)
-	list := make([]uint64, 0, min(r.length(maxDistinct), len(r.b)/8+1))
-	for range cap(list) {
-		list = append(list, r.uint64())
-	}
-	return m.place(r, e, slots, now, list, oldest)
-}
-
-func (m *Memory) place(r *reader, e entry, slots []target, now uint32, list []uint64, oldest int) (bool, error) {
-	var bodies [][]byte
-	for range r.length(samplesMost) {
-		bodies = append(bodies, r.take(r.length(pageBytes)))
-		if r.bad {
-			break
-		}
-	}
-	if r.bad || int(e.slot) >= len(slots) || oldest > 0 && oldest >= len(list) {
-		return false, damaged("entry makes no sense")
-	}
-	t := slots[e.slot]
-	if t.scenario == nil {
-		return false, nil
-	}
-	if !e.sound(t.scenario) {
-		return false, damaged("bucket makes no sense")
-	}
-	sh := m.shard(&e.key)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	if sh.find(&e.key) != nil {
-		return false, damaged("bucket occurs twice")
-	}
-	at := sh.add(&e.key, t.slot)
-	e.slot, e.wall = t.slot, now
-	*at = e
-	if e.flags&filled == 0 {
-		return true, nil
-	}
-	sh.filled++
-	for _, h := range list {
-		if at.set == 0 || !sh.sets.has(at.set, h) {
-			at.set = sh.sets.add(at.set, h)
-		}
-	}
-	if at.set != 0 && len(sh.sets.all[at.set-1].list) > oldest {
-		sh.sets.all[at.set-1].oldest = oldest
-	}
-	for _, body := range bodies {
-		if sh.ring.size > 0 {
-			at.sample = sh.ring.put(at.sample, body, nil)
-		}
-	}
-	sh.trim(at)
-	return true, nil
-}
-
 // sound checks that the numbers can be those of an entry of s.
 func (e *entry) sound(s *Scenario) bool {
 	const known = used | filled | replay | late | direct | detect | watched
@@ -202,6 +138,9 @@ func (e *entry) sound(s *Scenario) bool {
 	}
 	if s.Type == Trigger || e.count == 0 {
 		return false
+	}
+	if s.Type != Leaky {
+		return e.level == 0
 	}
 	if e.flags&replay != 0 {
 		tokens := math.Float64frombits(e.level)

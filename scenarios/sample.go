@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"encoding/binary"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -18,12 +19,15 @@ type Sample struct {
 	// Others are further sources: only an overflow that is poured again has them.
 	Others []event.Source
 	OK     bool // Source was found
+
+	contextID uint32 // of the Contexts that context is for
+	context   []contextValue
 }
 
 // A sample's body is what appendEvent wrote, followed by what appendSources wrote.
 // The first half is the same for all scenarios that an event is poured for.
 //
-//	time int64 · zone int32 · timestamp · items · (key · value)… │ sources · source…
+//	time int64 · zone int32 · timestamp · items · (key · value)… · context │ sources · source…
 //
 // Texts and numbers of things are preceded by their length as varints.
 
@@ -35,16 +39,16 @@ const (
 // cuts are the lengths to which values are shortened until a body fits.
 var cuts = [...]int{4096, 1024, 256, 64}
 
-// appendEvent appends the event half, at most limit bytes; nothing when even
-// short values do not fit.
-func appendEvent(b []byte, ev *event.Event, at time.Time, limit int) []byte {
+// appendEvent appends the event half, with what c needs of it, at most limit bytes;
+// nothing when even short values do not fit.
+func appendEvent(b []byte, ev *event.Event, at time.Time, c *Contexts, limit int) []byte {
 	limit = min(limit, maxBody)
 	start := len(b)
 	if !ev.Time.IsZero() {
 		at = ev.Time
 	}
 	for _, cut := range cuts {
-		b = appendCut(b[:start], ev, at, cut)
+		b = appendCut(b[:start], ev, at, c, cut)
 		if len(b)-start <= limit {
 			return b
 		}
@@ -52,7 +56,7 @@ func appendEvent(b []byte, ev *event.Event, at time.Time, limit int) []byte {
 	return b[:start]
 }
 
-func appendCut(b []byte, ev *event.Event, at time.Time, cut int) []byte {
+func appendCut(b []byte, ev *event.Event, at time.Time, c *Contexts, cut int) []byte {
 	_, zone := at.Zone()
 	b = binary.LittleEndian.AppendUint64(b, uint64(instant(at)))
 	b = binary.LittleEndian.AppendUint32(b, uint32(int32(zone)))
@@ -66,7 +70,7 @@ func appendCut(b []byte, ev *event.Event, at time.Time, cut int) []byte {
 		n--
 		b = appendText(appendText(b, k, cut), v, cut)
 	}
-	return b
+	return c.appendContext(b, ev, cut)
 }
 
 func appendText(b []byte, s string, cut int) []byte {
@@ -156,6 +160,7 @@ func decodeSample(body []byte) (Sample, bool) {
 		s.Meta = append(s.Meta, event.MetaItem{Key: r.text(), Value: r.text()})
 	}
 	slices.SortFunc(s.Meta, func(a, b event.MetaItem) int { return strings.Compare(a.Key, b.Key) })
+	r.context(&s)
 	for i := range r.length(maxItems) {
 		src := r.source()
 		if i == 0 {
@@ -165,6 +170,20 @@ func decodeSample(body []byte) (Sample, bool) {
 		}
 	}
 	return s, !r.bad
+}
+
+func (r *reader) context(s *Sample) {
+	n := r.length(maxItems)
+	if n == 0 {
+		return
+	}
+	s.contextID = r.uint32()
+	for range n {
+		s.context = append(s.context, contextValue{r.length(math.MaxInt32), r.text()})
+		if r.bad {
+			return
+		}
+	}
 }
 
 func zoneOf(offset int) *time.Location {

@@ -4,6 +4,7 @@ import (
 	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -14,8 +15,11 @@ import (
 
 // Types of scenario.
 const (
-	Leaky   = "leaky"
-	Trigger = "trigger"
+	Leaky       = "leaky"       // overflows when events come faster than they leak
+	Trigger     = "trigger"     // overflows with every event
+	Counter     = "counter"     // overflows when its duration is over
+	Conditional = "conditional" // overflows when its condition holds of the events in it
+	Bayesian    = "bayesian"    // overflows when its conditions make an attack probable
 )
 
 // Names of the scopes that have rules of their own.
@@ -28,15 +32,16 @@ const (
 type Scenario struct {
 	Name        string
 	Description string
-	Type        string // Leaky or Trigger
+	Type        string // Leaky, Trigger, Counter, Conditional or Bayesian
 	Hash        string // lower-case SHA-256 of the file; "" for the operator's own
 	Version     string
 	Path        string
 	Filter      string // as written: it is part of the bucket's key
 	GroupBy     string
-	Capacity    int // how many events the bucket holds; 0 for a trigger
+	Capacity    int // how many events the bucket holds; 0 for a trigger, -1 without a bound
 	CacheSize   int
 	LeakSpeed   time.Duration // in which one event leaks out
+	Duration    time.Duration // after which the bucket overflows; 0: it does not
 	Blackhole   time.Duration // after an overflow, in which the key makes no other
 	Labels      map[string]any
 	Remediation bool
@@ -53,18 +58,27 @@ type Scenario struct {
 	scopeValue     *expression.Program
 	leak           leak
 	life           time.Duration
-	keep           int // samples: at most this many
-	// sparing: far more events fit than an alert shows, so that most samples are not
-	// needed. They are made under the lock then, which runs no expression.
-	sparing bool
+	judge          *judge // nil: nothing is asked after a pour
+	limit          int    // one less than the events it holds; -1: without a bound
+	keep           int    // samples: at most this many
+	// spares: far more events fit than an alert shows, so that most samples are not
+	// needed; sparing: they are made under the lock then, which runs no expression.
+	spares, sparing bool
 }
 
-// Life is how long a bucket lives after its last pour. CrowdSec compatible:
-// (capacity+1) × leakspeed; a trigger has no life.
+// timed reports whether buckets have a deadline: then they live until that, however
+// many events come.
+func (s *Scenario) timed() bool { return s.Duration > 0 && s.Type != Trigger }
+
+// Life is how long a bucket lives after its last pour, and one with a duration
+// after its first. CrowdSec compatible: (capacity+1) × leakspeed for a leaky bucket,
+// one leakspeed for a conditional or bayesian one, even where it has a duration;
+// else the duration. A trigger has no life.
 func (s *Scenario) Life() time.Duration { return s.life }
 
 // Keep is how many events an alert shows at most: the newest capacity+1, or
-// cache_size+1 where that is smaller. CrowdSec compatible.
+// cache_size+1 where that is smaller. CrowdSec compatible, but for capacity -1: all
+// events there, the newest 1000 here.
 func (s *Scenario) Keep() int { return s.keep }
 
 // Distinct reports whether the scenario counts distinct values only.
@@ -86,27 +100,50 @@ func (s *Scenario) programs() []*expression.Program {
 			list = append(list, t.program)
 		}
 	}
+	if s.judge != nil {
+		list = append(list, s.judge.programs()...)
+	}
 	return list
 }
 
 // seal computes what follows from the exported fields.
 func (s *Scenario) seal(spec *Spec) {
-	s.leak = newLeak(s.Capacity, s.LeakSpeed)
-	s.keep = s.Capacity + 1
-	if s.CacheSize > 0 && s.CacheSize <= s.Capacity {
-		s.keep = s.CacheSize + 1
+	s.limit = s.Capacity
+	if s.CacheSize > 0 && (s.CacheSize <= s.Capacity || s.Capacity == -1) {
+		s.limit = s.CacheSize
 	}
-	s.sparing = s.keep <= s.Capacity && s.scopeValue == nil
-	if s.Type == Leaky {
-		s.life = time.Duration(s.Capacity+1) * s.LeakSpeed
+	if s.keep = s.limit + 1; s.limit < 0 {
+		s.keep = mostKept
 	}
+	switch s.Type {
+	case Leaky:
+		s.leak = newLeak(s.Capacity, s.LeakSpeed)
+		if s.life = s.Duration; s.life == 0 {
+			s.life = time.Duration(s.Capacity+1) * s.LeakSpeed
+		}
+	case Counter:
+		s.life = s.Duration
+	case Conditional, Bayesian:
+		s.life = s.LeakSpeed
+	}
+	if s.judge != nil {
+		s.judge.seal()
+	}
+	s.spares = s.Type == Leaky && s.keep <= s.Capacity && s.judge == nil && !s.timed()
+	s.sparing = s.spares && s.scopeValue == nil
 	// What only shows in alerts, such as labels, is left out, so that editing it
 	// does not empty the buckets.
-	sum := sha256.Sum256([]byte(strings.Join([]string{
+	parts := []string{
 		s.Type, s.Name, s.Filter, s.GroupBy, strconv.Itoa(s.Capacity), s.LeakSpeed.String(),
 		s.Blackhole.String(), strconv.Itoa(s.CacheSize), spec.Distinct, spec.CancelOn,
 		spec.OverflowFilter, s.Scope, spec.Scope.Expression,
-	}, "\x00")))
+	}
+	// Keys that came later count only where they are used: buckets outlive an update.
+	if s.Duration > 0 || s.judge != nil {
+		parts = append(parts, s.Duration.String(), spec.Condition,
+			fmt.Sprint(spec.BayesianPrior, spec.BayesianThreshold, spec.BayesianConditions))
+	}
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	copy(s.id[:], sum[:])
 	s.Fingerprint = hex.EncodeToString(sum[:])
 }

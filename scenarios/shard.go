@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"container/heap"
 	"math"
 	"sync"
 )
@@ -16,7 +17,7 @@ type entry struct {
 	hole    int64  // ns; an overflow before it is discarded
 	sample  uint64 // position of the newest sample
 	count   uint32
-	set     uint32 // number of the distinct values
+	side    uint32 // number of what there is beside it
 	wall    uint32 // seconds since 1970 on our own clock at the last pour
 	slot    uint16
 	flags   uint16
@@ -39,19 +40,28 @@ const (
 	candidates = 8   // entries that are compared to find one to evict
 	// idle is how long, in seconds, buckets on the log's clock wait for more.
 	idle = 600
-	// roomEach is how many bytes of distinct values there are for each bucket that
-	// may be, and roomLeast how many there are at least in a shard.
-	roomEach, roomLeast = 64, 1 << 20
+	// roomEach is how many bytes of sides there are for each bucket that may be, and
+	// roomLeast how many there are at least in a shard.
+	roomEach, roomLeast = 128, 1 << 20
 )
 
 // shard is a part of the buckets under one lock.
 type shard struct {
-	mu     sync.Mutex
+	mu sync.Mutex
+	// turn is held by a pour into a bucket with conditions from the moment in which
+	// the event is appended until its conditions have been asked and the bucket has
+	// overflowed or not. Conditions are programs: they run without mu, so that other
+	// pours and requests never wait for one, and still each is asked of exactly the
+	// events up to its own, as if there were one goroutine. A lock for each bucket
+	// would cost memory in a million of them, and a retry when the bucket has changed
+	// meanwhile would run the program again. turn is taken before mu.
+	turn   sync.Mutex
 	index  keymap
 	slab   slab
 	size   int // entries in the slab
 	free   []uint32
-	sets   sets
+	sides  sides
+	timers timers
 	ring   ring
 	max    int
 	room   int64
@@ -85,7 +95,7 @@ func (sh *shard) find(key *[16]byte) *entry {
 // add makes an entry for key, which has none.
 func (sh *shard) add(key *[16]byte, slot uint16) *entry {
 	for sh.index.n >= sh.max {
-		sh.evict(nil)
+		sh.evict(nil, false)
 	}
 	var n uint32
 	if last := len(sh.free) - 1; last >= 0 {
@@ -105,8 +115,13 @@ func (sh *shard) add(key *[16]byte, slot uint16) *entry {
 
 // spill ends the bucket of e; a blackhole stays.
 func (sh *shard) spill(e *entry) {
-	sh.sets.remove(e.set)
-	e.set, e.sample, e.count = 0, 0, 0
+	if e.side != 0 {
+		if t := sh.sides.at(e.side).timer; t != nil {
+			heap.Remove(&sh.timers, t.place)
+		}
+		sh.sides.remove(e.side)
+	}
+	e.side, e.sample, e.count = 0, 0, 0
 	e.flags &= used | replay | late | watched
 	sh.filled--
 }
@@ -129,13 +144,14 @@ func (sh *shard) release(e *entry) {
 func (sh *shard) clear() {
 	sh.index = keymap{}
 	sh.slab, sh.free, sh.size = nil, nil, 0
-	sh.sets = sets{}
+	sh.sides, sh.timers = sides{}, nil
 	sh.hand, sh.broom = 0, 0
 }
 
 // evict gives up the entry that was touched longest ago among a few, going round
-// the slab, but not spare. It looks at a bounded number of entries.
-func (sh *shard) evict(spare *entry) {
+// the slab, but not spare; with sided only one that has a side. It looks at a
+// bounded number of entries.
+func (sh *shard) evict(spare *entry, sided bool) {
 	var oldest *entry
 	for looked := 0; looked < candidates || oldest == nil && looked < sh.size; looked++ {
 		if sh.hand >= sh.size {
@@ -143,7 +159,7 @@ func (sh *shard) evict(spare *entry) {
 		}
 		e := sh.at(uint32(sh.hand))
 		sh.hand++
-		if e.flags&used == 0 || e == spare {
+		if e.flags&used == 0 || e == spare || sided && e.side == 0 {
 			continue
 		}
 		if oldest == nil || e.touched < oldest.touched {
@@ -156,20 +172,22 @@ func (sh *shard) evict(spare *entry) {
 	}
 }
 
-// trim evicts until the distinct values fit, but not keep.
+// trim evicts until the sides fit, but not keep.
 func (sh *shard) trim(keep *entry) {
-	for sh.sets.bytes > sh.room && sh.index.n > 1 {
-		sh.evict(keep)
+	for sh.sides.bytes > sh.room && len(sh.sides.all)-len(sh.sides.free) > 1 {
+		sh.evict(keep, true)
 	}
 }
 
-// sweep looks at a sixteenth of the slab.
-func (sh *shard) sweep(now int64, lives []int64) {
+// sweep looks at all deadlines and a sixteenth of the slab; it appends what
+// overflows.
+func (sh *shard) sweep(now int64, t *table, out []*burst) []*burst {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
+	out = sh.ripe(now, t, out)
 	for range sh.size/16 + min(sh.size, chunk) {
 		if sh.size == 0 {
-			return
+			break
 		}
 		if sh.broom >= sh.size {
 			sh.broom = 0
@@ -177,20 +195,24 @@ func (sh *shard) sweep(now int64, lives []int64) {
 		e := sh.at(uint32(sh.broom))
 		sh.broom++
 		if e.flags&used != 0 {
-			sh.dust(e, now, lives)
+			sh.dust(e, now, t)
 		}
 	}
+	return out
 }
 
-func (sh *shard) dust(e *entry, now int64, lives []int64) {
+func (sh *shard) dust(e *entry, now int64, t *table) {
 	onLogClock := e.flags&(replay|late) != 0
 	if onLogClock && now/1e9-int64(e.wall) <= idle {
 		return
 	}
 	if e.flags&filled != 0 {
+		if e.side != 0 && sh.sides.at(e.side).timer != nil {
+			return // it has a deadline instead
+		}
 		life := int64(0)
-		if int(e.slot) < len(lives) {
-			life = lives[e.slot]
+		if int(e.slot) < len(t.scenarios) {
+			life = int64(t.scenarios[e.slot].life)
 		}
 		if !onLogClock && now <= later(e.touched, life) {
 			return
@@ -228,7 +250,7 @@ func (sh *shard) count(s *Stats) {
 	s.Buckets += sh.filled
 	s.Blackholes += int64(sh.index.n) - sh.filled
 	s.SampleBytes += sh.ring.bytes
-	s.Bytes += int64(len(sh.slab))*chunk*entryBytes + int64(len(sh.index.slots))*4 + sh.sets.bytes + sh.ring.bytes
+	s.Bytes += int64(len(sh.slab))*chunk*entryBytes + int64(len(sh.index.slots))*4 + sh.sides.bytes + sh.ring.bytes
 	s.Poured += sh.stats.Poured
 	s.Discarded += sh.stats.Discarded
 	s.Cancelled += sh.stats.Cancelled
@@ -237,4 +259,7 @@ func (sh *shard) count(s *Stats) {
 	s.Expired += sh.stats.Expired
 	s.Evicted += sh.stats.Evicted
 	s.Replaced += sh.stats.Replaced
+	s.Timed += sh.stats.Timed
+	s.Forgotten += sh.stats.Forgotten
+	s.Unsaved += sh.stats.Unsaved
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"math"
 )
 
 // A snapshot is a head and sections, each with its length and checksum; one of
@@ -14,10 +15,14 @@ import (
 //	head    magic · version · key 16 · count · fingerprint 16…
 //	section length uint32 · CRC-32C uint32 · entries
 //	entry   key 16 · slot 2 · flags 2 · level, last, first, touched, hole 8 each ·
-//	        count 4 · oldest · values · value 8… · samples · (length · body)…
+//	        count 4 · oldest · values · value 8… · side · samples · (length · body)…
+//	side    parts 1 · tripped 8 · events · (time 8 · zone 2 · holds 2 · fields)… ·
+//	        key · site · last 8 · zone 4 · depth 1 · width 1 · body
+//
+// A part of a side is there if its bit in parts is set.
 const (
 	snapshotMagic   = "RPBUCKET"
-	snapshotVersion = 1
+	snapshotVersion = 2
 	sectionGoal     = 1 << 20 // a section is written when it has grown so large
 	sectionMost     = 8 << 20 // and a larger one is not read
 	samplesMost     = 512 << 10
@@ -65,7 +70,7 @@ func (sh *shard) write(w io.Writer, t *table) error {
 		sh.mu.Lock()
 		for ; n < sh.size && len(b) < sectionGoal; n++ {
 			if e := sh.at(uint32(n)); e.flags&used != 0 && int(e.slot) < len(t.ids) {
-				b = sh.appendEntry(b, e, t.keeps[e.slot])
+				b = sh.appendEntry(b, e, t.scenarios[e.slot].keep-1)
 			}
 		}
 		sh.mu.Unlock()
@@ -79,7 +84,30 @@ func (sh *shard) write(w io.Writer, t *table) error {
 	}
 }
 
+// Parts of a side.
+const (
+	partTripped = 1 << iota
+	partQueue
+	partTimer
+)
+
+// appendEntry appends an entry. Events that were kept whole cannot be written: of
+// their bucket only the blackhole is, and it is counted.
 func (sh *shard) appendEntry(b []byte, e *entry, keep int) []byte {
+	sd := &side{}
+	if e.side != 0 {
+		sd = sh.sides.at(e.side)
+	}
+	if sd.queue != nil && sd.queue.whole != nil {
+		sh.stats.Unsaved++
+		if e.hole == math.MinInt64 {
+			return b
+		}
+		hole := *e
+		hole.flags &= used | replay | late | watched
+		hole.count, hole.sample = 0, 0
+		e, sd = &hole, &side{}
+	}
 	b = append(b, e.key[:]...)
 	b = binary.LittleEndian.AppendUint16(b, e.slot)
 	b = binary.LittleEndian.AppendUint16(b, e.flags)
@@ -87,16 +115,18 @@ func (sh *shard) appendEntry(b []byte, e *entry, keep int) []byte {
 		b = binary.LittleEndian.AppendUint64(b, v)
 	}
 	b = binary.LittleEndian.AppendUint32(b, e.count)
-	var v values
-	if e.set != 0 {
-		v = sh.sets.all[e.set-1]
-	}
+	v := &sd.values
 	b = binary.AppendUvarint(b, uint64(v.oldest))
 	b = binary.AppendUvarint(b, uint64(len(v.list)))
 	for _, h := range v.list {
 		b = binary.LittleEndian.AppendUint64(b, h)
 	}
-	bodies := sh.ring.last(e.sample, keep)
+	b = sd.append(b)
+	newest := e.sample
+	if sd.timer != nil {
+		newest = sd.timer.prev // it has the last one itself
+	}
+	bodies := sh.ring.last(newest, keep)
 	size, from := 0, len(bodies)
 	for from > 0 && size+len(bodies[from-1]) <= samplesMost {
 		from--
@@ -108,4 +138,47 @@ func (sh *shard) appendEntry(b []byte, e *entry, keep int) []byte {
 		b = append(b, body...)
 	}
 	return b
+}
+
+// append appends the parts of a side but for its values.
+func (sd *side) append(b []byte) []byte {
+	var parts byte
+	if sd.tripped != 0 {
+		parts |= partTripped
+	}
+	if sd.queue != nil {
+		parts |= partQueue
+	}
+	if sd.timer != nil {
+		parts |= partTimer
+	}
+	b = append(b, parts)
+	if sd.tripped != 0 {
+		b = binary.LittleEndian.AppendUint64(b, sd.tripped)
+	}
+	if q := sd.queue; q != nil {
+		b = binary.AppendUvarint(b, uint64(q.len()))
+		for i := range q.len() {
+			r := q.at(i)
+			b = binary.LittleEndian.AppendUint64(b, uint64(r.time))
+			b = binary.LittleEndian.AppendUint16(b, uint16(r.zone))
+			b = binary.LittleEndian.AppendUint16(b, r.holds)
+			b = appendBytes(b, q.body(i))
+		}
+	}
+	if t := sd.timer; t != nil {
+		b = appendBytes(appendBytes(b, []byte(t.key)), []byte(t.site))
+		b = binary.LittleEndian.AppendUint64(b, uint64(t.last))
+		b = binary.LittleEndian.AppendUint32(b, uint32(t.zone))
+		b = append(b, t.depth, 0)
+		if t.width {
+			b[len(b)-1] = 1
+		}
+		b = appendBytes(b, t.body)
+	}
+	return b
+}
+
+func appendBytes(b, text []byte) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(text))), text...)
 }

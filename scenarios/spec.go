@@ -2,6 +2,8 @@ package scenarios
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 
 	"gopkg.in/yaml.v3"
 
@@ -56,24 +58,31 @@ type BayesianSpec struct {
 
 // ItemError is what is wrong with one document of an item.
 type ItemError struct {
-	Path string
-	Line int  // 1-based; 0 where no line is to blame
-	Warn bool // the document was loaded nevertheless
-	Err  error
+	Path     string
+	Document int  // of the file, 1-based; 0 where none is to blame
+	Line     int  // 1-based; 0 where no line is to blame
+	Warn     bool // the document was loaded nevertheless
+	Err      error
 }
 
-// Error returns "path:line: what is wrong".
+// Error returns "path:line: what is wrong", with the document where it is not the
+// first.
 func (e *ItemError) Error() string {
+	at := e.Path
 	if e.Line > 0 {
-		return fmt.Sprintf("%s:%d: %v", e.Path, e.Line, e.Err)
+		at = fmt.Sprintf("%s:%d", e.Path, e.Line)
 	}
-	return fmt.Sprintf("%s: %v", e.Path, e.Err)
+	if e.Document > 1 {
+		at += fmt.Sprintf(": document %d", e.Document)
+	}
+	return fmt.Sprintf("%s: %v", at, e.Err)
 }
 
 // Unwrap returns the cause.
 func (e *ItemError) Unwrap() error { return e.Err }
 
-// lines maps the keys of a document to where they stand; "" is the document.
+// lines maps the keys of a document to where they stand, those below others as
+// "scope.type" and "bayesian_conditions.0"; "" is the document.
 type lines map[string]int
 
 func linesOf(doc *yaml.Node) lines {
@@ -82,21 +91,42 @@ func linesOf(doc *yaml.Node) lines {
 		doc = doc.Content[0]
 		l[""] = doc.Line
 	}
-	if doc.Kind != yaml.MappingNode {
-		return l
-	}
-	for i := 0; i+1 < len(doc.Content); i += 2 {
-		l[doc.Content[i].Value] = doc.Content[i].Line
-	}
+	l.note("", doc, 2)
 	return l
 }
 
-// of returns the line of key, or of the document where the key is absent.
-func (l lines) of(key string) int {
-	if n := l[key]; n > 0 {
-		return n
+// note takes what is below node, so many levels deep.
+func (l lines) note(path string, node *yaml.Node, levels int) {
+	if levels == 0 {
+		return
 	}
-	return l[""]
+	switch node.Kind {
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(node.Content); i += 2 {
+			key := path + node.Content[i].Value
+			l[key] = node.Content[i].Line
+			l.note(key+".", node.Content[i+1], levels-1)
+		}
+	case yaml.SequenceNode:
+		for i, n := range node.Content {
+			l[path+strconv.Itoa(i)] = n.Line
+		}
+	}
+}
+
+// of returns the line of key, of the one above it where it is absent, or of the
+// document.
+func (l lines) of(key string) int {
+	for {
+		if n := l[key]; n > 0 {
+			return n
+		}
+		i := strings.LastIndexByte(key, '.')
+		if i < 0 {
+			return l[""]
+		}
+		key = key[:i]
+	}
 }
 
 // empty reports whether a document says nothing, as after a trailing "---".

@@ -3,19 +3,20 @@ package scenarios
 import "math"
 
 // step is the life of a bucket, in CrowdSec's order: expiry, distinct, cancel_on,
-// arithmetic, blackhole.
+// arithmetic, and what is noted for the conditions, which are asked without the
+// lock.
 func (sh *shard) step(p *pour) outcome {
 	s := p.drop.Scenario
 	e := sh.find(&p.key)
 	if s.Type == Trigger {
 		return sh.pull(p, e)
 	}
-	if e != nil && e.flags&filled != 0 && e.clock(p.t) > later(e.touched, int64(s.life)) {
+	if e != nil && e.flags&filled != 0 && !s.timed() && e.clock(p.t) > later(e.touched, int64(s.life)) {
 		sh.spill(e)
 		sh.stats.Expired++
 	}
 	running := e != nil && e.flags&filled != 0
-	if p.compare && running && sh.sets.has(e.set, p.value) {
+	if p.compare && running && sh.sides.known(e.side, p.value) {
 		sh.stats.Discarded++
 		return discarded
 	}
@@ -29,20 +30,24 @@ func (sh *shard) step(p *pour) outcome {
 	if !running {
 		sh.start(e, p)
 	}
+	sh.touch(e, p)
 	if p.compare {
-		e.set = sh.sets.add(e.set, p.value)
+		sh.remember(e, p)
+	}
+	if s.Type == Leaky && !sh.take(e, &s.leak) {
+		return sh.burst(e, p, e.sample)
+	}
+	p.prev = e.sample
+	sh.keep(e, p)
+	if s.timed() {
+		sh.arm(e, p)
 		sh.trim(e)
 	}
-	sh.touch(e, p)
-	if sh.take(e, &s.leak) {
-		sh.keep(e, p)
-		return poured
+	if s.judge != nil {
+		sh.enqueue(e, p)
+		return asked
 	}
-	p.before = sh.ring.last(e.sample, s.keep-1)
-	p.first, p.count = e.first, e.count
-	p.direct, p.detect, p.replayed = e.flags&direct != 0, e.flags&detect != 0, e.flags&replay != 0
-	sh.spill(e)
-	return sh.judge(e, p)
+	return poured
 }
 
 func (sh *shard) start(e *entry, p *pour) {
@@ -90,6 +95,42 @@ func (sh *shard) touch(e *entry, p *pour) {
 	}
 }
 
+// remember stores a distinct value, which is new to the bucket.
+func (sh *shard) remember(e *entry, p *pour) {
+	sh.sides.bytes += sh.sides.of(e).values.add(p.value)
+	sh.trim(e)
+}
+
+// enqueue appends the event to those that the conditions look at, and opens them to
+// p. What p sees stays as it is while turn is held, even if the bucket goes.
+func (sh *shard) enqueue(e *entry, p *pour) {
+	j := p.drop.Scenario.judge
+	p.count, p.first, p.tripped = e.count, e.first, 0
+	if e.side != 0 {
+		p.tripped = sh.sides.at(e.side).tripped
+	}
+	if !j.queued {
+		p.window.open(nil, j, p.drop.Scenario.limit)
+		return
+	}
+	sd := sh.sides.of(e)
+	before := int64(0)
+	if sd.queue == nil {
+		sd.queue = &queue{}
+	} else {
+		before = sd.queue.bytes()
+	}
+	q := sd.queue
+	s := p.drop.Scenario
+	n := q.add(p.noted(), p.record, p.whole, min(s.keep, mostKept+1))
+	if s.limit < 0 || q.len() < s.keep {
+		sh.stats.Forgotten += int64(n)
+	}
+	sh.sides.bytes += q.bytes() - before
+	sh.trim(e)
+	p.window.open(q, j, s.limit)
+}
+
 func (sh *shard) take(e *entry, l *leak) (ok bool) {
 	if e.flags&replay != 0 {
 		e.level, e.last, ok = l.takeReplay(e.level, e.last, e.touched)
@@ -103,7 +144,7 @@ func (sh *shard) take(e *entry, l *leak) (ok bool) {
 // this one could not be among the newest that an alert shows.
 func (sh *shard) keep(e *entry, p *pour) {
 	s := p.drop.Scenario
-	if s.leak.fits(e.level, e.flags&replay != 0) >= int64(s.keep-1) {
+	if s.spares && s.leak.fits(e.level, e.flags&replay != 0) >= int64(s.keep-1) {
 		return
 	}
 	if sh.ring.size == 0 {
@@ -127,64 +168,88 @@ func (sh *shard) cancel(p *pour, e *entry) {
 }
 
 // pull is the pour into a trigger. CrowdSec compatible: it overflows at once, and
-// distinct and cancel_on are not asked.
+// distinct, cancel_on and conditions are not asked.
 func (sh *shard) pull(p *pour, e *entry) outcome {
 	sh.stats.Poured++
-	p.before = nil
-	p.first, p.count = p.t, 1
+	b := p.newBurst()
+	b.first, b.count, b.replayed = p.t, 1, p.drop.Replay
 	from := &p.drop.Event.From
-	p.direct, p.detect, p.replayed = from.Direct, from.Detect, p.drop.Replay
-	return sh.judge(e, p)
+	b.direct, b.detect = from.Direct, from.Detect
+	return sh.judge(e, b)
+}
+
+// burst takes out a bucket that the event of p overflows; newest is its newest
+// sample before that event's.
+func (sh *shard) burst(e *entry, p *pour, newest uint64) outcome {
+	b := p.newBurst()
+	b.bodies = sh.ring.last(newest, p.drop.Scenario.keep-1)
+	b.first, b.count = e.first, e.count
+	b.direct, b.detect, b.replayed = e.flags&direct != 0, e.flags&detect != 0, e.flags&replay != 0
+	sh.spill(e)
+	return sh.judge(e, b)
 }
 
 // judge lets an overflow pass or not, and with it begins the blackhole of its key.
 // Where an overflow filter is to be asked first, the expression cannot run under
 // the lock: pass begins the blackhole then.
-func (sh *shard) judge(e *entry, p *pour) outcome {
-	if p.drop.Scenario.overflowFilter == nil {
-		return sh.pass(e, p)
+func (sh *shard) judge(e *entry, b *burst) outcome {
+	if b.scenario.overflowFilter == nil {
+		return sh.pass(e, b)
 	}
-	sh.tidy(e, p)
+	sh.tidy(e, b)
 	return overflowed
 }
 
 // pass is the blackhole. CrowdSec compatible: an overflow at the very end of one
 // passes, and those within do not prolong it. What only detecting sites fed keeps
 // nothing from passing that counts elsewhere: nobody could shield an attack with it.
-func (sh *shard) pass(e *entry, p *pour) outcome {
-	t := p.t
-	if !p.replayed {
+func (sh *shard) pass(e *entry, b *burst) outcome {
+	t := b.at
+	if !b.replayed {
 		t = micro(t)
 	}
-	if e != nil && e.hole > t && (p.detect || e.flags&watched == 0) {
-		e.touched, e.wall = t, p.wall
+	if e != nil && e.hole > t && (b.detect || e.flags&watched == 0) {
+		if e.flags&filled == 0 {
+			e.touched, e.wall = t, b.wall
+		}
 		sh.stats.Blackholed++
 		return blackholed
 	}
-	if hole := int64(p.drop.Scenario.Blackhole); hole > 0 {
+	if hole := int64(b.scenario.Blackhole); hole > 0 {
 		if e == nil {
-			e = sh.add(&p.key, p.slot)
+			e = sh.add(&b.hash, b.slot)
 		}
-		e.hole, e.touched, e.wall = later(t, hole), t, p.wall
-		e.flags &^= replay | late | watched
-		if p.replayed {
-			e.flags |= replay
-		}
-		if p.detect {
-			e.flags |= watched
-		}
-		if p.late {
-			e.flags |= late
-		}
+		e.begin(later(t, hole), t, b)
 	}
-	sh.tidy(e, p)
+	sh.tidy(e, b)
 	sh.stats.Overflowed++
 	return overflowed
 }
 
+// begin notes a blackhole until hole. A bucket that another pour has begun while
+// the overflow filter was asked keeps its clock.
+func (e *entry) begin(hole, t int64, b *burst) {
+	e.hole = hole
+	e.flags &^= watched
+	if b.detect {
+		e.flags |= watched
+	}
+	if e.flags&filled != 0 {
+		return
+	}
+	e.touched, e.wall = t, b.wall
+	e.flags &^= replay | late
+	if b.replayed {
+		e.flags |= replay
+	}
+	if b.late {
+		e.flags |= late
+	}
+}
+
 // tidy releases an entry that has become empty.
-func (sh *shard) tidy(e *entry, p *pour) {
-	if e != nil && e.flags&filled == 0 && e.hole <= p.t {
+func (sh *shard) tidy(e *entry, b *burst) {
+	if e != nil && e.flags&filled == 0 && e.hole <= b.at {
 		sh.release(e)
 	}
 }

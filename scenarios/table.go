@@ -9,18 +9,19 @@ import (
 // table gives each fingerprint a small number that buckets carry. It is replaced,
 // never changed.
 type table struct {
-	index   map[[16]byte]uint16
-	ids     [][16]byte
-	lives   []int64 // nanoseconds
-	keeps   []int   // samples of a bucket, without that of the event that overflows it
-	retired []bool  // not of the rules in force; buckets of theirs may still appear
-	free    []uint16
+	index map[[16]byte]uint16
+	ids   [][16]byte
+	// scenarios are the newest with that fingerprint.
+	scenarios []*Scenario
+	faults    []*fails // what went wrong while a bucket was asked
+	retired   []bool   // not of the rules in force; buckets of theirs may still appear
+	free      []uint16
 }
 
 func (t *table) clone() *table {
 	return &table{
-		index: maps.Clone(t.index), ids: slices.Clone(t.ids), lives: slices.Clone(t.lives),
-		keeps: slices.Clone(t.keeps), retired: slices.Clone(t.retired), free: slices.Clone(t.free),
+		index: maps.Clone(t.index), ids: slices.Clone(t.ids), scenarios: slices.Clone(t.scenarios),
+		faults: slices.Clone(t.faults), retired: slices.Clone(t.retired), free: slices.Clone(t.free),
 	}
 }
 
@@ -29,7 +30,7 @@ func (t *table) add(s *Scenario) (*table, uint16, bool) {
 	if last := len(t.free) - 1; last >= 0 {
 		n := t.free[last]
 		t.free = t.free[:last]
-		t.index[s.id], t.ids[n], t.lives[n], t.keeps[n], t.retired[n] = n, s.id, int64(s.life), s.keep-1, false
+		t.index[s.id], t.ids[n], t.scenarios[n], t.faults[n], t.retired[n] = n, s.id, s, &fails{}, false
 		return t, n, true
 	}
 	if len(t.ids) > math.MaxUint16 {
@@ -38,8 +39,8 @@ func (t *table) add(s *Scenario) (*table, uint16, bool) {
 	n := uint16(len(t.ids))
 	t.index[s.id] = n
 	t.ids = append(t.ids, s.id)
-	t.lives = append(t.lives, int64(s.life))
-	t.keeps = append(t.keeps, s.keep-1)
+	t.scenarios = append(t.scenarios, s)
+	t.faults = append(t.faults, &fails{})
 	t.retired = append(t.retired, false)
 	return t, n, true
 }
@@ -50,7 +51,9 @@ func (t *table) with(r *Rules) (next *table, gone []bool) {
 	keep := make(map[[16]byte]bool, len(r.all))
 	for _, s := range r.all {
 		keep[s.id] = true
-		if _, ok := next.index[s.id]; !ok {
+		if n, ok := next.index[s.id]; ok {
+			next.scenarios[n] = s
+		} else {
 			next, _, _ = next.add(s)
 		}
 	}

@@ -1,0 +1,256 @@
+package scenarios
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/rampart-edge/rampart/event"
+	"github.com/rampart-edge/rampart/expression"
+)
+
+const (
+	maxContextKey = 255
+	// contextLength is how long the text of one key is in an alert at most.
+	contextLength = 4000
+	// maxContextValues bounds the values of one key before they are shortened.
+	maxContextValues = 1024
+)
+
+// ContextItem is one file with contexts: a map from keys to lists of expressions,
+// alone or under the key "context" as in the Hub.
+type ContextItem struct {
+	Path string
+	Data []byte
+}
+
+// Contexts are what alerts say beyond their events: for each key the values that
+// its expressions give for the events in the bucket. They are immutable and safe to
+// share.
+//
+// A sample keeps the Meta of its event. Other texts that an expression reads, such
+// as Parsed.dest_port, are put into the sample beside it; an expression that reads
+// something else is run when the event is poured, and its values are put there.
+type Contexts struct {
+	keys  []contextKey // sorted
+	paths []string     // texts beyond Meta that samples keep, sorted
+	early []*expression.Program
+	limit int
+	id    uint32 // samples that were made with other contexts do not mix
+}
+
+type contextKey struct {
+	name        string
+	expressions []contextExpression
+}
+
+type contextExpression struct {
+	program *expression.Program
+	early   int // its number among those that run when the event is poured; -1: none
+}
+
+// LoadContexts merges the items by key; the same text counts once. Good
+// expressions are returned even when the error is not nil; the error joins one
+// *ItemError for each fault, and each fault costs one expression. CrowdSec
+// compatible: §alert contexts of its documentation.
+func LoadContexts(items []ContextItem, env *expression.Env) (*Contexts, error) {
+	l := contextLoader{env: env, programs: map[string]map[string]*expression.Program{}}
+	for _, item := range items {
+		l.item = item.Path
+		l.load(item.Data)
+	}
+	return l.contexts(), errors.Join(l.errs...)
+}
+
+// Limit returns the same contexts with a bound of n bytes for the text of a key;
+// 0 and what is more than 4000 mean 4000.
+func (c *Contexts) Limit(n int) *Contexts {
+	out := *c
+	if out.limit = n; n <= 0 || n > contextLength {
+		out.limit = contextLength
+	}
+	return &out
+}
+
+// runs reports whether samples are made by running expressions.
+func (c *Contexts) runs() bool { return c != nil && len(c.early) > 0 }
+
+// Keys returns the keys, sorted.
+func (c *Contexts) Keys() []string {
+	var out []string
+	for i := range c.keys {
+		out = append(out, c.keys[i].name)
+	}
+	return out
+}
+
+type contextLoader struct {
+	env      *expression.Env
+	item     string
+	programs map[string]map[string]*expression.Program // by key and text
+	order    []string                                  // key, NUL, text: as they came
+	errs     []error
+}
+
+func (l *contextLoader) fail(line int, format string, args ...any) {
+	l.errs = append(l.errs, &ItemError{Path: l.item, Line: line, Err: fmt.Errorf(format, args...)})
+}
+
+func (l *contextLoader) load(data []byte) {
+	if len(data) > maxItem {
+		l.fail(0, "file has %d bytes; a context file may have %d", len(data), maxItem)
+		return
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	for {
+		var doc yaml.Node
+		err := decoder.Decode(&doc)
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		if err != nil {
+			line, err := syntaxError(err)
+			l.fail(line, "%w", err)
+			return
+		}
+		if !empty(&doc) {
+			l.document(doc.Content[0])
+		}
+	}
+}
+
+func (l *contextLoader) document(node *yaml.Node) {
+	if node.Kind != yaml.MappingNode {
+		l.fail(node.Line, "a context file is a map from keys to lists of expressions")
+		return
+	}
+	seen := map[string]bool{}
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		key, value := node.Content[i], node.Content[i+1]
+		switch {
+		case key.Value == "context" && value.Kind == yaml.MappingNode:
+			l.document(value)
+		case seen[key.Value]:
+			l.fail(key.Line, "key %q is there twice: merge its lists", key.Value)
+		case key.Value == "" || len(key.Value) > maxContextKey:
+			l.fail(key.Line, "a key has 1 to %d bytes, this one has %d", maxContextKey, len(key.Value))
+		case value.Kind != yaml.SequenceNode:
+			l.fail(value.Line, "key %q needs a list of expressions", key.Value)
+		default:
+			l.key(key.Value, value.Content)
+		}
+		seen[key.Value] = true
+	}
+}
+
+func (l *contextLoader) key(name string, list []*yaml.Node) {
+	for _, n := range list {
+		if n.Kind != yaml.ScalarNode || strings.TrimSpace(n.Value) == "" {
+			l.fail(n.Line, "key %q: an expression is needed", name)
+			continue
+		}
+		if l.programs[name][n.Value] != nil {
+			continue
+		}
+		p, err := l.env.Compile(n.Value, expression.OnEvent, expression.Any)
+		if err != nil {
+			l.fail(n.Line, "compiling context %s: %w", name, err)
+			continue
+		}
+		if l.programs[name] == nil {
+			l.programs[name] = map[string]*expression.Program{}
+		}
+		l.programs[name][n.Value] = p
+		l.order = append(l.order, name+"\x00"+n.Value)
+	}
+}
+
+func (l *contextLoader) contexts() *Contexts {
+	c := &Contexts{limit: contextLength}
+	kept := map[string]bool{}
+	byKey := map[string][]contextExpression{}
+	h := fnv.New32a()
+	for _, k := range l.order {
+		name, text, _ := strings.Cut(k, "\x00")
+		x := contextExpression{program: l.programs[name][text], early: -1}
+		paths, ok := textPaths(x.program.Reads())
+		if ok {
+			for _, p := range paths {
+				kept[p] = true
+			}
+		} else {
+			x.early = len(c.early)
+			c.early = append(c.early, x.program)
+		}
+		byKey[name] = append(byKey[name], x)
+		h.Write([]byte(k + "\x00"))
+	}
+	c.id = h.Sum32()
+	c.paths = slices.Sorted(maps.Keys(kept))
+	for _, name := range slices.Sorted(maps.Keys(byKey)) {
+		c.keys = append(c.keys, contextKey{name, byKey[name]})
+	}
+	return c
+}
+
+// textPaths returns the texts beyond Meta that a program reads; false where it
+// reads what no sample can hold. A sample has Meta and the times anyway.
+func textPaths(reads expression.Reads) (paths []string, ok bool) {
+	for _, p := range reads.Paths {
+		switch {
+		case strings.HasPrefix(p, "Meta."), p == "Time", p == "MarshaledTime":
+		case isText(p):
+			paths = append(paths, p)
+		default:
+			return nil, false
+		}
+	}
+	return paths, !reads.Opaque && !reads.Writes
+}
+
+// meta is what c says about the samples: an alert's own meta. Keys without a value
+// are left out.
+func (c *Contexts) meta(samples []Sample) event.Meta {
+	if c == nil || len(c.keys) == 0 {
+		return nil
+	}
+	events := make([]expression.Vars, len(samples))
+	for i := range samples {
+		events[i].Evt = samples[i].event()
+		samples[i].recall(c, events[i].Evt)
+	}
+	var out event.Meta
+	for _, k := range c.keys {
+		var values []string
+		for i := range events {
+			for _, x := range k.expressions {
+				found := samples[i].early(c, x.early)
+				if x.early < 0 {
+					found = valuesOf(x.program, &events[i])
+				}
+				values = merged(values, found)
+			}
+		}
+		if len(values) > 0 {
+			out = append(out, event.MetaItem{Key: k.name, Value: shortened(values, c.limit)})
+		}
+	}
+	return out
+}
+
+// merged appends what is new and says something.
+func merged(values, more []string) []string {
+	for _, v := range more {
+		if v != "" && len(values) < maxContextValues && !slices.Contains(values, v) {
+			values = append(values, v)
+		}
+	}
+	return values
+}
