@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/rampart-edge/rampart/expression"
+	"github.com/rampart-edge/rampart/geoip"
 	"github.com/rampart-edge/rampart/parsers"
 	"github.com/rampart-edge/rampart/scenarios"
 )
@@ -22,6 +23,7 @@ type CompileOptions struct {
 	Clock     func() time.Time
 	Decisions expression.DecisionCounts
 	Location  *time.Location      // of dates without a zone; nil: UTC
+	Geo       *geoip.Database     // nil: those among the data files of items
 	Resolver  expression.Resolver // nil: the DNS is not asked
 	HTTP      *http.Client        // of expressions that fetch something; nil: they fail
 	CTI       expression.CTI
@@ -56,7 +58,10 @@ func (c *Content) Compile(o CompileOptions) (*Ruleset, error) {
 	if o.Clock == nil {
 		o.Clock = o.Now
 	}
-	geo, problems := c.places()
+	geo, problems := o.Geo, []*Problem(nil)
+	if geo == nil {
+		geo, problems = c.places()
+	}
 	problems = append(problems, c.missing()...)
 	r := &Ruleset{Env: expression.New(expression.Options{Data: c.data, Find: c.data.Find, Geo: geo, Resolver: o.Resolver,
 		HTTP: o.HTTP, CTI: o.CTI, Logger: o.Logger, Now: o.Clock, Decisions: o.Decisions, Plain: o.Plain})}
