@@ -235,9 +235,9 @@ func foldPrefix(text string, pos int, lit string) int {
 		case b >= utf8.RuneSelf:
 			var r rune
 			switch r, n = utf8.DecodeRuneInString(text[pos:]); r {
-			case 'ſ':
+			case '\u017f':
 				b = 's'
-			case 'K':
+			case '\u212a':
 				b = 'k'
 			}
 		}

@@ -28,9 +28,9 @@ func (s *symbols) addCase(b byte, fold bool) {
 func (s *symbols) addFold(b byte) {
 	switch b {
 	case 's':
-		s.add("ſ"[0])
+		s.add("\u017f"[0])
 	case 'k':
-		s.add("K"[0])
+		s.add("\u212a"[0])
 	}
 }
 
