@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 	"gopkg.in/yaml.v3"
 
 	"github.com/rampart-edge/rampart/event"
@@ -120,6 +122,74 @@ func TestDataFaults(t *testing.T) {
 	check(t, env, onRequest, [][2]any{ // the good lines of bad files
 		{`RegexpInFile('so fine', 're.txt')`, true},
 		{`LookupFile('b', 'map.txt')`, "t"},
+	})
+}
+
+// Find says where a file is; without it the dest_file is the path.
+func TestDataFind(t *testing.T) {
+	data := fstest.MapFS{"web/words.txt": {Data: []byte("deep\n")}, "words.txt": {Data: []byte("flat\n")}}
+	env := expression.New(expression.Options{Data: data, Find: func(d expression.DataFile) string {
+		return strings.TrimPrefix(d.SourceURL, "https://example.org/")
+	}})
+	for _, d := range []expression.DataFile{
+		{DestFile: "words.txt", SourceURL: "https://example.org/web/words.txt", Type: "string"},
+		{DestFile: "bad.txt", SourceURL: "https://example.org/../bad.txt", Type: "string"},
+		{DestFile: "gone.txt", Type: "string"},
+	} {
+		err := env.AddData(d)
+		if d.DestFile == "words.txt" && err != nil || d.DestFile == "gone.txt" && !errors.Is(err, expression.ErrNoDataFile) ||
+			d.DestFile == "bad.txt" && (err == nil || errors.Is(err, expression.ErrNoDataFile)) {
+			t.Errorf("%+v: %v", d, err)
+		}
+	}
+	check(t, env, onRequest, [][2]any{{`File('words.txt')`, []string{"deep"}}, {`File('gone.txt')`, []string{}}})
+}
+
+// A file that many items name and that is not there is one fault; it counts once it
+// has come.
+func TestMissingOnce(t *testing.T) {
+	core, logs := observer.New(zap.WarnLevel)
+	data := fstest.MapFS{}
+	env := expression.New(expression.Options{Data: data, Logger: zap.New(core)})
+	words := expression.DataFile{DestFile: "words.txt", Type: "string"}
+	if err := env.AddData(words); !errors.Is(err, expression.ErrNoDataFile) {
+		t.Error(err)
+	}
+	for range 3 {
+		if err := env.AddData(words); err != nil {
+			t.Error(err)
+		}
+	}
+	check(t, env, onRequest, [][2]any{{`File('words.txt')`, []string{}}, {`RegexpInFile('a', 'words.txt')`, false}})
+	if n := logs.Len(); n != 0 {
+		t.Errorf("%d warnings about what AddData has said", n)
+	}
+	check(t, env, onRequest, [][2]any{{`File('other.txt')`, []string{}}, {`File('other.txt')`, []string{}}})
+	if n := logs.Len(); n != 1 {
+		t.Errorf("%d warnings about a file that no item names", n)
+	}
+	data["words.txt"] = &fstest.MapFile{Data: []byte("here\n")}
+	if err := env.AddData(words); err != nil {
+		t.Error(err)
+	}
+	check(t, env, onRequest, [][2]any{{`File('words.txt')`, []string{"here"}}})
+}
+
+// Whatever a line says, it is a row or an error.
+func FuzzMapLine(f *testing.F) {
+	f.Add(`{"pattern":"a","tag":"t","type":"equals"}`, "a")
+	f.Add(`{"pattern":"b","tag":"t","type":"contains"}`, "abc")
+	f.Add(`{"pattern":"^c+$","tag":"t","type":"regex","note":"x"}`, "cc")
+	f.Add(`{"pattern":1}`, "")
+	f.Fuzz(func(t *testing.T, line, text string) {
+		env := expression.New(expression.Options{Data: fstest.MapFS{"m": {Data: []byte(line)}}})
+		err := env.AddData(expression.DataFile{DestFile: "m", Type: "map"})
+		v := &expression.Vars{Evt: &event.Event{Line: event.Line{Raw: text}}}
+		got, failure := evaluate(t, env, `LookupFile(evt.Line.Raw, 'm')`, v)
+		rows, _ := evaluate(t, env, `FileMap('m')`, v)
+		if failure != nil || got != "" && len(rows.([]map[string]string)) == 0 {
+			t.Errorf("%q: %v, %v (%v)", line, got, failure, err)
+		}
 	})
 }
 

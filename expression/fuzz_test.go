@@ -48,6 +48,7 @@ func FuzzText(f *testing.F) {
 	env := expression.New(expression.Options{})
 	var programs []*expression.Program
 	for _, s := range []string{
+		"UnmarshalJSON(evt.Line.Raw, evt.Unmarshaled, 'json') == nil",
 		"ParseKV(evt.Line.Raw, evt.Unmarshaled, 'kv') == nil", "ParseKVLax(evt.Line.Raw, evt.Unmarshaled, 'lax') == nil",
 		"JsonExtract(evt.Line.Raw, evt.Meta.path) != ''", "JsonExtractUnescape(evt.Line.Raw, evt.Meta.path) != ''",
 		"JsonExtractSlice(evt.Line.Raw, evt.Meta.path) == nil", "JsonExtractObject(evt.Line.Raw, evt.Meta.path) == nil",
