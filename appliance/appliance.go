@@ -111,6 +111,7 @@ func (a *Appliance) apply() {
 		top.log.Warn(limitsNote)
 	}
 	top.bind(a.state.book)
+	a.state.buckets.UseContexts(top.contexts)
 	l := &live{settings: top, state: a.state, engine: a.state.engine(top), gate: a.state.useGate(top),
 		passed: a.state.passed, inline: len(top.rules.RequestPhase()) > 0}
 	a.live.Store(l)

@@ -229,7 +229,7 @@ func TestCompileNamesWhatIsWrong(t *testing.T) {
 	}{
 		"firewall":    {Config{Firewall: FirewallConfig{Mode: "on"}}, []string{`"on"`, "nftables"}},
 		"allow":       {Config{Allow: []string{"10.0.0"}}, []string{`"10.0.0"`, "192.0.2.0/24"}},
-		"collection":  {Config{Collections: []string{"rampart/ssh"}}, []string{`"rampart/ssh"`, "rampart/sshd"}},
+		"collection":  {Config{Collections: []string{"rampart/ssh"}}, []string{"collection rampart/ssh:", "did you mean rampart/sshd"}},
 		"scenario":    {Config{Scenarios: []string{bad}}, []string{"bad.yaml:2"}},
 		"missing":     {Config{Scenarios: []string{filepath.Join(dir, "none")}}, []string{"none"}},
 		"source":      {Config{Sources: []SourceConfig{{Type: "tail"}}}, []string{`"tail"`, "journald"}},

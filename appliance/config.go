@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,15 +22,32 @@ type Config struct {
 	DataDir string `json:"data_dir,omitempty"`
 	// Sources are the logs to read.
 	Sources []SourceConfig `json:"sources,omitempty"`
-	// Collections are the built-in collections to run. Default: rampart/http,
+	// Hub is a folder of CrowdSec Hub items, which collections and items are taken
+	// from by name.
+	Hub HubConfig `json:"hub,omitzero"`
+	// Collections are those to run, built in or of the Hub. Default: rampart/http,
 	// rampart/sshd and rampart/wordpress. The single word "none" stands for none.
 	Collections []string `json:"collections,omitempty"`
+	// Items are single items to run beside those of the collections.
+	Items ItemConfig `json:"items,omitzero"`
 	// Scenarios are YAML files, or directories of them, with scenarios of your own.
 	// They are watched: a change takes effect without a reload, and an error leaves
 	// the last good state in force.
 	Scenarios []string `json:"scenarios,omitempty"`
 	// Parsers are directories laid out as <stage>/<file>.yaml with parsers of your own.
 	Parsers []string `json:"parsers,omitempty"`
+	// Postoverflows are directories laid out as <stage>/<file>.yaml with
+	// postoverflows of your own.
+	Postoverflows []string `json:"postoverflows,omitempty"`
+	// Contexts are YAML files, or directories of them, that say what alerts tell
+	// about their events.
+	Contexts []string `json:"contexts,omitempty"`
+	// Simulation has alerts without consequences.
+	Simulation SimulationConfig `json:"simulation,omitzero"`
+	// GeoIP says where addresses are.
+	GeoIP GeoIPConfig `json:"geoip,omitzero"`
+	// Resolver asks the DNS for the enrichers and postoverflows that need it.
+	Resolver ResolverConfig `json:"resolver,omitzero"`
 	// Profiles is a YAML file that turns alerts into decisions. Default: built in.
 	Profiles string `json:"profiles,omitempty"`
 	// Allow lists addresses and networks that can never be banned.
@@ -73,6 +91,55 @@ type SourceConfig struct {
 	// FromStart reads files from their first line at the first start, instead of
 	// from their end.
 	FromStart bool `json:"from_start,omitempty"`
+}
+
+// HubConfig says where Hub items are. They are watched like files of your own.
+type HubConfig struct {
+	// Dir is the folder with .index.json, or with parsers, scenarios and so on.
+	Dir string `json:"dir,omitempty"`
+	// Data is the folder with the data files that items name. Nothing is downloaded.
+	Data string `json:"data,omitempty"`
+}
+
+// ItemConfig names single items: by name, or a YAML file by its path.
+type ItemConfig struct {
+	Parsers       []string `json:"parsers,omitempty"`
+	Postoverflows []string `json:"postoverflows,omitempty"`
+	Scenarios     []string `json:"scenarios,omitempty"`
+	Contexts      []string `json:"contexts,omitempty"`
+}
+
+// SimulationConfig has scenarios only simulate: their alerts are recorded and
+// nobody is refused for them.
+type SimulationConfig struct {
+	// On simulates all scenarios but those in Except; off only those in Except.
+	On     bool     `json:"on,omitempty"`
+	Except []string `json:"except,omitempty"`
+}
+
+// simulates reports whether a scenario only simulates. CrowdSec compatible: being
+// listed turns the general rule around.
+func (s *SimulationConfig) simulates(scenario string) bool {
+	return s.On != slices.Contains(s.Except, scenario)
+}
+
+// GeoIPConfig names databases in the MaxMind format. Default: GeoLite2-City.mmdb
+// and GeoLite2-ASN.mmdb below the Hub's data folder, where they are there.
+type GeoIPConfig struct {
+	City string `json:"city,omitempty"`
+	ASN  string `json:"asn,omitempty"`
+}
+
+// ResolverConfig is about DNS. It is asked on behalf of logs and overflows, never
+// while a request waits.
+type ResolverConfig struct {
+	// Off: nothing is ever asked.
+	Off bool `json:"off,omitempty"`
+	// Servers are addresses of DNS servers, with or without a port. Default: those
+	// of the system.
+	Servers []string `json:"servers,omitempty"`
+	// Timeout of one question. Default: 3s.
+	Timeout Duration `json:"timeout,omitempty"`
 }
 
 // FirewallConfig is about the nftables remediator.

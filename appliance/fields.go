@@ -10,13 +10,16 @@ import (
 	"github.com/rampart-edge/rampart/event"
 )
 
-// requestFields fills an event with what the parsers for Caddy's access log and
-// for HTTP in general would have made of this request, response side left out. A
-// test holds the two equal.
-func requestFields(ev *event.Event, r *http.Request, client netip.Addr) {
+// liveLabels are the labels of all live requests; read-only.
+var liveLabels = map[string]string{"type": "caddy"}
+
+// requestFields fills an event with what the parsers for Caddy's access log and,
+// with split, for HTTP in general would have made of this request, response side
+// left out, and the referer, which those leave out. A test holds the two equal.
+func requestFields(ev *event.Event, r *http.Request, client netip.Addr, split bool) {
 	source := client.String()
 	target := validText(r.RequestURI)
-	ev.Line.Module, ev.Line.Src, ev.Process = "http", "caddy", true
+	ev.Line.Module, ev.Line.Src, ev.Line.Labels, ev.Process = "http", "caddy", liveLabels, true
 	put(&ev.Parsed, "program", "caddy")
 	put(&ev.Parsed, "remote_ip", source)
 	if _, version, ok := strings.Cut(r.Proto, "/"); ok {
@@ -34,7 +37,14 @@ func requestFields(ev *event.Event, r *http.Request, client netip.Addr) {
 		put(&ev.Parsed, "http_user_agent", agent)
 		put(&ev.Meta, "http_user_agent", agent)
 	}
-	targetFields(ev, target)
+	if referer := r.Header["Referer"]; len(referer) > 0 {
+		put(&ev.Parsed, "http_referer", validText(referer[0]))
+	}
+	if split {
+		targetFields(ev, target)
+	} else {
+		put(&ev.Parsed, "request", target)
+	}
 }
 
 // targetFields splits a request target as the general HTTP parser does: at the

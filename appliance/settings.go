@@ -13,13 +13,12 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/rampart-edge/rampart/decisions"
-	"github.com/rampart-edge/rampart/engine"
 	"github.com/rampart-edge/rampart/expression"
 	"github.com/rampart-edge/rampart/firewall"
+	"github.com/rampart-edge/rampart/hub"
 	"github.com/rampart-edge/rampart/logsources"
 	"github.com/rampart-edge/rampart/logsources/file"
 	"github.com/rampart-edge/rampart/logsources/journald"
-	"github.com/rampart-edge/rampart/parsers"
 	"github.com/rampart-edge/rampart/scenarios"
 )
 
@@ -28,12 +27,20 @@ import (
 type Settings struct {
 	config   Config
 	counts   *lateCounts
-	pipeline *parsers.Pipeline
-	rules    *scenarios.Rules
+	ruleset  *hub.Ruleset
+	rules    *scenarios.Rules // those of the ruleset, request phase and all
+	contexts *scenarios.Contexts
 	profiles *decisions.Profiles
 	allow    []netip.Prefix
 	sources  []logsources.Spec
-	stamps   stamps // of the files, taken before they were read
+	files    []string // that the items came from
+	stamps   stamps   // of all files, taken before they were read
+	// faults are what keeps items of the Hub from working; notes are what does not.
+	faults, notes []string
+	// native are the parser nodes that live requests need not run.
+	native map[string]bool
+	// remote: an overflow may have to wait for the DNS.
+	remote bool
 	// blockers are the enrichers and whitelists that read the response, so that no
 	// scenario can run before it.
 	blockers []string
@@ -60,25 +67,6 @@ func (l *lateCounts) Active(value string) (int, time.Duration) {
 	return 0, 0
 }
 
-// responseSide are the fields that only a response gives. A scenario that reads
-// none of them can refuse the very request that overflows it.
-func responseSide() map[string]bool {
-	return map[string]bool{
-		"Meta.http_status": true, "Meta.sub_type": true, "Parsed.impact_completion": true,
-		"Parsed.status": true, "Parsed.body_bytes_sent": true,
-	}
-}
-
-// native reports the parser nodes whose work is done for a live request before it
-// enters the parsers: it has no text and no date to parse.
-func native(node string) bool {
-	switch node {
-	case "rampart/http-logs", "crowdsecurity/http-logs", "rampart/dateparse", "crowdsecurity/dateparse-enrich":
-		return true
-	}
-	return false
-}
-
 // Compile checks a configuration and compiles all it names. It reads files and
 // has no other effect, so that a configuration can be validated beside a running
 // node. The error joins everything that is wrong.
@@ -86,24 +74,19 @@ func Compile(c Config, log *zap.Logger) (*Settings, error) {
 	if log == nil {
 		log = zap.NewNop()
 	}
-	counts := &lateCounts{}
-	s, err := compile(c, log, counts, time.Now, parsers.Options{Logger: log, Location: time.Local, Now: time.Now, FixYear: true})
+	c = c.withDefaults()
+	s := &Settings{config: c, log: log, counts: &lateCounts{}, stamps: stampsOf(c, nil)}
+	err := errors.Join(c.check(), s.compileAllow(), s.compileRules(s.counts), s.compileSources())
+	if err == nil {
+		err = s.compileProfiles(s.ruleset.Env)
+	}
 	if err != nil {
 		return nil, err
 	}
-	s.counts = counts
-	return s, nil
-}
-
-func compile(c Config, log *zap.Logger, counts expression.DecisionCounts, now func() time.Time,
-	po parsers.Options) (*Settings, error) {
-	c = c.withDefaults()
-	s := &Settings{config: c, log: log, stamps: stampsOf(c)}
-	env := expression.New(expression.Options{Logger: log, Now: now, Decisions: counts})
-	err := errors.Join(c.check(), s.compileAllow(), s.compileParsers(env, po),
-		s.compileScenarios(env), s.compileProfiles(env), s.compileSources())
-	if err != nil {
-		return nil, err
+	for _, list := range [][]string{s.faults, s.notes} {
+		for _, text := range list {
+			log.Warn("an item of the hub", zap.String("problem", text))
+		}
 	}
 	return s, nil
 }
@@ -117,23 +100,12 @@ func (c Config) withDefaults() Config {
 	if c.Node == "" {
 		c.Node = "default"
 	}
-	if len(c.Collections) == 0 {
-		c.Collections = CollectionNames()
-	}
 	if c.IPv6Prefix == 0 {
 		c.IPv6Prefix = 64
 	}
 	c.Firewall = c.Firewall.withDefaults()
 	c.Limits = c.Limits.withDefaults()
 	return c
-}
-
-// collections are the names of those that run.
-func (c Config) collections() []string {
-	if len(c.Collections) == 1 && c.Collections[0] == none {
-		return nil
-	}
-	return c.Collections
 }
 
 func (f FirewallConfig) withDefaults() FirewallConfig {
@@ -256,32 +228,6 @@ func ParsePrefix(text string) (netip.Prefix, error) {
 		p = netip.PrefixFrom(a.Unmap(), p.Bits()-96)
 	}
 	return p.Masked(), nil
-}
-
-func (s *Settings) compileParsers(env *expression.Env, o parsers.Options) error {
-	items, err := parserItems(s.config.Parsers)
-	if err != nil {
-		return err
-	}
-	if s.pipeline, err = parsers.Load(items, env, o); err != nil {
-		return fmt.Errorf("loading parsers: %w", err)
-	}
-	s.blockers = s.pipeline.RequestSide(engine.EnrichStage, responseSide(), native)
-	return nil
-}
-
-func (s *Settings) compileScenarios(env *expression.Env) error {
-	items, err := builtinScenarios(s.config.collections())
-	own, ownErr := ownScenarios(s.config.Scenarios)
-	list, loadErr := loadScenarios(append(items, own...), env)
-	if err := errors.Join(err, ownErr, loadErr); err != nil {
-		return err
-	}
-	s.rules = scenarios.NewRules(list)
-	if len(s.blockers) == 0 {
-		s.rules = s.rules.WithRequestPhase(responseSide())
-	}
-	return nil
 }
 
 func (s *Settings) compileProfiles(env *expression.Env) error {

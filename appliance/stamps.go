@@ -5,36 +5,61 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // stamps tell the states of files apart, by path; a missing one has a nil.
 type stamps map[string]fs.FileInfo
 
-// stampsOf looks at every file that the configuration names.
-func stampsOf(c Config) stamps {
+// stampsOf looks at every file that the configuration names or has in a folder
+// that it names, and at further files.
+func stampsOf(c Config, further []string) stamps {
 	out := stamps{}
-	for _, p := range c.Scenarios {
-		files, err := yamlFiles(p)
-		if err != nil {
-			out[p] = nil
-		}
-		for _, f := range files {
-			out.add(f)
-		}
+	for _, p := range append(append([]string{}, c.Scenarios...), c.Contexts...) {
+		out.folder(p, ".")
 	}
-	if c.Profiles != "" {
-		out.add(c.Profiles)
+	for _, dir := range append(append([]string{}, c.Parsers...), c.Postoverflows...) {
+		out.folder(dir, "*")
 	}
-	for _, dir := range c.Parsers {
-		files, err := parserFiles(os.DirFS(dir))
-		if err != nil || len(files) == 0 {
-			out[dir] = nil
-		}
-		for _, f := range files {
-			out.add(filepath.Join(dir, f))
+	for _, p := range append(further, c.Profiles, c.GeoIP.City, c.GeoIP.ASN) {
+		if p != "" {
+			out.add(p)
 		}
 	}
 	return out
+}
+
+// folder adds the YAML files of a folder's subfolders, or those in itself. One
+// without any, and what is no folder, stands for itself.
+func (s stamps) folder(p, subfolders string) {
+	found := false
+	for _, ending := range []string{"*.yaml", "*.yml"} {
+		files, err := fs.Glob(os.DirFS(p), pathOf(subfolders, ending))
+		if err != nil {
+			continue
+		}
+		for _, f := range files {
+			if !strings.HasPrefix(filepath.Base(f), ".") {
+				found = true
+				s.add(filepath.Join(p, f))
+			}
+		}
+	}
+	if found {
+		return
+	}
+	if info, err := os.Stat(p); err != nil || !info.IsDir() {
+		s.add(p)
+	} else {
+		s[p] = nil // its own time changes with files that are none of ours
+	}
+}
+
+func pathOf(dir, name string) string {
+	if dir == "." {
+		return name
+	}
+	return dir + "/" + name
 }
 
 func (s stamps) add(file string) {

@@ -194,10 +194,10 @@ func (st *state) allowHost(log *zap.Logger) {
 
 // engine makes the engine that runs s on this node.
 func (st *state) engine(s *Settings) *engine.Engine {
-	return engine.New(engine.Options{Pipeline: s.pipeline, Rules: s.rules, Buckets: st.buckets,
-		Profiles: s.profiles, Journal: (*journal)(st), Counters: &st.owner.counters.engine,
-		Logger: s.log, Now: time.Now, Machine: s.config.Node, Native: native,
-		Width64: s.config.IPv6Prefix == 64})
+	return engine.New(engine.Options{Pipeline: s.ruleset.Pipeline, Postoverflows: s.ruleset.Postoverflows,
+		Rules: s.rules, Buckets: st.buckets, Profiles: s.profiles, Journal: (*journal)(st),
+		Counters: &st.owner.counters.engine, Logger: s.log, Now: time.Now, Machine: s.config.Node,
+		Native: s.skips, Simulated: s.config.Simulation.simulates, Width64: s.config.IPv6Prefix == 64})
 }
 
 // overflow is the sink of the buckets.

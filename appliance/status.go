@@ -105,11 +105,29 @@ func (l *live) status() Status {
 	if book.WriteError != nil {
 		s.Journal.WriteError = book.WriteError.Error()
 	}
-	s.Problems = s.problems()
+	s.Problems = append(s.problems(), l.settings.itemProblems()...)
 	if !st.heeds(l.settings) {
 		s.Problems = append(s.Problems, limitsNote)
 	}
 	return s
+}
+
+// itemProblems are what is wrong with items of the Hub, in words.
+func (s *Settings) itemProblems() []string {
+	var out []string
+	for _, list := range []struct {
+		what  string
+		texts []string
+	}{{"do not work and are left out", s.faults}, {"work with less than they ask for", s.notes}} {
+		switch n := len(list.texts); n {
+		case 0:
+		case 1:
+			out = append(out, "an item of the hub: "+list.texts[0])
+		default:
+			out = append(out, fmt.Sprintf("%d items of the hub %s; the first: %s", n, list.what, list.texts[0]))
+		}
+	}
+	return out
 }
 
 func (l *live) scenarios() ScenarioStatus {

@@ -149,7 +149,7 @@ func (v *Visit) refuse(r *http.Request, in Arrival, verdict Verdict, act Action)
 func (v *Visit) observe(r *http.Request, in Arrival) {
 	e := v.live.engine
 	v.event = e.Event()
-	requestFields(v.event, r, in.Client)
+	requestFields(v.event, r, in.Client, v.live.settings.splits())
 	v.event.From = event.Provenance{Inline: true, At: time.Now(), Site: cmp.Or(r.Host, nameless), Direct: direct(in),
 		Detect: in.Detect, Width64: v.live.settings.config.IPv6Prefix == 64}
 	v.event.Time = v.event.From.At
@@ -173,8 +173,9 @@ func (v *Visit) observe(r *http.Request, in Arrival) {
 // it to the request itself.
 func (v *Visit) overflow(r *http.Request, in Arrival, over []*scenarios.Overflow) {
 	st := v.live.state
-	if !st.book.Ready() {
-		// The disk does not keep up, and a request waits for none: a worker concludes.
+	if !st.book.Ready() || v.live.settings.remote {
+		// The disk does not keep up, or somebody far away has to be asked, and a request
+		// waits for neither: a worker concludes.
 		st.queue.offer(finished{live: v.live, over: over})
 		return
 	}

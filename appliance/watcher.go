@@ -2,6 +2,8 @@ package appliance
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -69,7 +71,7 @@ func (w *watcher) look(before stamps) stamps {
 	if s == nil {
 		return nil
 	}
-	files := stampsOf(s.config)
+	files := stampsOf(s.config, s.files)
 	if files.equal(seen) || !files.equal(before) {
 		return files
 	}
@@ -79,8 +81,11 @@ func (w *watcher) look(before stamps) stamps {
 
 // swap compiles the configuration of old anew and puts it in old's place.
 func (w *watcher) swap(old *Settings) {
-	files := stampsOf(old.config)
+	files := stampsOf(old.config, old.files)
 	fresh, err := Compile(old.config, old.log)
+	if err == nil {
+		err = fresh.worse(old)
+	}
 	if err != nil {
 		if w.failed(old, files, err) {
 			old.log.Error("changed files were not taken; the last good state stays in force", zap.Error(err))
@@ -96,6 +101,18 @@ func (w *watcher) swap(old *Settings) {
 	w.mu.Unlock()
 	old.log.Info("changed files are in force", zap.Int("files", len(files)),
 		zap.Int("scenarios", len(fresh.rules.All())))
+}
+
+// worse reports items of the Hub that stopped working: a node that runs keeps the
+// last good ones, while one that starts does without them.
+func (s *Settings) worse(than *Settings) error {
+	var errs []error
+	for _, fault := range s.faults {
+		if !slices.Contains(than.faults, fault) {
+			errs = append(errs, errors.New(fault))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // leave does without a change of settings that were withdrawn.

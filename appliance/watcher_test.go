@@ -145,8 +145,8 @@ func TestStamps(t *testing.T) {
 	f := folder{t, t.TempDir()}
 	p := f.write("s/a.yaml", "one")
 	c := Config{Scenarios: []string{f.dir + "/s"}, Profiles: f.dir + "/none.yaml", Parsers: []string{f.dir + "/p"}}
-	was := stampsOf(c)
-	if !was.equal(stampsOf(c)) || len(was) != 3 {
+	was := stampsOf(c, nil)
+	if !was.equal(stampsOf(c, nil)) || len(was) != 3 {
 		t.Fatalf("%v", was)
 	}
 	info, err := os.Stat(p)
@@ -160,13 +160,13 @@ func TestStamps(t *testing.T) {
 	if err := os.Rename(other, p); err != nil {
 		t.Fatal(err)
 	}
-	if was.equal(stampsOf(c)) {
+	if was.equal(stampsOf(c, nil)) {
 		t.Error("a replaced file looks the same")
 	}
-	was = stampsOf(c)
+	was = stampsOf(c, nil)
 	for _, name := range []string{"none.yaml", "p/s01-parse/own.yml", "s/c.yml"} {
 		f.write(name, "x")
-		now := stampsOf(c)
+		now := stampsOf(c, nil)
 		if was.equal(now) {
 			t.Errorf("%s is not seen", name)
 		}

@@ -68,12 +68,14 @@ func (a *App) Provision(ctx caddy.Context) error {
 
 // expand replaces Caddy's global placeholders; what is not known stays.
 func (a *App) expand(r *caddy.Replacer) {
-	for _, s := range []*string{&a.Node, &a.DataDir, &a.Profiles, &a.Contact} {
+	for _, s := range []*string{&a.Node, &a.DataDir, &a.Profiles, &a.Contact, &a.Hub.Dir, &a.Hub.Data,
+		&a.GeoIP.City, &a.GeoIP.ASN} {
 		*s = r.ReplaceKnown(*s, "")
 	}
-	expandAll(r, a.Allow)
-	expandAll(r, a.Scenarios)
-	expandAll(r, a.Parsers)
+	for _, list := range [][]string{a.Allow, a.Scenarios, a.Parsers, a.Postoverflows, a.Contexts, a.Items.Scenarios,
+		a.Items.Parsers, a.Items.Postoverflows, a.Items.Contexts, a.Resolver.Servers} {
+		expandAll(r, list)
+	}
 	for _, s := range a.Sources {
 		expandAll(r, s.Paths)
 	}

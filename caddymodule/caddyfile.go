@@ -37,9 +37,31 @@ func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 //			match  <FIELD>=<value>...
 //			labels <name>=<value>...
 //		}
-//		collection  <name>... | none
-//		scenarios   <path>...
-//		parsers     <path>...
+//		hub <dir> {
+//			data <dir>
+//		}
+//		collection    <name>... | none
+//		scenario      <name or file>...
+//		parser        <name or file>...
+//		postoverflow  <name or file>...
+//		context       <name or file>...
+//		scenarios     <path>...
+//		parsers       <path>...
+//		postoverflows <path>...
+//		contexts      <path>...
+//		simulation {
+//			on | off
+//			except <scenario>...
+//		}
+//		geoip {
+//			city <path>
+//			asn  <path>
+//		}
+//		resolver {
+//			off
+//			servers <address>...
+//			timeout <duration>
+//		}
 //		profiles    <path>
 //		allow       <address or network>...
 //		firewall {
@@ -76,9 +98,19 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		{"node", text(&a.Node)},
 		{"data_dir", path(&a.DataDir)},
 		{"source", a.parseSource},
+		{"hub", a.parseHub},
 		{"collection", list(&a.Collections)},
+		{"scenario", items(&a.Items.Scenarios)},
+		{"parser", items(&a.Items.Parsers)},
+		{"postoverflow", items(&a.Items.Postoverflows)},
+		{"context", items(&a.Items.Contexts)},
 		{"scenarios", paths(&a.Scenarios)},
 		{"parsers", paths(&a.Parsers)},
+		{"postoverflows", paths(&a.Postoverflows)},
+		{"contexts", paths(&a.Contexts)},
+		{"simulation", a.parseSimulation},
+		{"geoip", a.parseGeoIP},
+		{"resolver", a.parseResolver},
 		{"profiles", path(&a.Profiles)},
 		{"allow", list(&a.Allow)},
 		{"firewall", a.parseFirewall},
@@ -117,39 +149,6 @@ func (a *App) parseSource(d *caddyfile.Dispenser) error {
 	err := parseBlock(d, "source "+s.Type, options)
 	a.Sources = append(a.Sources, s)
 	return err
-}
-
-func (a *App) parseFirewall(d *caddyfile.Dispenser) error {
-	f := &a.Firewall
-	return parseBlock(d, "firewall", []option{
-		{"mode", choice(&f.Mode, appliance.FirewallNftables, appliance.FirewallDryRun, appliance.FirewallOff)},
-		{"table", text(&f.Table)},
-		{"owner", onOff(&f.Owner)},
-		{"keep", onOff(&f.Keep)},
-		{"hits", number(&f.Hits)},
-	})
-}
-
-func (a *App) parseCaptcha(d *caddyfile.Dispenser) error {
-	c := &a.Captcha
-	return parseBlock(d, "captcha", []option{
-		{"digits", number(&c.Digits)},
-		{"ttl", duration(&c.TTL)},
-		{"grace", duration(&c.Grace)},
-		{"min_solve", duration(&c.MinSolve)},
-	})
-}
-
-func (a *App) parseLimits(d *caddyfile.Dispenser) error {
-	l := &a.Limits
-	return parseBlock(d, "limits", []option{
-		{"buckets", number(&l.Buckets)},
-		{"sample_bytes", size(&l.SampleBytes)},
-		{"queue", number(&l.Queue)},
-		{"workers", number(&l.Workers)},
-		{"alerts", number(&l.Alerts)},
-		{"decisions", number(&l.Decisions)},
-	})
 }
 
 // parseDirective reads the directive of a site.

@@ -75,6 +75,21 @@ func paths(to *[]string) func(*caddyfile.Dispenser) error {
 	}
 }
 
+// items reads names of items, and files by a path that shows that it is one.
+func items(to *[]string) func(*caddyfile.Dispenser) error {
+	return func(d *caddyfile.Dispenser) error {
+		var args []string
+		err := list(&args)(d)
+		for _, arg := range args {
+			if strings.HasSuffix(arg, ".yaml") || strings.HasSuffix(arg, ".yml") {
+				arg = absolute(d, arg)
+			}
+			*to = append(*to, arg)
+		}
+		return err
+	}
+}
+
 // absolute resolves a path against the directory of the file that has it, and
 // that against the working directory, which is another one in the server. What
 // begins with a placeholder is left alone.
