@@ -80,6 +80,8 @@ type Options struct {
 type Observer struct {
 	// Node is called after each top-level node of parsers and postoverflows.
 	Node func(stage, node string, ev *event.Event, ok bool)
+	// Parsed is called after the parsers of a line.
+	Parsed func(ev *event.Event, out parsers.Outcome)
 	// Pour is called before an event that reached the scenarios is poured, with what
 	// it pours: nothing where no scenario takes it.
 	Pour func(ev *event.Event, drops []scenarios.Drop)

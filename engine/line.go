@@ -59,7 +59,11 @@ func (e *Engine) parse(ev *event.Event, l event.Line) (time.Time, outcome) {
 		ev.ExpectMode, ev.Time = event.Replay, undated()
 	}
 	e.Counters.Lines.Add(1)
-	if out := e.Pipeline.Observe(ev, e.Observe.Node); !out.Parsed {
+	out := e.Pipeline.Observe(ev, e.Observe.Node)
+	if e.Observe.Parsed != nil {
+		e.Observe.Parsed(ev, out)
+	}
+	if !out.Parsed {
 		e.Counters.Unparsed.Add(1)
 		if out.Err != nil {
 			e.Logger.Debug("parsing a line", zap.String("source", l.Src), zap.Error(out.Err))

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/rampart-edge/rampart/event"
+	"github.com/rampart-edge/rampart/parsers"
 	"github.com/rampart-edge/rampart/scenarios"
 )
 
@@ -42,6 +43,9 @@ type Results struct {
 	Parsers   ParserResults
 	Overflows OverflowResults
 	Pours     PourResults
+
+	last string // stage of the node that ran last
+	ok   bool   // a node of it succeeded
 }
 
 func newResults() *Results {
@@ -50,17 +54,41 @@ func newResults() *Results {
 
 // node notes the event as a node left it.
 func (r *Results) node(stage, node string, ev *event.Event, ok bool) {
-	nodes := r.Parsers[stage]
-	if nodes == nil {
-		nodes = map[string][]NodeResult{}
-		r.Parsers[stage] = nodes
+	if stage != r.last {
+		r.last, r.ok = stage, false
 	}
+	r.ok = r.ok || ok
+	r.enter(stage)
+	nodes := r.Parsers[stage]
 	seen := nodes[node]
 	index := len(nodes) + 1
 	if len(seen) > 0 {
 		index = seen[0].Idx
 	}
 	nodes[node] = append(seen, NodeResult{Idx: index, Evt: snapshot(ev), Success: ok})
+}
+
+// enter notes that an event came to a stage.
+func (r *Results) enter(stage string) {
+	if r.Parsers[stage] == nil {
+		r.Parsers[stage] = map[string][]NodeResult{}
+	}
+}
+
+// passed notes the stages that an event came to without a node of them that ran.
+// CrowdSec compatible: an event comes to the stage after one in which a node
+// succeeded, be it that nobody promoted it and it ends there.
+func (r *Results) passed(stages []string, out parsers.Outcome) {
+	for i, stage := range stages {
+		if i > 0 && stage > r.last && !out.Parsed {
+			if r.ok && out.Err == nil && stages[i-1] == r.last {
+				r.enter(stage)
+			}
+			break
+		}
+		r.enter(stage)
+	}
+	r.last, r.ok = "", false
 }
 
 // pour notes who takes an event.
