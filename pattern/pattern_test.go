@@ -76,6 +76,11 @@ func TestTable(t *testing.T) {
 		{`(\S+)-(\S+) `, []string{"a-b-c d-e ", "--- "}},
 		{`(|a)b`, []string{"ab"}},
 		{`[^\x00-\x{10FFFF}]|a`, []string{"a", "\xff"}},
+		{`(?i:ask)!x|(?i:[ab])c:y`, []string{"ask!x", "a\u017fk!x", "as\u212a!x", "ac:y"}},
+		{`(?:a+:x|[ab]+-y)`, []string{"aa:x", strings.Repeat("a", 63) + ":x", strings.Repeat("a", 64) + ":x", strings.Repeat("ab", 64) + "-y"}},
+		{`(?:(\S+) )?(\S+)\[`, []string{"a[", "a b[", strings.Repeat("a", 63) + " b[", strings.Repeat("a", 64) + " b[", strings.Repeat("a", 63) + "["}},
+		{`(?:a-[^c]* 1|[ab]-[^c]* 2)`, []string{"a-b 1", "a-" + strings.Repeat("b", 61) + " 2", "a-" + strings.Repeat("b", 62) + " 1"}},
+		{`(?:^|^a|(?:^b|^c)+)x`, []string{"x", "ax", "bx", "dx", "cbx"}},
 		{strings.Repeat(`(?:a|b)?`, 40) + "c", []string{strings.Repeat("ab", 20) + "c", strings.Repeat("ab", 30)}},
 	} {
 		p, re := compile(t, c.expr)

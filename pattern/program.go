@@ -57,7 +57,7 @@ func (b *builder) anchored(n *node) bool {
 	if n.op != opChoice {
 		return n.op == opBeginText
 	}
-	return !slices.ContainsFunc(b.choices[n], func(c *node) bool { return c.op == opChoice || !b.anchored(c) })
+	return !slices.ContainsFunc(b.choices[n], func(c *node) bool { return !b.anchored(c) })
 }
 
 // narrow looks at what follows a run. Where the run can end in one place only, the

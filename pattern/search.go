@@ -51,8 +51,10 @@ func (p *program) candidate(text string, pos int) int {
 	if p.first == nil {
 		return pos
 	}
+	// No rune is entered in its middle: where first has bytes that continue a rune,
+	// it has all bytes that begin one.
 	for ; pos < len(text); pos++ {
-		if b := text[pos]; p.first[b] && (b < utf8.RuneSelf || boundary(text, pos)) {
+		if p.first[text[pos]] {
 			return pos
 		}
 	}
