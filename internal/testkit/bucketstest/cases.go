@@ -16,7 +16,7 @@ func leaky(rest string) string { return "type: leaky\nfilter: '1 == 1'\n" + rest
 
 // cases returns the consequences that the specification lists for CrowdSec.
 func cases() []oneCase {
-	return slices.Concat(fillCases(), hookCases())
+	return slices.Concat(fillCases(), hookCases(), counterCases(), conditionCases(), bayesianCases())
 }
 
 // fillCases are about how a bucket fills, leaks and lives.
@@ -136,9 +136,9 @@ func count(t *testing.T, open Open) {
 			for range n {
 				single = append(single, second)
 			}
-			want := Play(t, open, single)
+			want := Play(t, open, single, false)
 			second.Count = n
-			if d := cmp.Diff(want, Play(t, open, []scenarios.Drop{first, second})); d != "" {
+			if d := cmp.Diff(want, Play(t, open, []scenarios.Drop{first, second}, false)); d != "" {
 				t.Errorf("count %d (-one by one +count):\n%s", n, d)
 			}
 		}
@@ -154,7 +154,7 @@ func flags(t *testing.T, open Open) {
 			list[i].Event.From.Direct = i != odd
 			list[i].Event.From.Detect = i != odd
 		}
-		got := Play(t, open, list)
+		got := Play(t, open, list, false)
 		if len(got) != 1 || got[0].Direct != (odd < 0) || got[0].Detect != (odd < 0) {
 			t.Errorf("event %d differs: got %+v", odd, got)
 		}
@@ -163,14 +163,15 @@ func flags(t *testing.T, open Open) {
 
 // order checks that overflows of several keys come in the order of their events.
 func order(t *testing.T, open Open) {
-	s := Scenario(t, leaky("capacity: 1\nleakspeed: 10s\n"))
+	doc := leaky("capacity: 1\nleakspeed: 10s\n")
+	s := Scenario(t, doc)
 	var list []scenarios.Drop
 	for i := range 40 {
 		list = append(list, Drop(s, []string{"192.0.2.1", "192.0.2.2", "192.0.2.3"}[i%3], i, Start.Add(time.Duration(i)*time.Millisecond), false))
 	}
-	model := NewModel()
+	model := NewModel(t, doc)
 	model.Pour(list)
-	if d := cmp.Diff(model.Seen, Play(t, open, list)); d != "" {
+	if d := cmp.Diff(model.Seen, Play(t, open, list, false)); d != "" {
 		t.Errorf("(-model +got):\n%s", d)
 	}
 }

@@ -1,15 +1,16 @@
-// Package bucketstest holds what every implementation of scenarios.Buckets must
-// pass: a suite of named cases and a comparison with a naive model on random
-// traces. It is for tests only.
-//
-//	Run(t, open) ─► cases and traces ─► Buckets and Model ─► the same overflows
-//
-// Concurrency: Run makes its own Buckets for each case; Model is for one goroutine.
 package bucketstest
 
 import (
+	"cmp"
+	"slices"
+	"strings"
+	"testing"
 	"time"
 
+	"gopkg.in/yaml.v3"
+
+	"github.com/rampart-edge/rampart/event"
+	"github.com/rampart-edge/rampart/expression"
 	"github.com/rampart-edge/rampart/scenarios"
 )
 
@@ -17,6 +18,7 @@ import (
 type Seen struct {
 	Scenario, Key  string
 	First, At      time.Time
+	Stamp          string // At in the zone of the overflow
 	Count          int
 	Samples        []string // Meta "id" of each
 	Direct, Detect bool
@@ -26,7 +28,7 @@ type Seen struct {
 func See(o *scenarios.Overflow) Seen {
 	s := Seen{
 		Scenario: o.Scenario.Name, Key: o.Key, First: o.First.UTC(), At: o.At.UTC(), Count: o.Count,
-		Direct: o.Direct, Detect: o.Detect,
+		Stamp: o.At.Format(time.RFC3339Nano), Direct: o.Direct, Detect: o.Detect,
 	}
 	for i := range o.Samples {
 		s.Samples = append(s.Samples, o.Samples[i].Meta.Get("id"))
@@ -34,28 +36,86 @@ func See(o *scenarios.Overflow) Seen {
 	return s
 }
 
-// Model is a bucket engine without any thought of speed or memory: it keeps every
-// event of a bucket and works out each pour from the description in plain words.
+// Model is a bucket engine without any thought of speed or memory: a bucket is the
+// list of its events as they came, and each pour is worked out from what the format
+// says of the YAML, read anew.
 type Model struct {
 	Seen    []Seen
+	rules   map[string]*modelRule // by fingerprint
 	buckets map[string]*modelBucket
 	holes   map[string]time.Time
 	watched map[string]bool // holes that an overflow of detecting sites alone began
 }
 
-type modelBucket struct {
-	replay   bool
-	events   []Seen // one for each event, with Samples of one
-	distinct map[string]bool
-	last     time.Time // replay: of the last event that fitted
-	tokens   float64   // replay
-	empty    time.Time // live: when everything will have leaked out
-	clock    time.Time // live: the latest instant so far
+// modelRule is a document as it is written, and its programs.
+type modelRule struct {
+	scenarios.Spec
+	leak, life, duration time.Duration
+	condition, filter    *expression.Program
+	beliefs              []*expression.Program
 }
 
-// NewModel returns an empty model.
-func NewModel() *Model {
-	return &Model{buckets: map[string]*modelBucket{}, holes: map[string]time.Time{}, watched: map[string]bool{}}
+type modelBucket struct {
+	rule     *modelRule
+	key      string
+	drop     scenarios.Drop // the last one
+	replay   bool
+	events   []modelEvent
+	distinct map[string]bool
+	fallen   map[int]bool // guillotines
+	last     time.Time    // replay: of the last event that fitted
+	tokens   float64      // replay
+	empty    time.Time    // live: when everything will have leaked out
+	clock    time.Time    // live: the latest instant so far
+}
+
+type modelEvent struct {
+	at time.Time
+	ev *event.Event
+}
+
+// NewModel returns an empty model for the scenarios of documents.
+func NewModel(t testing.TB, documents ...string) *Model {
+	t.Helper()
+	m := &Model{rules: map[string]*modelRule{}, buckets: map[string]*modelBucket{}, holes: map[string]time.Time{}, watched: map[string]bool{}}
+	env := expression.New(expression.Options{Plain: true})
+	for _, doc := range documents {
+		r := &modelRule{}
+		if err := yaml.Unmarshal([]byte(doc), &r.Spec); err != nil {
+			t.Fatal(err)
+		}
+		program := func(src string, on expression.On) *expression.Program {
+			if src == "" {
+				return nil
+			}
+			p, err := env.Compile(src, on, expression.Bool)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return p
+		}
+		span := func(text string) time.Duration {
+			d, _ := time.ParseDuration(text)
+			return d
+		}
+		r.leak, r.duration = span(r.LeakSpeed), span(r.Duration)
+		switch r.Type {
+		case "leaky":
+			if r.life = r.duration; r.life == 0 {
+				r.life = time.Duration(r.Capacity+1) * r.leak
+			}
+		case "counter":
+			r.life = r.duration
+		default:
+			r.life = r.leak
+		}
+		r.condition, r.filter = program(r.Condition, expression.OnQueue), program(r.OverflowFilter, expression.OnOverflow)
+		for _, b := range r.BayesianConditions {
+			r.beliefs = append(r.beliefs, program(b.Condition, expression.OnQueue))
+		}
+		m.rules[Scenario(t, doc).Fingerprint] = r
+	}
+	return m
 }
 
 // Pour pours the batch.
@@ -68,30 +128,23 @@ func (m *Model) Pour(batch []scenarios.Drop) {
 }
 
 func (m *Model) pour(d scenarios.Drop) {
-	s := d.Scenario
-	key := s.Fingerprint + "\x00" + d.Key
-	this := Seen{
-		Scenario: s.Name, Key: d.Key, At: d.At.UTC(), Direct: d.Event.From.Direct, Detect: d.Event.From.Detect,
-		Samples: []string{d.Event.Meta["id"]},
-	}
-	b := m.buckets[key]
-	if s.Type == scenarios.Trigger {
-		b = &modelBucket{replay: d.Replay, events: []Seen{this}}
-		m.overflow(s, key, b)
+	r := m.rules[d.Scenario.Fingerprint]
+	key := d.Scenario.Fingerprint + "\x00" + d.Key
+	this := modelEvent{d.At, d.Event.Clone()}
+	if r.Type == "trigger" {
+		m.overflow(key, &modelBucket{rule: r, drop: d, replay: d.Replay, events: []modelEvent{this}}, d.At)
 		return
 	}
-	exact := this.At
-	if !d.Replay || b != nil && !b.replay {
-		this.At = exact.Truncate(time.Microsecond)
-	}
-	if b != nil && this.At.After(b.events[len(b.events)-1].At.Add(s.Life())) {
+	b := m.buckets[key]
+	if b != nil && r.duration > 0 && !b.moment(d).Before(b.deadline()) {
+		m.end(key, b)
 		b = nil
+	} else if b != nil && r.duration == 0 && b.moment(d).After(b.newest().Add(r.life)) {
 		delete(m.buckets, key)
-		if d.Replay {
-			this.At = exact
-		}
+		b = nil
 	}
-	if s.Distinct() && !d.Uncompared && b != nil && b.distinct[d.Distinct] {
+	values := r.Distinct != "" && !d.Uncompared
+	if values && b != nil && b.distinct[d.Distinct] {
 		return
 	}
 	if d.Cancel {
@@ -99,88 +152,100 @@ func (m *Model) pour(d scenarios.Drop) {
 		return
 	}
 	if b == nil {
-		b = &modelBucket{
-			replay: d.Replay, distinct: map[string]bool{}, tokens: float64(s.Capacity),
-			last: this.At, clock: this.At, empty: this.At,
-		}
+		b = &modelBucket{rule: r, key: d.Key, replay: d.Replay, distinct: map[string]bool{}, fallen: map[int]bool{}, tokens: float64(r.Capacity)}
+		b.last = b.moment(d)
+		b.clock, b.empty = b.last, b.last
 		m.buckets[key] = b
 	}
-	if s.Distinct() && !d.Uncompared {
+	if values {
 		b.distinct[d.Distinct] = true
 	}
-	b.events = append(b.events, this)
-	if b.fits(s, this.At) {
-		return
+	this.at = b.moment(d)
+	b.events, b.drop = append(b.events, this), d
+	if r.Type == "leaky" && !b.fits(this.at) || b.condition() || b.bayes() {
+		delete(m.buckets, key)
+		m.overflow(key, b, this.at)
 	}
+}
+
+// moment is when d counts, as finely as it and the bucket do.
+func (b *modelBucket) moment(d scenarios.Drop) time.Time {
+	if b.replay && d.Replay {
+		return d.At
+	}
+	return d.At.Truncate(time.Microsecond)
+}
+
+func (b *modelBucket) newest() time.Time   { return b.events[len(b.events)-1].at }
+func (b *modelBucket) deadline() time.Time { return b.events[0].at.Add(b.rule.life) }
+
+// kept are the events that the bucket still has: one more than it holds.
+func (b *modelBucket) kept() []modelEvent {
+	most := b.rule.Capacity
+	if c := b.rule.CacheSize; c > 0 && (most == -1 || c <= most) {
+		most = c
+	}
+	if most < 0 || len(b.events) <= most {
+		return b.events
+	}
+	return b.events[len(b.events)-most-1:]
+}
+
+// Sweep ends what has a duration that is over at now, in order; a zero now ends all.
+func (m *Model) Sweep(now time.Time) {
+	type due struct {
+		key string
+		*modelBucket
+	}
+	var list []due
+	for key, b := range m.buckets {
+		if b.rule.duration > 0 && (now.IsZero() || !b.replay && !b.deadline().After(now)) {
+			list = append(list, due{key, b})
+		}
+	}
+	slices.SortFunc(list, func(a, b due) int {
+		return cmp.Or(a.deadline().Compare(b.deadline()), a.events[0].at.Compare(b.events[0].at), strings.Compare(a.modelBucket.key, b.modelBucket.key))
+	})
+	for _, d := range list {
+		m.end(d.key, d.modelBucket)
+	}
+}
+
+// end is the overflow of a bucket whose duration is over.
+func (m *Model) end(key string, b *modelBucket) {
 	delete(m.buckets, key)
-	m.overflow(s, key, b)
+	m.overflow(key, b, b.deadline())
 }
 
-// fits is two descriptions of a leaky bucket. In replay: float tokens, refilled by
-// the time since the last event that fitted. Live: each event takes one leakspeed
-// to leak out, one after the other, and there is room while fewer than capacity
-// of them are inside.
-func (b *modelBucket) fits(s *scenarios.Scenario, t time.Time) bool {
-	if b.replay {
-		elapsed := time.Duration(0)
-		if t.After(b.last) {
-			elapsed = t.Sub(b.last)
-		}
-		rate := 1 / s.LeakSpeed.Seconds()
-		gained := elapsed.Seconds() * rate
-		tokens := b.tokens + gained
-		if tokens > float64(s.Capacity) {
-			tokens = float64(s.Capacity)
-		}
-		tokens -= 1
-		if tokens < 0 {
-			wait := -tokens / rate
-			if time.Duration(1e9*wait) > 0 {
-				return false
-			}
-		}
-		b.tokens, b.last = tokens, t
-		return true
-	}
-	if t.After(b.clock) {
-		b.clock = t
-	}
-	each := s.LeakSpeed.Truncate(time.Microsecond)
-	if b.empty.Before(b.clock) {
-		b.empty = b.clock
-	}
-	if b.empty.Sub(b.clock) > time.Duration(s.Capacity-1)*each {
-		return false
-	}
-	b.empty = b.empty.Add(each)
-	return true
-}
-
-func (m *Model) overflow(s *scenarios.Scenario, key string, b *modelBucket) {
-	out := b.events[len(b.events)-1]
+func (m *Model) overflow(key string, b *modelBucket, at time.Time) {
 	if !b.replay {
-		out.At = out.At.Truncate(time.Microsecond) // of a trigger; buckets did already
-		b.events[0].At = b.events[0].At.Truncate(time.Microsecond)
+		at = at.Truncate(time.Microsecond).UTC() // of a trigger; buckets did already
+		b.events[0].at = b.events[0].at.Truncate(time.Microsecond)
 	}
-	watched := true
+	out := Seen{
+		Scenario: b.drop.Scenario.Name, Key: b.drop.Key, First: b.events[0].at.UTC(), At: at.UTC(), Count: len(b.events),
+		Stamp: at.In(zoneOf(b.drop.At, b.replay)).Format(time.RFC3339Nano), Direct: true, Detect: true,
+	}
 	for _, e := range b.events {
-		watched = watched && e.Detect
+		out.Direct = out.Direct && e.ev.From.Direct
+		out.Detect = out.Detect && e.ev.From.Detect
 	}
-	if m.holes[key].After(out.At) && (watched || !m.watched[key]) {
+	for _, e := range b.kept() {
+		out.Samples = append(out.Samples, e.ev.Meta["id"])
+	}
+	if !b.passes() || m.holes[key].After(at) && (out.Detect || !m.watched[key]) {
 		return
 	}
-	if s.Blackhole > 0 {
-		m.holes[key], m.watched[key] = out.At.Add(s.Blackhole), watched
-	}
-	out.First = b.events[0].At
-	out.Count = len(b.events)
-	out.Samples = nil
-	for i, e := range b.events {
-		if i >= len(b.events)-s.Keep() {
-			out.Samples = append(out.Samples, e.Samples...)
-		}
-		out.Direct = out.Direct && e.Direct
-		out.Detect = out.Detect && e.Detect
+	if hole, _ := time.ParseDuration(b.rule.Blackhole); hole > 0 {
+		m.holes[key], m.watched[key] = at.Add(hole), out.Detect
 	}
 	m.Seen = append(m.Seen, out)
+}
+
+func zoneOf(t time.Time, replay bool) *time.Location {
+	if !replay {
+		return time.UTC
+	}
+	_, offset := t.Zone()
+	return time.FixedZone("", offset)
 }

@@ -3,11 +3,14 @@ package bucketstest
 import (
 	"fmt"
 	"math/rand/v2"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/rampart-edge/rampart/event"
 	"github.com/rampart-edge/rampart/scenarios"
 )
 
@@ -15,24 +18,29 @@ import (
 // arithmetics.
 func random(t *testing.T, open Open) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	overflows := 0
-	for n := range 120 {
+	overflows := map[string]int{}
+	for n := range 160 {
 		yaml := Config(rng)
 		s := Scenario(t, yaml)
-		for kind := range traces {
+		for kind := range Traces {
 			replay := rng.IntN(2) == 0
 			list := Trace(rng, s, kind, replay)
-			model := NewModel()
+			model := NewModel(t, yaml)
 			model.Pour(list)
-			got := Play(t, open, list)
-			overflows += len(got)
+			if replay {
+				model.Sweep(time.Time{})
+			}
+			got := Play(t, open, list, replay)
+			overflows[s.Type] += len(got)
 			if d := cmp.Diff(model.Seen, got); d != "" {
 				t.Fatalf("configuration %d, trace %d, replay %v (-model +got):\n%s\n%s", n, kind, replay, yaml, d)
 			}
 		}
 	}
-	if overflows < 1000 {
-		t.Errorf("only %d overflows: the traces test too little", overflows)
+	for _, kind := range []string{"leaky", "counter", "conditional", "bayesian"} {
+		if overflows[kind] < 300 {
+			t.Errorf("only %d overflows of type %s: the traces test too little", overflows[kind], kind)
+		}
 	}
 }
 
@@ -42,7 +50,26 @@ func pick[T any](rng *rand.Rand, list ...T) T { return list[rng.IntN(len(list))]
 func Config(rng *rand.Rand) string {
 	n := pick(rng, 1, 2, 3, 4, 5, 10, 15, 20, 30, 40)
 	l := pick(rng, "500ms", "1s", "3s", "7s", "10s", "1m", "3600s", "333333us")
-	y := leaky(fmt.Sprintf("capacity: %d\nleakspeed: %s\n", n, l))
+	var y string
+	switch rng.IntN(6) {
+	case 0:
+		y = counter + "duration: " + l + "\n"
+	case 1, 2:
+		y = conditional + "leakspeed: " + l + "\ncondition: " + quoted(Condition(rng)) + "\n"
+	case 3:
+		y = bayesian + "leakspeed: " + l + "\n" + beliefs(rng)
+	default:
+		y = leaky(fmt.Sprintf("capacity: %d\nleakspeed: %s\n", n, l))
+		if rng.IntN(5) == 0 {
+			y += "condition: " + quoted(Condition(rng)) + "\n"
+		}
+		if rng.IntN(8) == 0 {
+			y += beliefs(rng)
+		}
+	}
+	if rng.IntN(6) == 0 && !strings.Contains(y, "duration") {
+		y += "duration: " + pick(rng, "1s", "10s", "1h") + "\n"
+	}
 	if rng.IntN(3) == 0 {
 		y += fmt.Sprintf("cache_size: %d\n", 1+rng.IntN(n+3))
 	}
@@ -52,19 +79,57 @@ func Config(rng *rand.Rand) string {
 	if rng.IntN(3) == 0 {
 		y += "blackhole: " + pick(rng, "1s", "1m", "1h") + "\n"
 	}
+	if rng.IntN(8) == 0 {
+		y += "overflow_filter: " + quoted(pick(rng, "leaky.Total_count % 3 != 0", "any(queue.Queue, {.Meta.x == '3'})", "queue.Queue[7].Meta.x == '1'")) + "\n"
+	}
 	return y
 }
 
-const traces = 7
+// Condition makes a random condition: some of it can be worked out event by event,
+// some cannot, and some fails.
+func Condition(rng *rand.Rand) string {
+	term := func() string {
+		return pick(rng,
+			"len(queue.Queue) >= 2", "len(queue.Queue) >= 5", "len(queue.Queue) % 3 == 2", "count(queue.Queue, {.Meta.x == '1'}) > 1",
+			"any(queue.Queue, {#.Meta.x == '2'})", "all(queue.Queue, {.Meta.x != '0'})", "none(queue.Queue, {.Meta.x in ['1', '3']})",
+			"queue.Queue[-1].Meta.x == queue.Queue[0].Meta.x", "queue.Queue[-2].Meta.x == '1'", "queue.Queue[2].Meta.x startsWith '1'",
+			"MedianInterval(map(queue.Queue, {.Time})) < duration('900ms')", "MedianInterval(map(queue.Queue[-3:], {#.Time})) >= duration('1s')",
+			"Distance(queue.Queue[-1].Enriched.Latitude, queue.Queue[-1].Enriched.Longitude, queue.Queue[-2].Enriched.Latitude, queue.Queue[-2].Enriched.Longitude) > 1000",
+			"evt.Meta.x == '2'", "not (evt.Meta.x in ['2', '4'])", "leaky.Total_count > 3", "sum(map(queue.Queue, {len(.Meta.x)})) > 6",
+			"any(queue.Queue, {.Parsed.p matches '^[ab]'})", "any(queue.Queue, {.Unmarshaled.u == 'a'})", "queue.Queue[0].GetMeta('x') == evt.GetMeta('x')",
+			"any(queue.Queue, {.Unmarshaled.none.deeper == 'a'})", "queue.Queue[-1].Line.Raw contains '7'", "'p' in queue.Queue[-1].Parsed",
+			"let bad = filter(queue.Queue, {.Meta.x in ['1', '2']}); len(bad) >= 3 && MedianInterval(map(bad[-3:], {.Time})) > duration('400ms')",
+			"let bad = filter(queue.Queue, {.Meta.x == '1'}); len(bad) > 2 || count(queue.Queue, {.Parsed.p == 'a'}) == 2")
+	}
+	out := "(" + term() + ")"
+	for rng.IntN(2) == 0 {
+		out += pick(rng, " && ", " and ", " || ", " && not ") + "(" + term() + ")"
+	}
+	return out
+}
+
+func beliefs(rng *rand.Rand) string {
+	y := fmt.Sprintf("bayesian_prior: %.2f\nbayesian_threshold: %.2f\nbayesian_conditions:\n", 0.2+0.6*rng.Float64(), 0.5+0.45*rng.Float64())
+	for range 1 + rng.IntN(4) {
+		y += fmt.Sprintf("  - {condition: %s, prob_given_evil: %.2f, prob_given_benign: %.2f, guillotine: %v}\n",
+			quoted(Condition(rng)), 0.5+rng.Float64()/2, rng.Float64()/2, rng.IntN(3) == 0)
+	}
+	return y
+}
+
+func quoted(s string) string { return strconv.Quote(s) }
+
+// Traces is how many kinds of traces there are.
+const Traces = 8
 
 // Trace makes a random trace: a burst, drips of a leakspeed and of parts of one, a
 // mix with pauses around the life of a bucket, events out of order, both clocks on
-// one key.
+// one key, stamps in the zones of a night in which clocks are changed.
 func Trace(rng *rand.Rand, s *scenarios.Scenario, kind int, replay bool) []scenarios.Drop {
-	l := s.LeakSpeed
+	l, n := max(s.LeakSpeed, s.Duration), max(s.Capacity, 6)
 	now := Start.Add(time.Duration(rng.Int64N(1e9)))
 	var list []scenarios.Drop
-	for i := range 30 + rng.IntN(6*s.Capacity) {
+	for i := range 30 + rng.IntN(6*n) {
 		switch kind {
 		case 1:
 			now = now.Add(l)
@@ -72,9 +137,9 @@ func Trace(rng *rand.Rand, s *scenarios.Scenario, kind int, replay bool) []scena
 			now = now.Add(l * 9 / 10)
 		case 3:
 			now = now.Add(l / 3)
-		case 4, 6:
+		case 4, 6, 7:
 			now = now.Add(pick(rng, 0, 0, 0, time.Duration(rng.Int64N(int64(l))), l, s.Life(),
-				s.Life()+time.Microsecond, s.Life()-time.Microsecond, s.Blackhole))
+				s.Life()+time.Microsecond, s.Life()-time.Microsecond, s.Blackhole, s.Duration))
 		case 5:
 			now = now.Add(time.Duration(rng.Int64N(int64(4*l))) - 3*l + l/2)
 		}
@@ -82,15 +147,33 @@ func Trace(rng *rand.Rand, s *scenarios.Scenario, kind int, replay bool) []scena
 		if kind == 6 {
 			d.Replay = rng.IntN(2) == 0
 		}
-		d.Distinct = fmt.Sprint(rng.IntN(2 * s.Capacity))
+		if kind == 7 {
+			d.At = d.At.In(pick(rng, time.UTC, time.FixedZone("", 3600), time.FixedZone("", 7200), time.FixedZone("", -(3*3600+1800))))
+			d.Event.Time, d.Event.MarshaledTime = d.At, d.At.Format(time.RFC3339Nano)
+		}
+		d.Distinct = fmt.Sprint(rng.IntN(pick(rng, 3, 2*n)))
+		dress(rng, d.Event, d.Distinct)
 		d.Uncompared = rng.IntN(40) == 0
 		d.Cancel = rng.IntN(60) == 0
 		d.Event.From.Direct = rng.IntN(50) > 0
 		d.Event.From.Detect = rng.IntN(2) > 0
 		if rng.IntN(10) == 0 {
-			d.Count = 1 + rng.IntN(s.Capacity+2)
+			d.Count = 1 + rng.IntN(n+2)
 		}
 		list = append(list, d)
 	}
 	return list
+}
+
+// dress gives an event what random conditions look at.
+func dress(rng *rand.Rand, ev *event.Event, value string) {
+	ev.Meta["x"] = value
+	if rng.IntN(3) > 0 {
+		ev.Parsed = map[string]string{"p": pick(rng, "a", "b", "cc")}
+	}
+	if rng.IntN(4) > 0 {
+		ev.Enriched = map[string]string{"Latitude": pick(rng, "48.1", "52.5", "40.7"), "Longitude": pick(rng, "11.5", "13.4", "-74.0", "")}
+	}
+	ev.Unmarshaled = map[string]any{"u": pick(rng, "a", "b")}
+	ev.Line.Raw = "line " + value
 }

@@ -13,9 +13,17 @@ import (
 	"github.com/rampart-edge/rampart/scenarios"
 )
 
-// Open makes empty buckets for one case. Every overflow goes to sink; flush
-// returns when all pours so far have had their effect.
-type Open func(t *testing.T, sink func(*scenarios.Overflow)) (b scenarios.Buckets, flush func())
+// Open makes empty buckets for one case, whose clock is now. Every overflow goes to
+// sink; flush returns when all pours so far have had their effect.
+type Open func(t *testing.T, now func() time.Time, sink func(*scenarios.Overflow)) (b Buckets, flush func())
+
+// Buckets are scenarios.Buckets with what their owner calls: Sweep once a second,
+// Flush at the end of a replay.
+type Buckets interface {
+	scenarios.Buckets
+	Sweep(now time.Time)
+	Flush()
+}
 
 // Run runs the suite.
 func Run(t *testing.T, open Open) {
@@ -25,6 +33,8 @@ func Run(t *testing.T, open Open) {
 	t.Run("count", func(t *testing.T) { count(t, open) })
 	t.Run("flags", func(t *testing.T) { flags(t, open) })
 	t.Run("order of overflows", func(t *testing.T) { order(t, open) })
+	t.Run("deadlines", func(t *testing.T) { deadlines(t, open) })
+	t.Run("equal stamps", func(t *testing.T) { equal(t, open) })
 	t.Run("random", func(t *testing.T) { random(t, open) })
 }
 
@@ -32,7 +42,8 @@ func Run(t *testing.T, open Open) {
 func Scenario(t testing.TB, yaml string) *scenarios.Scenario {
 	t.Helper()
 	list, err := scenarios.Load(scenarios.Item{Path: "case.yaml", Own: true, Data: []byte(yaml)}, expression.New(expression.Options{}))
-	if err != nil || len(list) != 1 {
+	// A warning comes with a scenario.
+	if len(list) != 1 {
 		t.Fatalf("loading the case's scenario: %v", err)
 	}
 	return list[0]
@@ -41,7 +52,8 @@ func Scenario(t testing.TB, yaml string) *scenarios.Scenario {
 // Start is the instant at which cases begin.
 var Start = time.Date(2024, 3, 1, 10, 0, 0, 0, time.UTC)
 
-// step is one event of a case: seconds after Start, and the distinct value.
+// step is one event of a case: seconds after Start, and the distinct value, which
+// is Meta.x as well.
 type step struct {
 	at       float64
 	distinct string
@@ -95,9 +107,12 @@ func (c *oneCase) run(t *testing.T, open Open) {
 				want = c.replay
 			}
 			s := Scenario(t, c.yaml)
-			got := Play(t, open, drops(s, c.steps, replay))
-			model := NewModel()
+			got := Play(t, open, drops(s, c.steps, replay), replay)
+			model := NewModel(t, c.yaml)
 			model.Pour(drops(s, c.steps, replay))
+			if replay {
+				model.Sweep(time.Time{})
+			}
 			if d := cmp.Diff(model.Seen, got); d != "" {
 				t.Errorf("differs from the model (-model +got):\n%s", d)
 			}
@@ -124,6 +139,7 @@ func drops(s *scenarios.Scenario, steps []step, replay bool) []scenarios.Drop {
 	for i, st := range steps {
 		out = append(out, Drop(s, "192.0.2.1", i, Start.Add(time.Duration(st.at*1e9)), replay))
 		out[i].Distinct, out[i].Cancel = st.distinct, st.cancel
+		out[i].Event.Meta["x"] = st.distinct
 	}
 	return out
 }
@@ -137,12 +153,14 @@ func Drop(s *scenarios.Scenario, ip string, id int, at time.Time, replay bool) s
 	return scenarios.Drop{Scenario: s, Key: ip, At: at, Replay: replay, Count: 1, Event: ev}
 }
 
-// Play pours the drops in batches of changing length and returns the overflows.
-func Play(t *testing.T, open Open, list []scenarios.Drop) []Seen {
+// Play pours the drops in batches of changing length and returns the overflows. The
+// clock stands at the instant of the drop; at the end of a replay it flushes.
+func Play(t *testing.T, open Open, list []scenarios.Drop, end bool) []Seen {
 	t.Helper()
 	var got []Seen
 	ids := map[string]bool{}
-	b, flush := open(t, func(o *scenarios.Overflow) {
+	now := Start
+	b, flush := open(t, func() time.Time { return now }, func(o *scenarios.Overflow) {
 		got = append(got, See(o))
 		if ids[o.ID] {
 			t.Errorf("two overflows have the id %s", o.ID)
@@ -151,10 +169,15 @@ func Play(t *testing.T, open Open, list []scenarios.Drop) []Seen {
 	})
 	for n := 1; len(list) > 0; n = n%5 + 1 {
 		n := min(n, len(list))
+		now = list[0].At
 		b.Pour(list[:n])
 		list = list[n:]
 	}
 	flush()
+	if end {
+		b.Flush()
+		flush()
+	}
 	return got
 }
 
