@@ -6,9 +6,10 @@
 //
 //	source ─► syntax tree, checked ─► folded ─► requirements, reads ─► Program ─► bool, text or value
 //
-// It neither decodes YAML nor decides when an expression runs, and makes no
-// network call. Data files come from the fs.FS it is given; nobody downloads
-// here.
+// It neither decodes YAML nor decides when an expression runs. Data files come from
+// the fs.FS it is given; nobody downloads here. Other machines are asked only by the
+// functions that are for it, with the client and the resolver that Options gives;
+// without these they are not asked.
 //
 // Concurrency: Env and Program are safe for concurrent use. AddData, Stash and
 // Compile may run beside programs, but a program sees a data file or a stash only
