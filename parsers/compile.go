@@ -78,19 +78,27 @@ func (l *loader) compile(src scalar, kind expression.Kind, what string) (*expres
 }
 
 // patterns adds names to the file's table and to the global one, for later files.
+//
+// CrowdSec compatible: the library's names stay what they are, and of two definitions
+// the first stays. Unlike there, a file's own definition counts for the file.
 func (l *loader) patterns(list namedPatterns) error {
 	for _, p := range list {
+		warn := func(text string) {
+			l.options.Logger.Warn(text, zap.String("item", l.path), zap.Int("line", p.body.line), zap.String("pattern", p.name))
+		}
+		if _, dup := l.library[p.name]; dup {
+			warn("pattern name is one of the library, whose definition stays")
+			continue
+		}
 		if _, dup := l.names[p.name]; dup {
-			l.options.Logger.Warn("pattern name defined twice in one file, the first definition stays",
-				zap.String("item", l.path), zap.Int("line", p.body.line), zap.String("pattern", p.name))
+			warn("pattern name defined twice in one file, the first definition stays")
 			continue
 		}
 		l.names[p.name] = p.body.text
 		if have, dup := l.global[p.name]; !dup {
 			l.global[p.name] = p.body.text
 		} else if have != p.body.text {
-			l.options.Logger.Warn("pattern name is known already, this file alone uses its own definition",
-				zap.String("item", l.path), zap.Int("line", p.body.line), zap.String("pattern", p.name))
+			warn("pattern name is known already, this file alone uses its own definition")
 		}
 	}
 	for _, p := range list {

@@ -171,9 +171,9 @@ func TestHandDate(t *testing.T) {
 	layouts := []string{time.Stamp, "Jan 02 15:04:05", "02/Jan/2006:15:04:05", "02/Jan/2006:15:04:05 -0700", "2006-01-02 15:04:05", "2006-01-02T15:04:05", "2006/01/02 15:04:05", "2006/01/02T15:04:05"}
 	byHand := 0
 	for _, loc := range zones(t) {
-		for day := range 1500 {
-			at := time.Date(2023, 1, 1, day%24, day%60, (day*7)%60, 0, loc).AddDate(0, 0, day)
-			if day%97 == 0 {
+		for day := range 500 {
+			at := time.Date(2023, 1, 1, day%24, day%60, (day*7)%60, 0, loc).AddDate(0, 0, 3*day)
+			if day%17 == 0 {
 				at = at.AddDate(-2022, 0, 0)
 			}
 			text := at.Format(layouts[day%len(layouts)])
@@ -182,7 +182,7 @@ func TestHandDate(t *testing.T) {
 				byHand++
 			}
 			for i := range text {
-				if (i+day)%5 == 0 {
+				if (i+day)%7 == 0 {
 					for _, c := range " 0139/:-+T\xff" {
 						sameDate(t, text[:i]+string(c)+text[i+1:], "", loc, at)
 					}
@@ -190,7 +190,7 @@ func TestHandDate(t *testing.T) {
 			}
 		}
 	}
-	if byHand < 5000 {
+	if byHand < 1500 {
 		t.Fatalf("only %d dates were read by hand", byHand)
 	}
 }

@@ -1,6 +1,7 @@
 package parsers
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -61,6 +62,7 @@ func itemError(path string, document, line int, err error) *ItemError {
 var (
 	yamlLine  = regexp.MustCompile(`^(?:yaml: )?line (\d+): `)
 	yamlKey   = regexp.MustCompile(`^field (\S+) not found in type \S+$`)
+	yamlType  = regexp.MustCompile("^cannot unmarshal !!(\\w+)(?: `(.*)`)? into \\S+$")
 	yamlTwice = regexp.MustCompile(`^mapping key "(.*)" already defined at line (\d+)$`)
 )
 
@@ -75,6 +77,10 @@ func yamlFault(text string, line int) (int, error) {
 	}
 	if m := yamlKey.FindStringSubmatch(text); m != nil {
 		return line, fmt.Errorf("unknown key %q: remove it or correct its spelling", m[1])
+	}
+	if m := yamlType.FindStringSubmatch(text); m != nil {
+		what := map[string]string{"seq": "a list", "map": "a map", "str": "a text"}[m[1]]
+		return line, fmt.Errorf("%s does not fit here%s", cmp.Or(what, "this"), strings.TrimSuffix(": "+m[2], ": "))
 	}
 	if m := yamlTwice.FindStringSubmatch(text); m != nil {
 		return line, fmt.Errorf("key %q is here twice, first in line %s: remove one", m[1], m[2])

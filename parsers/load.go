@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -65,7 +66,7 @@ func Load(items []Item, env *expression.Env, o Options) (*Pipeline, error) {
 	slices.SortStableFunc(items, func(a, b Item) int {
 		return cmp.Or(strings.Compare(a.Stage, b.Stage), strings.Compare(path.Base(a.Path), path.Base(b.Path)), strings.Compare(a.Path, b.Path))
 	})
-	l := &loader{env: env, options: o, plain: env.Plain(), matcher: pattern.Compile, global: names}
+	l := &loader{env: env, options: o, plain: env.Plain(), matcher: pattern.Compile, library: names, global: maps.Clone(names)}
 	if l.plain {
 		l.matcher = pattern.CompilePlain
 	}
@@ -82,7 +83,8 @@ type loader struct {
 	options  Options
 	plain    bool // no fast paths
 	matcher  compiler
-	global   table // the library, then what files added
+	library  table
+	global   table // the library, and what files added
 	path     string
 	document int   // from 1; 0: the file as a whole
 	names    table // of the file at hand

@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/rampart-edge/rampart/event"
+	"github.com/rampart-edge/rampart/expression"
 )
 
 // staged makes items of texts, each "stage" and YAML, in order.
@@ -203,5 +205,94 @@ statics:
 		if ev.Parsed["got"] != c.got {
 			t.Fatalf("%s: %q, want %q", c.raw, ev.Parsed["got"], c.got)
 		}
+	}
+}
+
+// TestStashStrategies: whom a full stash of two forgets, and when.
+func TestStashStrategies(t *testing.T) {
+	// Lines are "set KEY" and "get KEY"; of get it is written down whether it was there.
+	cases := []struct{ strategy, lines, kept string }{
+		{"LRU", "set a, set b, get a, set c", "a c"},
+		{"LRU", "set a, set b, set a, set c", "a c"},
+		{"LFU", "set a, set b, get b, get b, get a, set c", "b c"},
+		{"ARC", "set a, set b, get a, set c", "a c"},
+		{"other", "set a, set b, get a, set c", "a c"},
+		{"", "set a, set b, get a, set c", "a c"},
+		{"LRU", "set a, later, set b", "b"},
+		{"LRU", "set a, soon, get a, soon", ""},
+	}
+	for _, c := range cases {
+		t.Run(c.strategy+": "+c.lines, func(t *testing.T) {
+			now := clock()
+			env := expression.New(expression.Options{Now: func() time.Time { return now }})
+			stash := fmt.Sprintf("{name: memory, key: evt.Parsed.k, value: evt.Parsed.k, ttl: 1m, size: 2, strategy: %q}", c.strategy)
+			p, err := Load(staged("s00", "name: set\nfilter: evt.Line.Raw startsWith 'set'\ngrok: {apply_on: Line.Raw, pattern: 'set %{WORD:k}'}\nstash: ["+stash+"]\n",
+				"s00", "name: get\nfilter: evt.Line.Raw startsWith 'get'\nstatics: [{parsed: got, expression: \"GetFromStash('memory', evt.Line.Raw[4:])\"}]\n"), env, Options{Now: clock})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, text := range strings.Split(c.lines, ", ") {
+				switch text {
+				case "later":
+					now = now.Add(61 * time.Second)
+				case "soon":
+					now = now.Add(31 * time.Second)
+				default:
+					p.Parse(line("t", text))
+				}
+			}
+			var kept []string
+			for _, k := range []string{"a", "b", "c"} {
+				ev := line("t", "get "+k)
+				if p.Parse(ev); ev.Parsed["got"] == k {
+					kept = append(kept, k)
+				}
+			}
+			if got := strings.Join(kept, " "); got != c.kept {
+				t.Fatalf("kept %q, want %q", got, c.kept)
+			}
+		})
+	}
+}
+
+// TestStashSkips: a stash takes texts, after a grok that matched, or on a node that
+// has none; of two with one name both are written and the first is read.
+func TestStashSkips(t *testing.T) {
+	get := "name: get\nstatics: [{parsed: got, expression: \"GetFromStash('m', 'k')\"}]\n"
+	for _, c := range []struct{ name, yaml, want string }{
+		{"a node without a grok", "statics: [{meta: a, value: b}]\nstash: [{name: m, key: \"'k'\", value: evt.Line.Raw, ttl: 1m}]\n", "raw"},
+		{"a grok that failed", "grok: {apply_on: Line.Raw, pattern: 'x%{WORD:x}'}\nstash: [{name: m, key: \"'k'\", value: evt.Line.Raw, ttl: 1m}]\n", ""},
+		{"a node that fails by its children", "nodes: [{filter: 'false', statics: [{meta: a, value: b}]}]\nstash: [{name: m, key: \"'k'\", value: evt.Line.Raw, ttl: 1m}]\n", "raw"},
+		{"a number for a value", "statics: [{meta: a, value: b}]\nstash: [{name: m, key: \"'k'\", value: \"{'v': 1}['v']\", ttl: 1m}]\n", ""},
+		{"a run time error", "statics: [{meta: a, value: b}]\nstash: [{name: m, key: evt.Unmarshaled.a.b, value: evt.Line.Raw, ttl: 1m}]\n", ""},
+		{"captures of the grok are there", "grok: {apply_on: Line.Raw, pattern: '%{WORD:x}'}\nstash: [{name: m, key: \"'k'\", value: evt.Parsed.x + '!', ttl: 1m}]\n", "raw!"},
+		{"two of one name", "statics: [{meta: a, value: b}]\nstash: [{name: m, key: \"'k'\", value: \"'one'\", ttl: 1m}, {name: m, key: \"'k'\", value: \"'two'\", ttl: 1m}]\n", "two"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ev := line("t", "raw")
+			if load(t, staged("s00", "name: n\n"+c.yaml, "s00", get)).Parse(ev); ev.Parsed["got"] != c.want {
+				t.Fatalf("got %q, want %q", ev.Parsed["got"], c.want)
+			}
+		})
+	}
+}
+
+// TestEntry: an event that has no time gets the clock's, in UTC; one that has a
+// stage enters there.
+func TestEntry(t *testing.T) {
+	cest := time.FixedZone("CEST", 7200)
+	p, err := Load(staged("s00", "name: a\nonsuccess: next_stage\nstatics: [{parsed: a, value: '1'}]\n", "s01", "name: b\nstatics: [{parsed: b, value: '1'}]\n"),
+		testEnv(), Options{Now: func() time.Time { return clock().In(cest) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ev := line("t", "x")
+	if out := p.Parse(ev); !out.Parsed || ev.Time != clock() || ev.Stage != "s01" {
+		t.Fatalf("%+v %v %s", out, ev.Time, ev.Stage)
+	}
+	ev = line("t", "x")
+	ev.Stage, ev.Time = "s01", clock().Add(time.Hour)
+	if out := p.Parse(ev); !out.Parsed || ev.Parsed["a"] != "" || ev.Parsed["b"] != "1" || ev.Time != clock().Add(time.Hour) {
+		t.Fatalf("%+v %v", out, ev)
 	}
 }

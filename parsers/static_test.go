@@ -29,6 +29,14 @@ func TestStatics(t *testing.T) {
 		{"empty text is skipped", "{meta: keep, expression: evt.Parsed.none}", "Meta.keep", "old", false},
 		{"run time error is skipped", "{meta: keep, expression: evt.Unmarshaled.x.y}", "Meta.keep", "old", false},
 		{"bool loses the event", "{meta: a, expression: 1 == 1}", "Meta.a", "", true},
+		{"int64 loses the event", "{meta: a, expression: evt.Time.Unix()}", "Meta.a", "", true},
+		{"time loses the event", "{meta: a, expression: evt.Time}", "Meta.a", "", true},
+		{"list of texts loses the event", "{meta: a, expression: \"evt.Overflow.GetSources()\"}", "Meta.a", "", true},
+		{"negative int", "{meta: a, expression: 0 - 7}", "Meta.a", "-7", false},
+		{"text of any", "{meta: a, expression: \"{'k': 'v'}['k']\"}", "Meta.a", "v", false},
+		{"int of any", "{meta: a, expression: \"{'k': 7}['k']\"}", "Meta.a", "7", false},
+		{"bool of any loses the event", "{meta: a, expression: \"{'k': true}['k']\"}", "Meta.a", "", true},
+		{"a condition", "{meta: a, expression: \"evt.Line.Raw == 'raw' ? 'yes' : 'no'\"}", "Meta.a", "yes", false},
 		{"duration loses the event", "{meta: a, expression: duration('1s')}", "Meta.a", "", true},
 		{"parsed wins over meta", "{parsed: a, meta: b, value: x}", "Parsed.a", "x", false},
 		{"meta wins over target", "{meta: a, target: StrTime, value: x}", "Meta.a", "x", false},
@@ -44,11 +52,14 @@ func TestStatics(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			p := load(t, staged("s00", "name: n\nstatics:\n  - "+c.static+"\n  - {meta: after, value: '1'}\n"))
+			w := newTwin(t, staged("s00", "name: n\nstatics:\n  - "+c.static+"\n  - {meta: after, value: '1'}\n"), expression.Options{Now: clock}, Options{Now: clock})
 			ev := line("t", "raw")
 			ev.SetMeta("keep", "old")
+			if diff := w.same(ev); diff != "" {
+				t.Fatal(diff)
+			}
 			shared := ev.Line.Labels
-			out := p.Parse(ev)
+			out := w.fast.Parse(ev)
 			if (out.Err != nil) != c.lost || out.Parsed == c.lost {
 				t.Fatalf("%+v", out)
 			}
@@ -84,6 +95,40 @@ func TestUnmarshalMethod(t *testing.T) {
 	ev = line("t", "[1")
 	if out := p.Parse(ev); !out.Parsed || len(ev.Meta) != 0 {
 		t.Fatalf("%+v %+v", out, ev)
+	}
+}
+
+// TestGrokStatics: enriched may stand alone below a grok, where nothing checks it.
+func TestGrokStatics(t *testing.T) {
+	p := load(t, staged("s00", "name: n\ngrok: {apply_on: Line.Raw, pattern: '%{WORD:w}', statics: [{enriched: e, expression: evt.Parsed.w}]}\n"))
+	ev := line("t", "word")
+	if p.Parse(ev); ev.Enriched["e"] != "word" {
+		t.Fatalf("%v", ev.Enriched)
+	}
+}
+
+// TestGrokInput: what a grok's expression may give.
+func TestGrokInput(t *testing.T) {
+	for _, c := range []struct {
+		expression string
+		want       string // of x; "fails" where the grok does
+	}{
+		{"evt.Line.Raw", "raw"}, {"evt.Line.Raw + '1'", "raw1"}, {"40 + 2", "42"}, {"1/2", "0"}, {"evt.Parsed.none", ""}, {"evt.Meta", ""}, {"nil", ""}, {"1 == 1", ""},
+		{"evt.Unmarshaled.a.b", "fails"},
+	} {
+		w := newTwin(t, staged("s00", "name: n\ngrok: {expression: "+quote(c.expression)+", pattern: '^%{DATA:x}(\\.|$)'}\n"), expression.Options{Now: clock}, Options{Now: clock})
+		ev := line("t", "raw")
+		if diff := w.same(ev); diff != "" {
+			t.Fatal(diff)
+		}
+		out := w.fast.Parse(ev)
+		if x, ok := ev.Parsed["x"]; out.Parsed != (c.want != "fails") || ok != out.Parsed || ok && x != c.want {
+			t.Errorf("%s: %+v, x is %q, want %q", c.expression, out, x, c.want)
+		}
+	}
+	p := load(t, staged("s00", "name: n\ngrok: {apply_on: Line.Raw, expression: \"'other'\", pattern: '%{WORD:x}'}\n"))
+	if ev := line("t", "raw"); !p.Parse(ev).Parsed || ev.Parsed["x"] != "raw" {
+		t.Errorf("apply_on does not win: %v", ev.Parsed)
 	}
 }
 
