@@ -19,6 +19,24 @@ var cases = [...]struct{ name, file, with, line string }{
 	{"iptables", "proxmox-iptables-logs.yaml", "", `0 3 PVEFW-HOST-IN 20/Jun/2025:13:09:14 +0200 policy DROP: IN=vmbr0.94 MAC=24:8a:07:9a:2a:f2:24:8a:07:50:2c:9e:08:00 SRC=198.51.100.23 DST=203.0.113.57 LEN=52 TOS=0x00 PREC=0xC0 TTL=255 ID=64317 DF PROTO=UDP SPT=49152 DPT=3784 LEN=32`},
 }
 
+// ways are the two to run an expression.
+var ways = [...]struct {
+	name    string
+	compile func(string) (*pattern.Pattern, error)
+}{{"fast", pattern.Compile}, {"regexp", pattern.CompilePlain}}
+
+func compileAll(b *testing.B, exprs []string, compile func(string) (*pattern.Pattern, error)) (ps []*pattern.Pattern) {
+	b.Helper()
+	for _, expr := range exprs {
+		p, err := compile(expr)
+		if err != nil {
+			b.Fatal(err)
+		}
+		ps = append(ps, p)
+	}
+	return ps
+}
+
 // pick returns the first grok of the file that has with in it, fields only, and
 // that matches line.
 func pick(b *testing.B, groks []grok, file, with, line string) string {
@@ -44,10 +62,7 @@ func BenchmarkFind(b *testing.B) {
 	groks := hubGroks(b)
 	for _, c := range cases {
 		expr := pick(b, groks, c.file, c.with, c.line)
-		for _, way := range []struct {
-			name    string
-			compile func(string) (*pattern.Pattern, error)
-		}{{"fast", pattern.Compile}, {"regexp", pattern.CompilePlain}} {
+		for _, way := range ways {
 			b.Run(c.name+"/"+way.name, func(b *testing.B) {
 				p, err := way.compile(expr)
 				if err != nil {
@@ -62,6 +77,30 @@ func BenchmarkFind(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+// BenchmarkMiss asks all of sshd's groks about a line that is for none of them.
+func BenchmarkMiss(b *testing.B) {
+	var exprs []string
+	for _, g := range hubGroks(b) {
+		if expr, err := bare(g.expr); g.where == "sshd-logs.yaml" && err == nil {
+			exprs = append(exprs, expr)
+		}
+	}
+	line := "Accepted publickey for deploy from 203.0.113.57 port 51234 ssh2: ED25519 SHA256:abcdef"
+	at := make([]int, 64)
+	for _, way := range ways {
+		b.Run(way.name, func(b *testing.B) {
+			ps := compileAll(b, exprs, way.compile)
+			for b.Loop() {
+				for _, p := range ps {
+					if p.Find(line, at) != nil {
+						b.Fatal(p.String())
+					}
+				}
+			}
+		})
 	}
 }
 
@@ -93,13 +132,16 @@ func BenchmarkHostile(b *testing.B) {
 
 // BenchmarkCompile compiles all of the Hub's groks.
 func BenchmarkCompile(b *testing.B) {
-	groks := hubGroks(b)
-	b.ReportAllocs()
-	for b.Loop() {
-		for _, g := range groks {
-			if _, err := pattern.Compile(g.expr); err != nil {
-				b.Fatal(err)
+	var exprs []string
+	for _, g := range hubGroks(b) {
+		exprs = append(exprs, g.expr)
+	}
+	for _, way := range ways {
+		b.Run(way.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				compileAll(b, exprs, way.compile)
 			}
-		}
+		})
 	}
 }

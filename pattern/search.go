@@ -13,9 +13,10 @@ const (
 )
 
 // find returns where the leftmost match begins and ends, -1 and -1 if there is none.
-// The filter is asked first when nobody wants to know about groups: then most texts
-// do not match. Otherwise an attempt costs less than the filter when it succeeds.
-func (p *program) find(m *machine) (from, to int) {
+// It begins at the place at, the first candidate. The filter is asked first when
+// nobody wants to know about groups: then most texts do not match. Otherwise an
+// attempt costs less than the filter when it succeeds.
+func (p *program) find(m *machine, at int) (from, to int) {
 	m.steps = stepsAlways + stepsPerByte*len(m.text)
 	if p.anchored {
 		return 0, m.run(p.start, 0)
@@ -24,7 +25,7 @@ func (p *program) find(m *machine) (from, to int) {
 	if filtered && !p.needs().Possible(m.text) {
 		return -1, -1
 	}
-	for at := p.candidate(m.text, 0); at >= 0; at = p.candidate(m.text, at) {
+	for ; at >= 0; at = p.candidate(m.text, at) {
 		m.from = at
 		if to := m.run(p.start, at); to >= 0 {
 			return at, to
@@ -41,6 +42,9 @@ func (p *program) find(m *machine) (from, to int) {
 // candidate returns the first place from pos on at which a match can begin, -1 for
 // none.
 func (p *program) candidate(text string, pos int) int {
+	if p.anchored {
+		text = text[:min(len(text), max(1, len(p.lead)))]
+	}
 	if p.lead != "" {
 		i := strings.Index(text[pos:], p.lead)
 		if i < 0 {
