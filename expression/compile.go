@@ -67,14 +67,16 @@ func (p *Program) compile(kind Kind, optimize bool) (err error) {
 	e.fold(&tree.Node)
 	// The optimiser rewrites the tree into shapes of its own: look at it before.
 	p.reads = readsOf(tree.Node)
-	if p.on == OnEvent && !e.plain {
-		p.native = nativeOf(tree.Node)
-	}
-	p.requires, p.excludes = requirementsOf(tree.Node, true), requirementsOf(tree.Node, false)
 	if optimize {
 		if err := optimizer.Optimize(&tree.Node, c); err != nil {
 			return err
 		}
+	}
+	// It also leaves out what cannot change the result. What is left is what runs, and
+	// where nothing fails that was left out, nobody shall miss it.
+	p.requires, p.excludes = requirementsOf(tree.Node, true), requirementsOf(tree.Node, false)
+	if p.on == OnEvent && !e.plain {
+		p.native = e.nativeOf(tree.Node, p.reads.Writes)
 	}
 	c.Optimize = optimize
 	if p.code, err = compiler.Compile(tree, c); err != nil {

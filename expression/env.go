@@ -102,6 +102,9 @@ type Env struct {
 	documents *cache.Cache[*document]
 	paths     *cache.Cache[xmlPath]
 	frames    sync.Pool
+	sources   sources  // what programs make of events
+	patterns  patterns // those that expressions compute
+	matchers  matchers // of data files
 
 	mu       sync.Mutex // serialises AddData and Stash
 	registry atomic.Pointer[registry]

@@ -37,7 +37,8 @@ func shape(r *rand.Rand, depth int) string {
 		return one(text()+" == "+value(), value()+" != "+text(), text()+" == "+text(), text()+" in ["+value()+", "+value()+"]",
 			text()+" not in ["+value()+"]", text()+" contains "+value(), text()+" startsWith "+text(), text()+" endsWith "+value(),
 			text()+" matches '^[aA]b?$'", text()+" not matches '(?i)B'", "true", "not (false)",
-			"len(evt.Meta) > 1", "evt.GetMeta('k') == 'a'", "int(evt.Meta.k) == 1", "evt.Unmarshaled.x.y == 'a'")
+			"len(evt.Meta) > 1", "evt.GetMeta('k') == 'a'", "int(evt.Meta.k) == 1", "evt.Unmarshaled.x.y == 'a'",
+			"reduce([1, 2], #acc + #, 0) == 4")
 	}
 	a, b := shape(r, depth-1), shape(r, depth-1)
 	switch r.IntN(8) {
@@ -82,7 +83,7 @@ func TestNativeEqualsMachine(t *testing.T) {
 		for range 6 {
 			v := &Vars{Evt: randomEvent(r)}
 			got, err := p.Bool(v)
-			out, machineErr := p.Any(v)
+			out, machineErr := p.machine(v)
 			want, _ := out.(bool)
 			if got != want || (err == nil) != (machineErr == nil) {
 				t.Fatalf("%s\nof %+v\ngives %v (%v), by the machine %v (%v)", source, v.Evt, got, err, out, machineErr)
@@ -194,7 +195,7 @@ func TestNativeTexts(t *testing.T) {
 		for range 100 {
 			v := &Vars{Evt: randomEvent(r)}
 			got, err := p.String(v)
-			want, machineErr := p.Any(v)
+			want, machineErr := p.machine(v)
 			if err != nil || machineErr != nil || got != want {
 				t.Fatalf("%s of %+v gives %q (%v), by the machine %q (%v)", source, v.Evt, got, err, want, machineErr)
 			}

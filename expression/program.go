@@ -11,8 +11,9 @@ import (
 	"github.com/rampart-edge/rampart/event"
 )
 
-// Vars are the variables of one run. Those that the program's On does not name
-// are ignored; those that it names and that are nil fail where they are used.
+// Vars are the variables of one run at a time. Those that the program's On does
+// not name are ignored; those that it names and that are nil fail where they are
+// used. Runs after each other may share one.
 type Vars struct {
 	Evt    *event.Event        // evt
 	Queue  *event.Queue        // queue
@@ -25,6 +26,8 @@ type Vars struct {
 	Results any
 	// Memo is shared by programs that look at the same unchanged event; nil: none.
 	Memo *Memo
+
+	run run
 }
 
 // Program is a compiled expression. It is immutable and safe for concurrent use.
@@ -112,6 +115,36 @@ func (p *Program) Plain() bool { return p.env.plain }
 // Any runs the program and returns what it gives. v is never nil. The error is a
 // *RunError.
 func (p *Program) Any(v *Vars) (any, error) {
+	if v.Evt != nil {
+		if out, err := p.closures(v); err != errUnknown { //nolint:errorlint // it is never wrapped
+			return out, err
+		}
+	}
+	return p.machine(v)
+}
+
+// closures runs what is native of p; errUnknown is for the machine to tell.
+func (p *Program) closures(v *Vars) (any, error) {
+	switch n := &p.native; {
+	case n.value != nil:
+		return perform(p, v, n.value)
+	case n.words != nil:
+		return box(perform(p, v, n.words))
+	case n.truth != nil && !n.dynamic:
+		return box(perform(p, v, n.truth))
+	}
+	return nil, errUnknown
+}
+
+func box[T any](x T, err error) (any, error) {
+	if err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// machine runs the program on the virtual machine.
+func (p *Program) machine(v *Vars) (any, error) {
 	if p.reads.Writes && v.Evt != nil && v.Evt.Unmarshaled == nil {
 		// Decoders write into the map that the expression hands them.
 		v.Evt.Unmarshaled = make(map[string]any, 1)
@@ -120,6 +153,9 @@ func (p *Program) Any(v *Vars) (any, error) {
 	out, err := f.machine.Run(p.code, f.bind(p.on, v))
 	f.forget()
 	p.env.frames.Put(f)
+	if p.reads.Writes {
+		v.Memo.forget()
+	}
 	if err != nil {
 		return nil, &RunError{Source: p.source, Err: err}
 	}
@@ -131,13 +167,18 @@ func (p *Program) Any(v *Vars) (any, error) {
 func (p *Program) Bool(v *Vars) (bool, error) {
 	if v.Evt != nil {
 		if p.native.truth != nil {
-			return p.native.truth(v.Evt), nil
-		}
-		if p.native.guard != nil && !p.native.guard(v.Evt) {
+			if holds, err := perform(p, v, p.native.truth); err != errUnknown { //nolint:errorlint // it is never wrapped
+				return holds, err
+			}
+		} else if p.native.guard != nil && !p.native.guard(v) {
 			return false, nil
 		}
 	}
-	out, err := p.Any(v)
+	run := p.Any
+	if p.native.truth != nil {
+		run = p.machine // the closures could not tell
+	}
+	out, err := run(v)
 	if err != nil {
 		return false, err
 	}
@@ -159,28 +200,40 @@ func (p *Program) Rest() *Program {
 	return &rest
 }
 
+// Clues returns what must be found in the event for the program to be true: of each
+// list at least one, at the time the program starts. Where one list has none, the
+// program gives false, and has neither failed nor written. The caller must not
+// change the result.
+func (p *Program) Clues() [][]Clue {
+	var out [][]Clue
+	for _, c := range p.native.clauses {
+		list := make([]Clue, len(c))
+		for i, one := range c {
+			list[i] = Clue{one}
+		}
+		out = append(out, list)
+	}
+	return out
+}
+
 // String runs the program and returns the text it gives. Anything else that it
 // gives is an error.
 func (p *Program) String(v *Vars) (string, error) {
-	if v.Evt != nil && p.native.words != nil {
-		return p.native.words(v.Evt), nil
+	text, ok, other, err := p.Text(v)
+	if err == nil && !ok {
+		err = &RunError{Source: p.source, Err: fmt.Errorf("it gave %s, not text", typeName(other))}
 	}
-	out, err := p.Any(v)
-	if err != nil {
-		return "", err
-	}
-	s, ok := out.(string)
-	if !ok {
-		return "", &RunError{Source: p.source, Err: fmt.Errorf("it gave %s, not text", typeName(out))}
-	}
-	return s, nil
+	return text, err
 }
 
 // Text runs the program for a caller that wants a text. Where it gives one, ok is
 // true; else other is what it gave, which may be nil.
 func (p *Program) Text(v *Vars) (text string, ok bool, other any, err error) {
 	if v.Evt != nil && p.native.words != nil {
-		return p.native.words(v.Evt), true, nil, nil
+		text, err = perform(p, v, p.native.words)
+		if err != errUnknown { //nolint:errorlint // it is never wrapped
+			return text, err == nil, nil, err
+		}
 	}
 	out, err := p.Any(v)
 	if err != nil {

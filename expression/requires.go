@@ -21,13 +21,13 @@ type Requirement struct {
 
 // Requires returns what must hold for the program to be true: for each
 // requirement the field has one of the values, at the time the program starts.
+// Where it does not, the program gives false, and has neither failed nor written.
 // There may be several for one field, and there is none for conditions that
 // cannot be named. The caller must not change the result.
 func (p *Program) Requires() []Requirement { return p.requires }
 
-// Excludes returns what must not hold for the program to be true: for each
-// requirement the field has none of the values, at the time the program starts.
-// The caller must not change the result.
+// Excludes returns what must not hold for the program to be true, as Requires: for
+// each requirement the field has none of the values.
 func (p *Program) Excludes() []Requirement { return p.excludes }
 
 // Value returns the field of a Requirement as an expression reads it. An unknown
@@ -62,14 +62,14 @@ func Value(ev *event.Event, field string) string {
 
 // conjunction walks what must be true for the whole to be true.
 type conjunction struct {
-	positive bool              // collect == and in; else != and not in
-	writes   bool              // some part of the whole writes to the event
+	positive bool // collect == and in; else != and not in
+	harmless harmless
 	aliases  map[string]string // let variable → field
 }
 
 // requirementsOf returns the positive or negative tests that root implies.
 func requirementsOf(root ast.Node, positive bool) []Requirement {
-	c := &conjunction{positive: positive, writes: mutates(root), aliases: map[string]string{}}
+	c := &conjunction{positive: positive, harmless: newHarmless(), aliases: map[string]string{}}
 	out := c.of(root)
 	for i := range out {
 		slices.Sort(out[i].Values)
@@ -78,22 +78,19 @@ func requirementsOf(root ast.Node, positive bool) []Requirement {
 	return out
 }
 
-// of returns what n implies. A test that runs after a write to the event says
-// nothing about the event as it was, so it does not count.
+// of returns what n implies. A test that runs after something that may fail or
+// write does not count: who leaves the program out for it would leave that out too.
 func (c *conjunction) of(n ast.Node) []Requirement {
 	switch n := n.(type) {
 	case *ast.BinaryNode:
 		switch n.Operator {
 		case "and", "&&":
 			left := c.of(n.Left)
-			if c.writes && mutates(n.Left) {
+			if !c.harmless.of(n.Left) {
 				return left
 			}
 			return append(left, c.of(n.Right)...)
 		case "or", "||":
-			if c.writes && mutates(n.Left) {
-				return nil
-			}
 			return c.either(c.of(n.Left), c.of(n.Right))
 		}
 		return c.test(n, c.positive)
@@ -101,8 +98,13 @@ func (c *conjunction) of(n ast.Node) []Requirement {
 		if b, ok := n.Node.(*ast.BinaryNode); ok && (n.Operator == "not" || n.Operator == "!") {
 			return c.test(b, !c.positive)
 		}
+	case *ast.ConditionalNode:
+		// if condition { … } else { false }
+		if b, ok := n.Exp2.(*ast.BoolNode); ok && !b.Value {
+			return c.of(&ast.BinaryNode{Operator: "&&", Left: n.Cond, Right: n.Exp1})
+		}
 	case *ast.VariableDeclaratorNode:
-		if c.writes && mutates(n.Value) {
+		if !c.harmless.of(n.Value) {
 			return nil
 		}
 		if field, ok := c.field(n.Value); ok {
@@ -151,17 +153,9 @@ func (c *conjunction) test(n *ast.BinaryNode, positive bool) []Requirement {
 		}
 	case n.Operator == "in" && positive:
 		field, ok := c.field(n.Left)
-		list, isList := n.Right.(*ast.ArrayNode)
+		values, isList := constants(n.Right)
 		if !ok || !isList {
 			return nil
-		}
-		values := make([]string, len(list.Nodes))
-		for i, v := range list.Nodes {
-			s, ok := v.(*ast.StringNode)
-			if !ok {
-				return nil
-			}
-			values[i] = s.Value
 		}
 		return []Requirement{{field, values}}
 	}
@@ -171,8 +165,6 @@ func (c *conjunction) test(n *ast.BinaryNode, positive bool) []Requirement {
 // field returns the field of evt that n reads and nothing else.
 func (c *conjunction) field(n ast.Node) (string, bool) {
 	switch n := n.(type) {
-	case *ast.ChainNode:
-		return c.field(n.Node)
 	case *ast.IdentifierNode:
 		field, ok := c.aliases[n.Value]
 		return field, ok
@@ -181,8 +173,9 @@ func (c *conjunction) field(n ast.Node) (string, bool) {
 			return "Type", true
 		}
 	case *ast.MemberNode:
+		// evt.Meta?.k fails where there is no Meta.
 		name, isText := n.Property.(*ast.StringNode)
-		if !isText {
+		if !isText || n.Optional {
 			return "", false
 		}
 		path := place(n.Node)
@@ -201,14 +194,11 @@ func (c *conjunction) field(n ast.Node) (string, bool) {
 // place returns the path of a part of evt: "evt", "Meta", "Line.Labels"…, "" for
 // everything else.
 func place(n ast.Node) string {
-	if c, ok := n.(*ast.ChainNode); ok {
-		n = c.Node
-	}
 	if isVariable(n, "evt") {
 		return "evt"
 	}
 	m, ok := n.(*ast.MemberNode)
-	if !ok {
+	if !ok || m.Optional {
 		return ""
 	}
 	switch base := place(m.Node); base {
@@ -231,38 +221,6 @@ func literal(n ast.Node) string {
 		return s.Value
 	}
 	return ""
-}
-
-// mutates says whether n may write to fields that requirements name. Decoders
-// write to Unmarshaled alone and do not count.
-func mutates(n ast.Node) bool {
-	w := &mutation{}
-	ast.Walk(&n, w)
-	return w.found
-}
-
-type mutation struct{ found bool }
-
-func (w *mutation) Visit(node *ast.Node) {
-	switch n := (*node).(type) {
-	case *ast.IdentifierNode:
-		w.found = w.found || n.Value == "$env"
-	case *ast.MemberNode:
-		w.found = w.found || mayBeSetter(n.Node, n.Property)
-	case *ast.BuiltinNode:
-		if n.Name == "get" && len(n.Arguments) == 2 {
-			w.found = w.found || mayBeSetter(n.Arguments[0], n.Arguments[1])
-		}
-	}
-}
-
-// mayBeSetter says whether base[property] may be a method that writes: it is
-// named so, or the name and the type of base are known only at run time.
-func mayBeSetter(base, property ast.Node) bool {
-	if s, ok := property.(*ast.StringNode); ok {
-		return isSetter(s.Value)
-	}
-	return isUnknown(base.Type()) && !isInteger(property.Type())
 }
 
 func isSetter(name string) bool {

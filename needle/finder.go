@@ -134,7 +134,7 @@ func (f *Finder) Find(text string, found []uint64) {
 	mark(found, f.loose)
 	for c := Exact; c < Loose; c++ {
 		if f.cases[c] {
-			f.find(c.of(text), c, found)
+			f.find(c.Of(text), c, found)
 		}
 	}
 }
@@ -168,8 +168,8 @@ func (f *Finder) find(text string, c Case, found []uint64) {
 	}
 }
 
-// of returns text in the case.
-func (c Case) of(text string) string {
+// Of returns text in the case.
+func (c Case) Of(text string) string {
 	switch c {
 	case Upper:
 		return strings.ToUpper(text)
