@@ -55,7 +55,7 @@ func (t *conditions) gaps(n *ast.BinaryNode) verdict {
 		return nil
 	}
 	l, ok := t.selection(times.Arguments[0])
-	if item, isPredicate := times.Arguments[1].(*ast.PredicateNode); !ok || !isPredicate || item.Node.String() != "#.Time" {
+	if !ok || !isTime(times.Arguments[1]) {
 		return nil
 	}
 	return func(w Window, _ *Vars) (bool, bool) {
@@ -72,6 +72,20 @@ func (t *conditions) gaps(n *ast.BinaryNode) verdict {
 		}
 		return holds(compare(median(out), limit)), true
 	}
+}
+
+// isTime reports whether node is {#.Time}.
+func isTime(node ast.Node) bool {
+	p, ok := node.(*ast.PredicateNode)
+	if !ok {
+		return false
+	}
+	field, ok := p.Node.(*ast.MemberNode)
+	if !ok || field.Optional || literal(field.Property) != "Time" {
+		return false
+	}
+	item, ok := field.Node.(*ast.PointerNode)
+	return ok && item.Name == ""
 }
 
 // distances compares Distance(…) of four fields with a constant.

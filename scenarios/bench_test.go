@@ -3,6 +3,7 @@ package scenarios_test
 import (
 	"fmt"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -163,5 +164,40 @@ func TestPourAllocations(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(1000, pour); n > 0.5 {
 		t.Errorf("%v allocations for two pours, want 0", n)
+	}
+}
+
+// BenchmarkPourCondition pours failed and good logins into buckets with conditions
+// of the usual shapes, which hold up to a hundred events each.
+func BenchmarkPourCondition(b *testing.B) {
+	for name, condition := range map[string]string{
+		"length":   "len(queue.Queue) >= 4000",
+		"filter":   "let bad = filter(queue.Queue, {#.Meta.log_type == 'ssh_failed-auth'}); len(bad) >= 4 && MedianInterval(map(bad[-4:], {#.Time})) > duration('10m')",
+		"any":      "any(queue.Queue, {.Meta.user == 'a'}) and any(queue.Queue, {.Meta.user == 'b'})",
+		"distance": "len(queue.Queue) >= 2 and Distance(queue.Queue[-1].Enriched.Latitude, queue.Queue[-1].Enriched.Longitude, queue.Queue[-2].Enriched.Latitude, queue.Queue[-2].Enriched.Longitude) > 1000",
+		"whole":    "sum(map(queue.Queue, {len(.Meta.user)})) > 100000",
+	} {
+		b.Run(name, func(b *testing.B) {
+			s := compileAll(b, "type: conditional\nname: c\nfilter: '1 == 1'\ncapacity: -1\nleakspeed: 2h\ngroupby: evt.Meta.source_ip\ncondition: "+strconv.Quote(condition)+"\n")[0]
+			m := scenarios.NewMemory(scenarios.MemoryOptions{})
+			ev := sshEvent(map[string]string{"ip": "203.0.113.77", "user": "root"}, start)
+			ev.Enriched = map[string]string{"Latitude": "48.1", "Longitude": "11.5"}
+			keys := make([]string, 1000)
+			for i := range keys {
+				keys[i] = fmt.Sprint("203.0.113.", i)
+			}
+			batch := []scenarios.Drop{{Scenario: s, At: start, Event: ev}}
+			b.ReportAllocs()
+			i := 0
+			defer testkit.CPU(b)()
+			for b.Loop() {
+				i++
+				batch[0].Key = keys[i%1000]
+				batch[0].At = start.Add(time.Duration(i) * time.Millisecond)
+				// After a hundred the bucket is made anew.
+				batch[0].Cancel = i/1000%100 == 0
+				m.Pour(batch)
+			}
+		})
 	}
 }
