@@ -21,7 +21,8 @@ type machine struct {
 }
 
 // dead says that the pattern does not go on behind a run that ends anywhere between
-// lo and hi, however it was reached: what follows looks at the text alone.
+// lo and hi, however it was reached: what follows looks at the text alone. This
+// keeps the work for long lines with many beginnings of a match within bounds.
 type dead struct {
 	run    *run
 	lo, hi int32
@@ -149,14 +150,14 @@ func (m *machine) ahead(n *node, pos int) *node {
 // spread enters a run that may end in several places.
 func (m *machine) spread(n *node, pos int) int {
 	r := n.run
+	if m.dead.run == r && r.max < 0 && int(m.dead.lo) <= pos && pos <= int(m.dead.hi) {
+		return -1 // it would end where that one ended, or be too short
+	}
 	hi := r.reach(m.text, pos)
 	if hi < 0 {
 		return -1
 	}
 	lo := r.low(m.text, pos)
-	if m.dead.run == r && int(m.dead.lo) <= lo && hi <= int(m.dead.hi) {
-		return -1
-	}
 	first, last, at := hi, lo, 0
 	if n.op == opLazy {
 		first, last = lo, hi

@@ -62,8 +62,8 @@ func (p *Pattern) Match(text string) bool {
 
 // Find looks for the leftmost match and returns the byte offsets of it and of its
 // groups, as regexp's FindStringSubmatchIndex does: pairs, -1 for a group without
-// part in the match. They are written into at, whatever it held before, if its
-// capacity of 2*(NumGroups()+1) suffices. Without a match it returns nil.
+// part in the match. They are written into at if its capacity suffices for
+// 2*(NumGroups()+1); what at held before is lost. Without a match it returns nil.
 func (p *Pattern) Find(text string, at []int) []int {
 	if p.fast != nil && len(text) <= maxText {
 		first := p.fast.candidate(text, 0)

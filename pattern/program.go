@@ -10,7 +10,6 @@ import (
 // program is what a pattern compiles to. Immutable.
 type program struct {
 	start    *node
-	size     int
 	anchored bool                  // a match begins at the beginning of the text
 	lead     string                // every match begins with it
 	first    *[256]bool            // every match begins with one of these, nil with anything
@@ -39,7 +38,7 @@ func newProgram(re *syntax.Regexp) (*program, error) {
 		}
 	}
 	first := all[start.id].first
-	p := &program{start: start, size: len(b.nodes), anchored: b.anchored(start), lead: start.lead(), first: b.table(first), atEnd: first.end}
+	p := &program{start: start, anchored: b.anchored(start), lead: start.lead(), first: b.table(first), atEnd: first.end}
 	for start.marks() {
 		start = start.next
 	}
