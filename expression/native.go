@@ -88,8 +88,9 @@ type test struct {
 	// needs are clauses of which each must hold for it to be true; where one does
 	// not, it is false without having done harm.
 	needs []clause
-	// over, where it is set, is all that the test asks, in a closure over a list.
-	over *overList
+	// over, where there are some, say what the test asks in a closure over a list: one
+	// of them.
+	over []*overList
 }
 
 // binding is a let variable. A harmless value is made anew where it is used, which a

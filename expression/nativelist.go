@@ -115,20 +115,23 @@ func (t translator) quantifier(n *ast.BuiltinNode) *test {
 	if n.Name == "any" && inner.items.lines != nil {
 		out.needs = c.needs
 		if c.over != nil {
-			out.run = t.overAll(c)
+			out.run = overAll(c.over)
+		} else if gate, each := best(c.needs), out.run; gate != nil {
+			out.run = func(v *Vars) bool { return !gate.missing(v) && each(v) }
 		}
 	}
 	return out
 }
 
 // overAll looks for all lines of a list at once.
-func (t translator) overAll(c *test) truth {
-	one := c.needs[0][0]
+func overAll(list []*overList) truth {
 	return func(v *Vars) bool {
-		if hit, known := one.asked(v); known {
-			return hit
+		for _, o := range list {
+			if o.holds(v) {
+				return true
+			}
 		}
-		return c.over.holds(v)
+		return false
 	}
 }
 

@@ -115,15 +115,17 @@ const mostWeight = 16
 
 // weight is what it says that none of the needles is there.
 func (p *probe) weight() int {
-	weight, equality := mostWeight, true
+	weight := mostWeight
 	for _, n := range p.needles {
 		weight = min(weight, len(n.Text))
-		equality = equality && n.Place == needle.Whole && n.Case == needle.Exact
-	}
-	if equality && p.text.field {
-		return 0 // a requirement says as much, without reading the text
 	}
 	return weight
+}
+
+// equality reports whether the probe is that a field of the event has one of some
+// values.
+func (p *probe) equality() bool {
+	return p.text.field && !slices.ContainsFunc(p.needles, func(n needle.Needle) bool { return n.Place != needle.Whole })
 }
 
 // cheap reports whether the probe costs no more than asking for its clue.
@@ -143,6 +145,7 @@ func (t translator) probing(p *probe) *test {
 	}
 	needles := p.needles
 	c := x.source.add(p.weight(), func(*registry) ([]needle.Needle, bool) { return needles, true })
+	c.equality = p.equality()
 	out.needs = append(out.needs, clause{c})
 	if !p.cheap() {
 		out.run = func(v *Vars) bool {
@@ -267,6 +270,7 @@ type overList struct {
 	place needle.Place
 	item  words // of the line
 	lines lines
+	clue  *clue
 	built atomic.Pointer[listTable]
 }
 
@@ -294,7 +298,8 @@ func (t translator) itemProbe(n *ast.BinaryNode) *test {
 	o := &overList{env: t.env, text: x, place: place, item: line.read, lines: *t.items.lines}
 	c := x.source.add(o.lines.weight(), func(files *registry) ([]needle.Needle, bool) { return o.needles(o.lines.of(files)), true })
 	holds := comparison(n.Operator)
-	return &test{over: o, needs: []clause{{c}}, run: func(v *Vars) bool { return holds(x.read(v), line.read(v)) }}
+	o.clue = c
+	return &test{over: []*overList{o}, needs: []clause{{c}}, run: func(v *Vars) bool { return holds(x.read(v), line.read(v)) }}
 }
 
 // needles makes needles of lines.
@@ -310,6 +315,9 @@ func (o *overList) needles(lines []string) []needle.Needle {
 
 // holds asks for all lines at once.
 func (o *overList) holds(v *Vars) bool {
+	if hit, known := o.clue.asked(v); known {
+		return hit
+	}
 	var file *dataFile
 	if o.lines.file != "" {
 		if file = o.env.file(o.lines.file, "string"); file == nil {

@@ -1,6 +1,7 @@
 package expression
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/expr-lang/expr/ast"
@@ -211,6 +212,10 @@ func (t translator) disjunction(parts []ast.Node) *test {
 		if i > 0 {
 			out.needs = eitherClause(out.needs, c.needs)
 		}
+		out.over = append(out.over, c.over...)
+	}
+	if slices.ContainsFunc(tests, func(c *test) bool { return c.over == nil }) {
+		out.over = nil
 	}
 	out.run = func(v *Vars) bool {
 		for i, run := range runs {

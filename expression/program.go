@@ -1,9 +1,11 @@
 package expression
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/expr-lang/expr/file"
 	"github.com/expr-lang/expr/vm"
@@ -112,6 +114,9 @@ func (p *Program) Source() string { return p.source }
 // Plain reports whether the program runs the plain way; see Options.
 func (p *Program) Plain() bool { return p.env.plain }
 
+// SameEnv reports whether both were compiled by the same Env.
+func (p *Program) SameEnv(other *Program) bool { return p.env == other.env }
+
 // Any runs the program and returns what it gives. v is never nil. The error is a
 // *RunError.
 func (p *Program) Any(v *Vars) (any, error) {
@@ -202,11 +207,16 @@ func (p *Program) Rest() *Program {
 
 // Clues returns what must be found in the event for the program to be true: of each
 // list at least one, at the time the program starts. Where one list has none, the
-// program gives false, and has neither failed nor written. The caller must not
-// change the result.
+// program gives false, and has neither failed nor written. The most telling list
+// comes first; what is a requirement as well is left out.
 func (p *Program) Clues() [][]Clue {
 	var out [][]Clue
-	for _, c := range p.native.clauses {
+	clauses := slices.Clone(p.native.clauses)
+	slices.SortStableFunc(clauses, func(a, b clause) int { return cmp.Compare(b.telling(), a.telling()) })
+	for _, c := range clauses {
+		if len(c) == 1 && c[0].equality || c.telling() < 0 {
+			continue
+		}
 		list := make([]Clue, len(c))
 		for i, one := range c {
 			list[i] = Clue{one}

@@ -41,6 +41,9 @@ type clue struct {
 	// needles are the texts; ok is false where any text may be a hit.
 	needles func(files *registry) (list []needle.Needle, ok bool)
 	weight  int // how much it says that there is none: the length of the shortest needle
+	// equality: it is that a field of the event has one of some values, which is a
+	// requirement as well.
+	equality bool
 }
 
 // sources are those of an Env.
@@ -152,11 +155,24 @@ type clause []*clue
 // maxClause bounds a clause: each clue of it is another text to read.
 const maxClause = 6
 
+// missing reports that none of the clues is there, as far as somebody has looked.
+func (c clause) missing(v *Vars) bool {
+	for _, one := range c {
+		if hit, known := one.asked(v); hit || !known {
+			return false
+		}
+	}
+	return true
+}
+
 // telling is how much a clause says when none of its clues is there.
 func (c clause) telling() int {
-	least := c[0].weight
+	least := mostWeight
 	for _, one := range c {
 		least = min(least, one.weight)
+		if one.equality {
+			least = min(least, 1) // half of all events may have it
+		}
 	}
 	return least*8 - len(c)
 }

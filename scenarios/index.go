@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"cmp"
+	"maps"
 	"math/bits"
 	"slices"
 	"strings"
@@ -10,16 +11,18 @@ import (
 	"github.com/rampart-edge/rampart/expression"
 )
 
-// maxColumns is how many fields have a column: each costs two look-ups an event.
-// Requirements on other fields are checked for those that the columns leave over.
-const maxColumns = 8
+// maxColumns is how many fields have a column: each costs two look-ups for an event
+// that rules are left for which care. Requirements on other fields are checked for
+// those that are left over.
+const maxColumns = 16
 
 // index finds the rules whose filter an event may pass, by the values that their
-// filters require.
+// filters require and by the constant texts that they look for.
 type index struct {
-	all     set
-	columns []column
-	checks  [][]check // by number of the rule: what no column covers
+	all      set
+	columns  []column
+	searches searches
+	checks   [][]check // by number of the rule: what no column covers
 }
 
 // column is one field: for each value that some rule asks for, the rules that it
@@ -28,6 +31,7 @@ type column struct {
 	field  field
 	suits  map[string]set
 	others set // the rules that do not care
+	asking set // those that do
 }
 
 // check is a requirement (or, with not, an exclusion) outside the columns.
@@ -43,6 +47,9 @@ func newIndex(list []*Scenario) index {
 	asked := map[string]int{}
 	for i, s := range list {
 		x.all.add(i)
+		if s.filter.Plain() {
+			continue
+		}
 		needs[i] = merge(s.filter.Requires())
 		for f := range needs[i] {
 			asked[f]++
@@ -51,11 +58,7 @@ func newIndex(list []*Scenario) index {
 			x.checks[i] = append(x.checks[i], check{fieldOf(r.Field), r.Values, true})
 		}
 	}
-	names := make([]string, 0, len(asked))
-	for f := range asked {
-		names = append(names, f)
-	}
-	slices.SortFunc(names, func(a, b string) int {
+	names := slices.SortedFunc(maps.Keys(asked), func(a, b string) int {
 		return cmp.Or(asked[b]-asked[a], strings.Compare(a, b))
 	})
 	covered := names[:min(len(names), maxColumns)]
@@ -69,6 +72,7 @@ func newIndex(list []*Scenario) index {
 			}
 		}
 	}
+	x.searches = newSearches(list)
 	return x
 }
 
@@ -86,11 +90,12 @@ func merge(list []expression.Requirement) map[string][]string {
 }
 
 func newColumn(name string, needs []map[string][]string) column {
-	c := column{field: fieldOf(name), suits: map[string]set{}, others: newSet(len(needs))}
+	c := column{field: fieldOf(name), suits: map[string]set{}, others: newSet(len(needs)), asking: newSet(len(needs))}
 	for i := range needs {
 		if values, ok := needs[i][name]; !ok {
 			c.others.add(i)
 		} else {
+			c.asking.add(i)
 			for _, v := range values {
 				if c.suits[v] == nil {
 					c.suits[v] = newSet(len(needs))
@@ -107,10 +112,14 @@ func newColumn(name string, needs []map[string][]string) column {
 	return c
 }
 
-// narrow leaves in s only the rules that the columns let ev pass.
-func (x *index) narrow(s set, ev *event.Event) {
+// narrow leaves in b only the rules that columns and searches let the event pass.
+func (x *index) narrow(b *round) {
+	s, ev := b.left, b.vars.Evt
 	for i := range x.columns {
 		c := &x.columns[i]
+		if !s.meets(c.asking) {
+			continue
+		}
 		fit, ok := c.suits[c.field.of(ev)]
 		if !ok {
 			fit = c.others
@@ -119,6 +128,7 @@ func (x *index) narrow(s set, ev *event.Event) {
 			s[w] &= fit[w]
 		}
 	}
+	x.searches.narrow(b)
 }
 
 // admits checks what no column covers.
@@ -166,6 +176,16 @@ func newSet(n int) set { return make(set, (n+63)/64) }
 
 func (s set) add(n int)      { s[n/64] |= 1 << (n % 64) }
 func (s set) has(n int) bool { return s[n/64]&(1<<(n%64)) != 0 }
+
+// meets reports whether the two have a member in common.
+func (s set) meets(other set) bool {
+	for w := range s {
+		if s[w]&other[w] != 0 {
+			return true
+		}
+	}
+	return false
+}
 
 // next returns the smallest member that is at least n, -1 if there is none.
 func (s set) next(n int) int {

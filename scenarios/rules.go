@@ -43,9 +43,10 @@ type Failure struct {
 
 // round is the memory of one Drops.
 type round struct {
-	left set
-	vars expression.Vars
-	memo expression.Memo
+	left     set // the rules that may match
+	admitted set // those for which something was found
+	vars     expression.Vars
+	memo     expression.Memo
 }
 
 // NewRules makes rules of a list, whose order counts: of scenarios with equal name
@@ -64,7 +65,9 @@ func NewRules(list []*Scenario) *Rules {
 			first[k] = s
 		}
 		r.owners[i] = first[k]
-		r.rests[i] = s.filter.Rest()
+		if r.rests[i] = s.filter; !s.filter.Plain() {
+			r.rests[i] = s.filter.Rest()
+		}
 		for _, p := range append(s.programs(), r.owners[i].programs()...) {
 			r.writes[i] = r.writes[i] || p != nil && p.Reads().Writes
 		}
@@ -167,12 +170,12 @@ func (r *Rules) failed(n int, err error) {
 func (r *Rules) Drops(ev *event.Event, ph Phase, at time.Time, out []Drop) []Drop {
 	b, ok := r.pool.Get().(*round)
 	if !ok {
-		b = &round{left: newSet(len(r.all))}
+		b = &round{left: newSet(len(r.all)), admitted: newSet(len(r.all))}
 		b.vars.Memo = &b.memo
 	}
 	b.vars.Evt = ev
 	copy(b.left, r.phases[ph])
-	r.index.narrow(b.left, ev)
+	r.index.narrow(b)
 	for n := b.left.next(0); n >= 0; n = b.left.next(n + 1) {
 		if r.index.admits(n, ev) {
 			out = r.drop(n, b, at, out)
@@ -180,7 +183,7 @@ func (r *Rules) Drops(ev *event.Event, ph Phase, at time.Time, out []Drop) []Dro
 		if r.writes[n] {
 			// What the index said may no longer hold for those that follow.
 			copy(b.left, r.phases[ph])
-			r.index.narrow(b.left, ev)
+			r.index.narrow(b)
 		}
 	}
 	b.vars.Evt = nil
