@@ -1,6 +1,7 @@
 package expression
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -74,35 +75,45 @@ func (r *rows) lookup(text string) string {
 	return ""
 }
 
-// trie finds which of many patterns occurs in a text. The texts are paths and
-// the like, short enough to try each position.
+// trie finds which of many patterns occurs in a text. The texts are paths and the
+// like, short enough to try each position.
 type trie struct {
+	first [256]int32 // the node of each first byte, 0: none
 	nodes []trieNode // the first is the root
 	tags  []string   // by order of adding
 }
 
 type trieNode struct {
-	next map[byte]int
-	rank int // 1 + order of the pattern that ends here, 0: none
+	bytes []byte // what may follow
+	next  []int32
+	rank  int // 1 + order of the pattern that ends here, 0: none
 }
 
+// after returns the node that follows at c, 0 where there is none.
+func (n *trieNode) after(c byte) int32 {
+	if i := bytes.IndexByte(n.bytes, c); i >= 0 {
+		return n.next[i]
+	}
+	return 0
+}
+
+// add takes a pattern, which is not empty.
 func (t *trie) add(pattern, tag string) {
 	if len(t.nodes) == 0 {
 		t.nodes = []trieNode{{}}
 	}
-	at := 0
+	at := int32(0)
 	for i := range len(pattern) {
-		next, ok := t.nodes[at].next[pattern[i]]
-		if !ok {
-			next = len(t.nodes)
+		next := t.nodes[at].after(pattern[i])
+		if next == 0 {
+			next = int32(len(t.nodes))
 			t.nodes = append(t.nodes, trieNode{})
-			if t.nodes[at].next == nil {
-				t.nodes[at].next = map[byte]int{}
-			}
-			t.nodes[at].next[pattern[i]] = next
+			n := &t.nodes[at]
+			n.bytes, n.next = append(n.bytes, pattern[i]), append(n.next, next)
 		}
 		at = next
 	}
+	t.first[pattern[0]] = t.nodes[0].after(pattern[0])
 	t.tags = append(t.tags, tag)
 	if t.nodes[at].rank == 0 {
 		t.nodes[at].rank = len(t.tags)
@@ -112,16 +123,16 @@ func (t *trie) add(pattern, tag string) {
 // leftmost returns the tag of the match that starts first.
 func (t *trie) leftmost(text string) (string, bool) {
 	for start := range len(text) {
-		at, best := 0, 0
-		for _, c := range []byte(text[start:]) {
-			next, ok := t.nodes[at].next[c]
-			if !ok {
+		best := 0
+		for at, i := t.first[text[start]], start+1; at != 0; i++ {
+			n := &t.nodes[at]
+			if n.rank > 0 && (best == 0 || n.rank < best) {
+				best = n.rank
+			}
+			if i == len(text) {
 				break
 			}
-			at = next
-			if rank := t.nodes[at].rank; rank > 0 && (best == 0 || rank < best) {
-				best = rank
-			}
+			at = n.after(text[i])
 		}
 		if best > 0 {
 			return t.tags[best-1], true
