@@ -12,11 +12,12 @@ import (
 //
 //	defer testkit.CPU(b)()
 func CPU(b *testing.B) (report func()) {
-	before := spent(b)
-	return func() { b.ReportMetric(float64(spent(b)-before)/float64(b.N), "cpu-ns/op") }
+	before := Spent(b)
+	return func() { b.ReportMetric(float64(Spent(b)-before)/float64(b.N), "cpu-ns/op") }
 }
 
-func spent(b *testing.B) time.Duration {
+// Spent is the processor time of the process so far.
+func Spent(b *testing.B) time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
 		b.Fatal(err)

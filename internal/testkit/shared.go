@@ -1,0 +1,40 @@
+package testkit
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// Shared returns the path of test data that is not part of the repository: below
+// the folder that RAMPART_SHARED names, else below ../shared beside the repository.
+// Where it is missing the test is skipped.
+func Shared(tb testing.TB, path ...string) string {
+	tb.Helper()
+	dir := os.Getenv("RAMPART_SHARED")
+	if dir == "" {
+		dir = filepath.Join(root(tb), "..", "shared")
+	}
+	full := filepath.Join(append([]string{dir}, path...)...)
+	if _, err := os.Stat(full); err != nil {
+		tb.Skipf("needs shared test data, and there is no %s (RAMPART_SHARED names another place than ../shared)", full)
+	}
+	return full
+}
+
+// root is the folder with the module's go.mod.
+func root(tb testing.TB) string {
+	tb.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for ; ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		if dir == filepath.Dir(dir) {
+			tb.Fatal("no go.mod above the test")
+		}
+	}
+}
