@@ -83,26 +83,37 @@ func referenceItems(t testing.TB) []Item {
 func BenchmarkReference(b *testing.B) {
 	for _, c := range []struct{ kind, label string }{{"nginx", "nginx"}, {"sshd", "syslog"}} {
 		lines := genlogs(b, c.kind, 5000)
-		items := referenceItems(b)
-		for _, plain := range []bool{false, true} {
-			b.Run(fmt.Sprintf("%s/plain=%v", c.kind, plain), func(b *testing.B) {
-				env := expression.New(expression.Options{Now: clock, Plain: plain})
-				p, err := Load(items, env, Options{Now: clock})
-				if err != nil {
-					b.Fatal(err)
-				}
-				labels := map[string]string{"type": c.label}
-				var pool event.Pool
-				b.ReportAllocs()
-				defer testkit.CPU(b)()
-				for i := 0; b.Loop(); i++ {
-					ev := pool.Get()
-					ev.ExpectMode = event.Replay
-					ev.Line = event.Line{Raw: lines[i%len(lines)], Src: "/var/log/x", Module: "file", Labels: labels}
-					p.Parse(ev)
-					pool.Put(ev)
-				}
-			})
-		}
+		benchmarkBoth(b, c.kind, c.label, lines, referenceItems(b))
+	}
+}
+
+// BenchmarkEverything is the same with all parsers of the Hub: most nodes are for
+// other programs' lines.
+func BenchmarkEverything(b *testing.B) {
+	for _, c := range []struct{ kind, label string }{{"nginx", "nginx"}, {"sshd", "syslog"}} {
+		benchmarkBoth(b, c.kind, c.label, genlogs(b, c.kind, 5000), everything(b))
+	}
+}
+
+func benchmarkBoth(b *testing.B, name, label string, lines []string, items []Item) {
+	for _, plain := range []bool{false, true} {
+		b.Run(fmt.Sprintf("%s/plain=%v", name, plain), func(b *testing.B) {
+			env := expression.New(expression.Options{Now: clock, Plain: plain})
+			p, err := Load(items, env, Options{Now: clock})
+			if err != nil {
+				b.Fatal(err)
+			}
+			labels := map[string]string{"type": label}
+			var pool event.Pool
+			b.ReportAllocs()
+			defer testkit.CPU(b)()
+			for i := 0; b.Loop(); i++ {
+				ev := pool.Get()
+				ev.ExpectMode = event.Replay
+				ev.Line = event.Line{Raw: lines[i%len(lines)], Src: "/var/log/x", Module: "file", Labels: labels}
+				p.Parse(ev)
+				pool.Put(ev)
+			}
+		})
 	}
 }

@@ -39,11 +39,25 @@ func (g *gate) open(ev *event.Event) bool {
 // fieldAt returns the reader of a path such as "Meta.service" or "StrTime", as
 // expressions read it.
 func fieldAt(path string) field {
-	if key, ok := strings.CutPrefix(path, "Meta."); ok {
-		return func(ev *event.Event) string { return ev.Meta[key] }
+	for prefix, read := range map[string]func(key string) field{
+		"Meta.":        func(key string) field { return func(ev *event.Event) string { return ev.Meta[key] } },
+		"Parsed.":      func(key string) field { return func(ev *event.Event) string { return ev.Parsed[key] } },
+		"Enriched.":    func(key string) field { return func(ev *event.Event) string { return ev.Enriched[key] } },
+		"Line.Labels.": func(key string) field { return func(ev *event.Event) string { return ev.Line.Labels[key] } },
+	} {
+		if key, ok := strings.CutPrefix(path, prefix); ok {
+			return read(key)
+		}
 	}
-	if key, ok := strings.CutPrefix(path, "Parsed."); ok {
-		return func(ev *event.Event) string { return ev.Parsed[key] }
+	switch path {
+	case "StrTime":
+		return func(ev *event.Event) string { return ev.StrTime }
+	case "Line.Raw":
+		return func(ev *event.Event) string { return ev.Line.Raw }
+	case "Line.Src":
+		return func(ev *event.Event) string { return ev.Line.Src }
+	case "Line.Module":
+		return func(ev *event.Event) string { return ev.Line.Module }
 	}
 	return func(ev *event.Event) string { return expression.Value(ev, path) }
 }
