@@ -7,6 +7,7 @@ import (
 	"hash/fnv"
 	"io"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -38,6 +39,7 @@ type ContextItem struct {
 // A sample keeps the Meta of its event. Other texts that an expression reads, such
 // as Parsed.dest_port, are put into the sample beside it; an expression that reads
 // something else is run when the event is poured, and its values are put there.
+// match is nil and req empty: buckets know of lines and requests what events say.
 type Contexts struct {
 	keys  []contextKey // sorted
 	paths []string     // texts beyond Meta that samples keep, sorted
@@ -159,7 +161,7 @@ func (l *contextLoader) key(name string, list []*yaml.Node) {
 		if l.programs[name][n.Value] != nil {
 			continue
 		}
-		p, err := l.env.Compile(n.Value, expression.OnEvent, expression.Any)
+		p, err := l.env.Compile(n.Value, expression.OnContext, expression.Any)
 		if err != nil {
 			l.fail(n.Line, "compiling context %s: %w", name, err)
 			continue
@@ -223,7 +225,7 @@ func (c *Contexts) meta(samples []Sample) event.Meta {
 	}
 	events := make([]expression.Vars, len(samples))
 	for i := range samples {
-		events[i].Evt = samples[i].event()
+		events[i] = expression.Vars{Evt: samples[i].event(), Req: &http.Request{}}
 		samples[i].recall(c, events[i].Evt)
 	}
 	var out event.Meta

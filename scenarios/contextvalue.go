@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"reflect"
 	"strconv"
 	"strings"
@@ -87,7 +88,7 @@ func (c *Contexts) appendContext(b []byte, ev *event.Event, cut int) []byte {
 		}
 	}
 	for i, p := range c.early {
-		for _, v := range valuesOf(p, &expression.Vars{Evt: ev}) {
+		for _, v := range valuesOf(p, &expression.Vars{Evt: ev, Req: &http.Request{}}) {
 			if v != "" {
 				list = append(list, contextValue{len(c.paths) + i, v})
 			}
