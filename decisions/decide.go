@@ -9,52 +9,74 @@ import (
 	"github.com/rampart-edge/rampart/expression"
 )
 
-// Decide returns what the first profile that decides something makes of an alert,
-// and that profile's name (of one that matched without deciding, if no other
-// does). An alert that has decisions already gets no more.
-//
-// CrowdSec compatible: filters of a profile are alternatives; only one profile
-// contributes decisions; an end counts from the alert's last event. Unlike there,
-// two true filters decide once, a missing duration is the scenario's blackhole or
-// else 4h, a profile's own `value` and `simulated` hold, and what would be over by
-// now is not made (nor made up for by another profile).
-//
-// A filter that fails at run time does as on_error says: apply takes it for true,
-// without decisions; break ends here; otherwise it is false. Its error, like that
-// of a duration_expr, whose place the duration then takes, is returned beside what
-// was decided; continue and ignore keep it quiet.
+// Judgement is what profiles make of an alert.
+type Judgement struct {
+	// Decisions are those of the first profile that matched and has any.
+	Decisions []Decision
+	// Matched are the profiles that matched, in the order in which they apply.
+	Matched []Match
+	// Decider is the profile whose decisions these are, "" if no profile had any.
+	Decider string
+}
+
+// Match is a profile that an alert matched.
+type Match struct {
+	Profile       string
+	Notifications []string // names of those to notify; shared, not to be changed
+}
+
+// Decide is Judge for those who want the decisions and the name of the profile that
+// made them, or of the first that matched where none made any.
 func (p *Profiles) Decide(a *event.Alert, now time.Time) (ds []Decision, name string, err error) {
-	if len(a.Decisions) > 0 {
-		return nil, "", nil
+	j, err := p.Judge(a, now)
+	if name = j.Decider; name == "" && len(j.Matched) > 0 {
+		name = j.Matched[0].Profile
 	}
+	return j.Decisions, name, err
+}
+
+// Judge tells what is to be decided about an alert and who is to be notified of
+// it. An alert that has decisions already gets no more; those who are to know of it
+// are told all the same.
+//
+// CrowdSec compatible: filters of a profile are alternatives; only the first
+// matching profile that has decisions contributes them, and those after it, up to
+// an on_success of break, notify; an end counts from the alert's last event.
+// Unlike there, two true filters decide once, a missing duration is the scenario's
+// blackhole or else 4h, a profile's own `value` and `simulated` hold, and what would
+// be over by now is not made (nor made up for by another profile).
+//
+// A filter that fails at run time takes nothing from another one that is true.
+// Where none is, on_error says what holds: apply takes the profile for matched,
+// without decisions; with everything else it has not matched, and the next one is
+// tried. CrowdSec compatible: break, too, goes on. The error is returned beside
+// what was decided, like that of a duration_expr, whose place the duration then
+// takes; continue and ignore keep it quiet.
+func (p *Profiles) Judge(a *event.Alert, now time.Time) (Judgement, error) {
 	vars := &expression.Vars{Alert: a}
+	given := len(a.Decisions) > 0
+	var j Judgement
 	var errs []error
 	for _, one := range p.list {
-		m, ferr := one.match(vars)
-		if ferr != nil {
-			errs = append(errs, ferr)
+		m, err := one.match(vars)
+		if err != nil {
+			errs = append(errs, err)
 		}
-		if m == failed && one.onError == "break" {
-			break
-		}
-		if m != matched && m != applied {
+		if m == unmatched {
 			continue
 		}
-		if name == "" {
-			name = one.name
-		}
-		if m == matched && len(one.decisions) > 0 {
-			ds, err = one.decide(vars, now)
-			if err != nil {
+		j.Matched = append(j.Matched, Match{Profile: one.name, Notifications: one.notifications})
+		if m == matched && len(one.decisions) > 0 && !given && j.Decider == "" {
+			j.Decider = one.name
+			if j.Decisions, err = one.decide(vars, now); err != nil {
 				errs = append(errs, err)
 			}
-			return ds, one.name, errors.Join(errs...)
 		}
 		if one.stop {
 			break
 		}
 	}
-	return nil, name, errors.Join(errs...)
+	return j, errors.Join(errs...)
 }
 
 // outcome of a profile's filters.
@@ -64,7 +86,6 @@ const (
 	unmatched outcome = iota
 	matched           // one is true
 	applied           // one failed, and on_error says that this matches
-	failed            // one failed, none is true
 )
 
 // match evaluates the filters up to the first true one.
@@ -73,15 +94,14 @@ func (p *profile) match(vars *expression.Vars) (outcome, error) {
 	var first error
 	for _, f := range p.filters {
 		ok, err := f.Bool(vars)
-		switch {
-		case err == nil && ok:
-			return matched, first
-		case err == nil:
+		if err == nil {
+			if ok {
+				return matched, first
+			}
 			continue
-		case p.onError == "apply":
+		}
+		if p.onError == "apply" {
 			result = applied
-		case result == unmatched:
-			result = failed
 		}
 		if first == nil && p.onError != "continue" && p.onError != "ignore" {
 			first = fmt.Errorf("filter of profile %q: %w", p.name, err)

@@ -3,21 +3,12 @@ package decisions
 import (
 	"bytes"
 	_ "embed"
-	"errors"
-	"fmt"
-	"io"
-	"strings"
 	"time"
-
-	"gopkg.in/yaml.v3"
 
 	"github.com/rampart-edge/rampart/expression"
 )
 
-const (
-	maxProfiles     = 1 << 20 // bytes of a file
-	defaultDuration = 4 * time.Hour
-)
+const defaultDuration = 4 * time.Hour
 
 //go:embed profiles.yaml
 var defaultProfiles []byte
@@ -31,12 +22,13 @@ type Profiles struct{ list []*profile }
 
 // profile is one compiled document.
 type profile struct {
-	name         string
-	filters      []*expression.Program
-	decisions    []measure
-	durationExpr *expression.Program
-	stop         bool   // on_success: break
-	onError      string // see Decide
+	name          string
+	filters       []*expression.Program
+	decisions     []measure
+	durationExpr  *expression.Program
+	notifications []string
+	stop          bool   // on_success: break
+	onError       string // see Judge
 }
 
 // measure is one entry of decisions.
@@ -44,48 +36,6 @@ type measure struct {
 	kind, scope, origin, value string
 	duration                   time.Duration // 0: none given
 	simulated                  bool
-}
-
-// LoadProfiles compiles a file of one or more YAML documents, a profile each; path
-// is for errors, which name it and the line. One bad profile makes the whole file
-// an error, all its faults told at once: half of the profiles could decide
-// something else than all of them.
-func LoadProfiles(path string, data []byte, env *expression.Env) (*Profiles, error) {
-	if len(data) > maxProfiles {
-		return nil, fmt.Errorf("%s: %d bytes, at most %d fit", path, len(data), maxProfiles)
-	}
-	p := &Profiles{}
-	var errs []error
-	dec := yaml.NewDecoder(bytes.NewReader(data))
-	dec.KnownFields(true)
-	for {
-		var spec *profileSpec
-		err := dec.Decode(&spec)
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			errs = append(errs, err)
-			var wrongType *yaml.TypeError
-			if errors.As(err, &wrongType) {
-				continue
-			}
-			break // what follows a syntax error cannot be trusted
-		}
-		if spec == nil {
-			continue
-		}
-		one, faults := spec.compile(env)
-		p.list = append(p.list, one)
-		errs = append(errs, faults...)
-	}
-	if len(errs) == 0 && len(p.list) == 0 {
-		errs = append(errs, errors.New("no profile in it: nothing would ever be decided"))
-	}
-	if len(errs) > 0 {
-		return nil, explain(path, errs)
-	}
-	return p, nil
 }
 
 // compile makes the profile; it is usable only if there are no faults.
@@ -106,6 +56,9 @@ func (s *profileSpec) compile(env *expression.Env) (*profile, []error) {
 		}
 		p.durationExpr = prog
 	}
+	for _, n := range s.Notifications {
+		p.notifications = append(p.notifications, n.text)
+	}
 	for _, d := range s.Decisions {
 		m := measure{kind: d.Type.text, scope: d.Scope, origin: OriginLocal, value: d.Value, simulated: d.Simulated}
 		if d.Origin != "" {
@@ -116,20 +69,4 @@ func (s *profileSpec) compile(env *expression.Env) (*profile, []error) {
 		p.decisions = append(p.decisions, m)
 	}
 	return p, errs
-}
-
-// explain puts path before every fault, "path:line: …" where a line is known.
-func explain(path string, errs []error) error {
-	out := make([]error, len(errs))
-	for i, err := range errs {
-		var located *lineError
-		if errors.As(err, &located) {
-			out[i] = fmt.Errorf("%s:%d: %w", path, located.line, located.err)
-			continue
-		}
-		// The YAML package says "line 3: …", in several lines if there are several.
-		text := strings.TrimPrefix(strings.TrimPrefix(err.Error(), "yaml: "), "unmarshal errors:\n  ")
-		out[i] = fmt.Errorf("%s: %s", path, strings.ReplaceAll(text, "\n  ", "; "))
-	}
-	return errors.Join(out...)
 }

@@ -2,6 +2,8 @@ package decisions_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -147,7 +149,10 @@ func TestProfiles(t *testing.T) {
 		{"on_error continue", "name: p\nfilters: [FAIL]\non_error: continue\ndecisions: [{type: ban}]" + two, []string{"captcha Ip 192.0.2.1 1h0m0s"}, "second", ""},
 		{"on_error ignore", "name: p\nfilters: [FAIL]\non_error: ignore\ndecisions: [{type: ban}]" + two, []string{"captcha Ip 192.0.2.1 1h0m0s"}, "second", ""},
 		{"on_error apply", "name: p\nfilters: [FAIL]\non_error: apply\non_success: break\ndecisions: [{type: ban}]" + two, nil, "p", `filter of profile "p"`},
-		{"on_error break", "name: p\nfilters: [FAIL]\non_error: break\ndecisions: [{type: ban}]" + two, nil, "", `filter of profile "p"`},
+		{"on_error break goes on", "name: p\nfilters: [FAIL]\non_error: break\ndecisions: [{type: ban}]" + two, []string{"captcha Ip 192.0.2.1 1h0m0s"}, "second", `filter of profile "p"`},
+		{"on_error apply, but another is true", "name: p\nfilters: [FAIL, 'true']\non_error: apply\ndecisions: [{type: ban}]", []string{"ban Ip 192.0.2.1 4h0m0s"}, "p", `filter of profile "p"`},
+		{"on_error apply goes on", "name: p\nfilters: [FAIL]\non_error: apply\ndecisions: [{type: ban}]" + two, []string{"captcha Ip 192.0.2.1 1h0m0s"}, "second", `filter of profile "p"`},
+		{"on_failure is without effect", "name: p\nfilters: ['false', 'true']\non_failure: break\ndecisions: [{type: ban}]", []string{"ban Ip 192.0.2.1 4h0m0s"}, "p", ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			text := strings.ReplaceAll(tc.yaml, "FAIL", `"Alert.Events[7].Timestamp == ''"`)
@@ -162,12 +167,90 @@ func TestProfiles(t *testing.T) {
 	}
 }
 
-func TestDecideLeavesDecidedAlertsAlone(t *testing.T) {
-	a := alert("Ip", "192.0.2.1", "ssh")
-	a.Decisions = []event.AlertDecision{{Type: "ban"}}
-	ds, name, err := load(t, string(decisions.DefaultProfiles()), counts{}).Decide(a, start)
-	if ds != nil || name != "" || err != nil {
-		t.Errorf("got %v, %q, %v", ds, name, err)
+// TestJudge: who is notified, whoever decides.
+func TestJudge(t *testing.T) {
+	profile := func(name, filter, rest string) string {
+		return "name: " + name + "\nfilters: [" + filter + "]\nnotifications: [" + name + "_mail, " + name + "_chat]\n" + rest + "\n---\n"
+	}
+	const ban, captcha, fail = "decisions: [{type: ban}]", "decisions: [{type: captcha}]", `"Alert.Events[7].Timestamp == ''"`
+	given := alert("Ip", "192.0.2.1", "")
+	given.Decisions = []event.AlertDecision{{Type: "ban"}}
+	for _, tc := range []struct {
+		name, yaml string
+		alert      *event.Alert
+		decider    string
+		matched    []string
+		decisions  int
+		wantErr    bool
+	}{
+		{"the later ones notify", profile("a", "'true'", ban) + profile("b", "'false'", ban) + profile("c", "'true'", captcha), nil, "a", []string{"a", "c"}, 1, false},
+		{"up to a break", profile("a", "'true'", ban+"\non_success: break") + profile("b", "'true'", captcha), nil, "a", []string{"a"}, 1, false},
+		{"on_success continue", profile("a", "'true'", ban+"\non_success: continue") + profile("b", "'true'", captcha), nil, "a", []string{"a", "b"}, 1, false},
+		{"the first that has decisions decides", profile("a", "'true'", "") + profile("b", "'true'", captcha) + profile("c", "'true'", ban), nil, "b", []string{"a", "b", "c"}, 1, false},
+		{"nobody", profile("a", "'false'", ban), nil, "", nil, 0, false},
+		{"a failure that applies", profile("a", fail, ban+"\non_error: apply") + profile("b", "'true'", captcha), nil, "b", []string{"a", "b"}, 1, true},
+		{"a failure", profile("a", fail, ban) + profile("b", "'true'", captcha), nil, "b", []string{"b"}, 1, true},
+		{"an alert with decisions", profile("a", "'true'", ban) + profile("b", "'true'", captcha), given, "", []string{"a", "b"}, 0, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			a := tc.alert
+			if a == nil {
+				a = alert("Ip", "192.0.2.1", "")
+			}
+			j, err := load(t, tc.yaml, counts{}).Judge(a, start)
+			if (err != nil) != tc.wantErr || j.Decider != tc.decider || len(j.Decisions) != tc.decisions {
+				t.Errorf("got %+v, %v", j, err)
+			}
+			var want []decisions.Match
+			for _, name := range tc.matched {
+				want = append(want, decisions.Match{Profile: name, Notifications: []string{name + "_mail", name + "_chat"}})
+			}
+			if d := cmp.Diff(want, j.Matched); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+// TestReadProfiles: the documents of the .local file come first, and errors name
+// the file that they are in.
+func TestReadProfiles(t *testing.T) {
+	const main, own = "name: main\nfilters: ['true']\ndecisions: [{type: ban}]", "name: own\nfilters: ['true']\ndecisions: [{type: captcha}]\non_success: break"
+	for _, tc := range []struct {
+		name, main, local string
+		want              string // the profile that decides
+		wantErr           string
+	}{
+		{"none", main, "", "main", ""},
+		{"before the others", main, own, "own", ""},
+		{"several", main, "name: x\nfilters: ['false']\n---\n" + own, "own", ""},
+		{"only an own one", "# nothing", own, "own", ""},
+		{"neither", "# nothing", "# nothing", "", "profiles.yaml: no profile in it"},
+		{"a fault in the own file", main, "name: x\n---\nnam: y", "", `profiles.yaml.local:3: document 2: unknown key "nam"`},
+		{"a fault in the other", "name: x", own, "", `profiles.yaml:1: profile "x" has no filters`},
+		{"no file", "", own, "", "reading profiles: open"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "profiles.yaml")
+			if tc.main != "" {
+				must(t, os.WriteFile(path, []byte(tc.main), 0o600))
+			}
+			if tc.local != "" {
+				must(t, os.WriteFile(path+".local", []byte(tc.local), 0o600))
+			}
+			p, err := decisions.ReadProfiles(path, env(counts{}))
+			if tc.wantErr != "" {
+				if err == nil || !strings.Contains(err.Error(), tc.wantErr) {
+					t.Fatalf("error %v, want %q", err, tc.wantErr)
+				}
+				return
+			}
+			must(t, err)
+			_, name, err := p.Decide(alert("Ip", "192.0.2.1", ""), start)
+			if must(t, err); name != tc.want {
+				t.Errorf("%s decides, want %s", name, tc.want)
+			}
+		})
 	}
 }
 
@@ -188,19 +271,25 @@ func TestProfileErrors(t *testing.T) {
 	}{
 		{"empty", "", []string{"p.yaml: no profile in it"}},
 		{"only comments", "# nothing\n---\n# here", []string{"no profile in it"}},
-		{"unknown key", "name: p\nfilters: ['true']\nfilter: x", []string{"p.yaml: line 3: field filter not found"}},
+		{"unknown key", "name: p\nfilters: ['true']\nfilter: x", []string{`p.yaml:3: unknown key "filter"`}},
 		{"missing type", "name: p\nfilters: ['true']\ndecisions:\n  - duration: 4h", []string{"p.yaml:4: decision without a type"}},
 		{"bad duration", "name: p\nfilters: ['true']\ndecisions:\n  - type: ban\n    duration: 4x", []string{`p.yaml:5: decision ban: duration "4x"`}},
 		{"negative duration", "name: p\nfilters: ['true']\ndecisions:\n  - type: ban\n    duration: -4h", []string{"p.yaml:5", "above zero"}},
 		{"no name", "filters: ['true']", []string{"p.yaml:1: profile without a name"}},
 		{"no filters", "\nname: p", []string{"p.yaml:2", "no filters"}},
 		{"bad word", "name: p\nfilters: ['true']\non_success: stop", []string{`p.yaml:3: on_success "stop"`}},
-		{"bad filter in the second document", "name: p\nfilters: ['true']\n---\nname: q\nfilters:\n  - Alert.Nope()", []string{`p.yaml:6: filter of profile "q"`}},
+		{"bad filter in the second document", "name: p\nfilters: ['true']\n---\nname: q\nfilters:\n  - Alert.Nope()", []string{`p.yaml:6: document 2: filter of profile "q"`}},
 		{"filter that is text", "name: p\nfilters:\n  - Alert.GetScope()", []string{"p.yaml:3", "true or false"}},
-		{"filter that is a map", "name: p\nfilters:\n  - {a: b}", []string{"p.yaml", "line 3", "found a map"}},
+		{"filter that is a map", "name: p\nfilters:\n  - {a: b}", []string{"p.yaml:3: expected a text, found a map"}},
 		{"bad duration_expr", "name: p\nfilters: ['true']\nduration_expr: )", []string{`p.yaml:3: duration_expr of profile "p"`}},
-		{"not yaml", "name: [p", []string{"p.yaml: line 1"}},
-		{"all faults at once", "name: p\nfilters: ['true']\ndecisions: [{duration: 1h}]\n---\nfilters: [')']", []string{"p.yaml:3", "p.yaml:5: profile without", "p.yaml:5: filter"}},
+		{"not yaml", "name: [p", []string{"p.yaml:1: "}},
+		{"all faults at once", "name: p\nfilters: ['true']\ndecisions: [{duration: 1h}]\n---\nfilters: [')']", []string{"p.yaml:3", "p.yaml:5: document 2: profile without", "p.yaml:5: document 2: filter"}},
+		{"notifications that are no list", "name: p\nfilters: ['true']\nnotifications: mail", []string{"p.yaml:3: a text does not fit here: a list is expected"}},
+		{"a notification without a name", "name: p\nfilters: ['true']\nnotifications:\n  - mail\n  - ''", []string{`p.yaml:5: notifications of profile "p": name of a notification is missing`}},
+		{"a notification that is a map", "name: p\nfilters: ['true']\nnotifications:\n  - {a: b}\n---\nname: q", []string{"p.yaml:4: expected a text", "p.yaml:6: document 2: profile \"q\" has no filters"}},
+		{"a key of the second document", "name: p\nfilters: ['true']\n---\nname: q\nfilters: ['true']\nuntil: x", []string{`p.yaml:6: document 2: unknown key "until"`}},
+		{"a key twice", "name: p\nname: q\nfilters: ['true']", []string{"p.yaml:2: ", "already defined"}},
+		{"a key of a decision", "name: p\nfilters: ['true']\ndecisions:\n  - type: ban\n    kind: x", []string{`p.yaml:5: unknown key "kind"`}},
 		{"too long", strings.Repeat("#", 2<<20), []string{"at most"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

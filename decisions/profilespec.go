@@ -4,22 +4,20 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"gopkg.in/yaml.v3"
 )
 
 // profileSpec is a profile as its YAML document has it. CrowdSec compatible: names
 // and meaning of the keys, and that unknown ones are errors.
 type profileSpec struct {
 	Name          located        `yaml:"name"`
-	Debug         bool           `yaml:"debug"`
+	Debug         bool           `yaml:"debug"` // without effect
 	Filters       []located      `yaml:"filters"`
 	Decisions     []decisionSpec `yaml:"decisions"`
 	DurationExpr  located        `yaml:"duration_expr"`
 	OnSuccess     located        `yaml:"on_success"`
 	OnFailure     located        `yaml:"on_failure"` // checked, without effect, as upstream
 	OnError       located        `yaml:"on_error"`
-	Notifications []string       `yaml:"notifications"`
+	Notifications []located      `yaml:"notifications"`
 }
 
 // decisionSpec is one entry of `decisions`. The identity and end of a decision are
@@ -36,47 +34,6 @@ type decisionSpec struct {
 	UUID      string  `yaml:"uuid"`
 	Until     string  `yaml:"until"`
 	Scenario  string  `yaml:"scenario"`
-}
-
-// located is a text that knows its line.
-type located struct {
-	text string
-	line int
-}
-
-// UnmarshalYAML takes a scalar.
-func (l *located) UnmarshalYAML(n *yaml.Node) error {
-	if n.Kind != yaml.ScalarNode {
-		return fmt.Errorf("line %d: expected a text, found a %s", n.Line, kindName(n.Kind))
-	}
-	if n.Tag != "!!null" {
-		l.text = n.Value
-	}
-	l.line = n.Line
-	return nil
-}
-
-func kindName(k yaml.Kind) string {
-	switch k {
-	case yaml.MappingNode:
-		return "map"
-	case yaml.SequenceNode:
-		return "list"
-	}
-	return "reference"
-}
-
-// lineError is a fault at a line of the file.
-type lineError struct {
-	line int
-	err  error
-}
-
-func (e *lineError) Error() string { return fmt.Sprintf("line %d: %v", e.line, e.err) }
-func (e *lineError) Unwrap() error { return e.err }
-
-func at(line int, format string, args ...any) error {
-	return &lineError{line, fmt.Errorf(format, args...)}
 }
 
 // The words that the keys take; read-only.
@@ -126,6 +83,11 @@ func (s *profileSpec) check() []error {
 	} {
 		if !slices.Contains(w.words, w.value.text) {
 			errs = append(errs, at(w.value.line, "%s %q: expected one of %q", w.key, w.value.text, w.words[1:]))
+		}
+	}
+	for _, n := range s.Notifications {
+		if err := checkText("name of a notification", n.text, maxScope); err != nil {
+			errs = append(errs, at(n.line, "notifications of profile %q: %w", s.Name.text, err))
 		}
 	}
 	return errs
