@@ -21,6 +21,7 @@ type Content struct {
 	Parsers       []parsers.Item
 	Postoverflows []parsers.Item
 	Scenarios     []scenarios.Item
+	Contexts      []scenarios.ContextItem
 	// Items are those that were read, with the version of the file as it is: "?" where
 	// its Hub knows no such version of it.
 	Items []Item
@@ -86,7 +87,10 @@ func (c *Content) put(i Item, data []byte) {
 	case Scenarios:
 		c.paths[i.Path] = i
 		c.Scenarios = append(c.Scenarios, scenarios.Item{Path: i.Path, Data: data, Own: i.Origin == Local, Version: i.Version})
-	case Contexts, Collections:
+	case Contexts:
+		c.paths[i.Path] = i
+		c.Contexts = append(c.Contexts, scenarios.ContextItem{Path: i.Path, Data: data})
+	case Collections:
 	}
 }
 

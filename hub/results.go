@@ -136,6 +136,15 @@ func snapshot(ev *event.Event) *event.Event {
 		c.Unmarshaled, _ = reread(ev.Unmarshaled).(map[string]any)
 	}
 	c.Time = ev.Time.Round(0)
+	// An event that was used before has maps where a new one has none.
+	for _, m := range [...]*map[string]string{&c.Parsed, &c.Enriched, &c.Meta} {
+		if len(*m) == 0 {
+			*m = nil
+		}
+	}
+	if len(c.Unmarshaled) == 0 {
+		c.Unmarshaled = nil
+	}
 	if ev.Overflow.Alert == nil {
 		return c
 	}

@@ -44,6 +44,7 @@ type Ruleset struct {
 	Pipeline      *parsers.Pipeline
 	Postoverflows *parsers.Pipeline // nil: there are none
 	Rules         *scenarios.Rules
+	Contexts      *scenarios.Contexts // for scenarios.Memory.UseContexts
 }
 
 // Compile compiles all items. The Ruleset has all good ones, and is never nil; the
@@ -84,6 +85,9 @@ func (c *Content) Compile(o CompileOptions) (*Ruleset, error) {
 		}
 	}
 	r.Rules = scenarios.NewRules(list)
+	if r.Contexts, err = scenarios.LoadContexts(c.Contexts, r.Env); err != nil {
+		problems = append(problems, c.problems(Contexts, err)...)
+	}
 	return r, join(problems)
 }
 
