@@ -80,6 +80,9 @@ type Options struct {
 type Observer struct {
 	// Node is called after each top-level node of parsers and postoverflows.
 	Node func(stage, node string, ev *event.Event, ok bool)
+	// Step is called after each node of any depth, and Node is not where it is given.
+	// It is slow.
+	Step func(parsers.Step)
 	// Parsed is called after the parsers of a line.
 	Parsed func(ev *event.Event, out parsers.Outcome)
 	// Pour is called before an event that reached the scenarios is poured, with what
@@ -88,6 +91,14 @@ type Observer struct {
 	// Overflow is called after the postoverflows, also for an overflow that they
 	// whitelisted.
 	Overflow func(ev *event.Event)
+}
+
+// run has p work on ev, watched as closely as is asked for.
+func (o *Observer) run(p *parsers.Pipeline, ev *event.Event) parsers.Outcome {
+	if o.Step != nil {
+		return p.Trace(ev, o.Step)
+	}
+	return p.Observe(ev, o.Node)
 }
 
 // Engine is the compiled whole.

@@ -59,7 +59,7 @@ func (e *Engine) parse(ev *event.Event, l event.Line) (time.Time, outcome) {
 		ev.ExpectMode, ev.Time = event.Replay, undated()
 	}
 	e.Counters.Lines.Add(1)
-	out := e.Pipeline.Observe(ev, e.Observe.Node)
+	out := e.Observe.run(e.Pipeline, ev)
 	if e.Observe.Parsed != nil {
 		e.Observe.Parsed(ev, out)
 	}

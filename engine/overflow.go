@@ -29,7 +29,7 @@ func (e *Engine) Overflow(o *scenarios.Overflow) {
 	}
 	if e.Postoverflows != nil {
 		// CrowdSec compatible: an overflow that they do not get through goes out as well.
-		if out := e.Postoverflows.Observe(ev, e.Observe.Node); out.Err != nil {
+		if out := e.Observe.run(e.Postoverflows, ev); out.Err != nil {
 			e.Logger.Warn("running postoverflows", zap.String("scenario", o.Scenario.Name), zap.Error(out.Err))
 		}
 	}
