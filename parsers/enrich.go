@@ -102,27 +102,52 @@ type dated struct {
 	text, layout string
 	time         time.Time
 	stamp        event.Stamp
+	// from and until bound the instants at which the text is read so, for a date that
+	// names no year; zero: at any.
+	from, until time.Time
 }
+
+// holds reports whether text, at now, is what was read last.
+func (d *dated) holds(text, layout string, now func() time.Time) bool {
+	if text == "" || text != d.text || layout != d.layout {
+		return false
+	}
+	if d.until.IsZero() {
+		return true
+	}
+	at := now()
+	return !at.Before(d.from) && at.Before(d.until)
+}
+
+// ahead is how far in the future a date may lie before it is taken for one of last
+// year, where that is asked for.
+const ahead = 24 * time.Hour
 
 // parseDateMethod writes Enriched.MarshaledTime. In replay the event happened
 // then; live, evt.Time stays the instant at which the line was read. Empty and
 // unreadable dates become now, which moves no event.
 func parseDateMethod(r *run, value string) {
-	if last := &r.last; value != "" && value == last.text && r.ev.StrTimeFormat == last.layout {
+	o := &r.p.options
+	if last := &r.last; last.holds(value, r.ev.StrTimeFormat, o.Now) {
 		r.date(last.time, last.stamp, true)
 		return
 	}
-	o := &r.p.options
 	now := o.Now()
 	t, yearless, ok := parseDate(value, r.ev.StrTimeFormat, o.Location, now, r.p.plain)
-	if yearless && o.FixYear && t.After(now.Add(24*time.Hour)) {
-		t = t.AddDate(-1, 0, 0)
+	var until time.Time
+	if yearless {
+		until = time.Date(now.In(t.Location()).Year()+1, 1, 1, 0, 0, 0, 0, t.Location())
+		if o.FixYear && t.After(now.Add(ahead)) {
+			if turns := t.Add(-ahead); turns.Before(until) {
+				until = turns
+			}
+			t = t.AddDate(-1, 0, 0)
+		}
 	}
 	stamp := event.NewStamp(t)
-	if ok && !yearless && !r.p.plain {
-		// What names no year is of another one in time. The text is copied, so that
-		// it does not keep the line.
-		r.last = dated{strings.Clone(value), strings.Clone(r.ev.StrTimeFormat), t, stamp}
+	if ok && !r.p.plain {
+		// The text is copied, so that it does not keep the line.
+		r.last = dated{strings.Clone(value), strings.Clone(r.ev.StrTimeFormat), t, stamp, now, until}
 	}
 	r.date(t, stamp, ok)
 }

@@ -2,8 +2,10 @@ package parsers
 
 import (
 	"context"
+	"math/rand/v2"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -133,7 +135,7 @@ func TestReverse(t *testing.T) {
 }
 
 // TestParseDateMemo: lines of one second share a date, those of another second or
-// layout do not, and dates without a year are read anew.
+// layout do not.
 func TestParseDateMemo(t *testing.T) {
 	p := load(t, staged("s00", "name: n\nstatics: [{method: ParseDate, expression: evt.Line.Raw}]\n"))
 	for _, c := range []struct{ raw, layout, want string }{
@@ -155,6 +157,31 @@ func TestParseDateMemo(t *testing.T) {
 		}
 		if known := c.raw != "" && c.raw != "no date"; known == ev.Time.Equal(clock()) {
 			t.Fatalf("%q: time is %v", c.raw, ev.Time)
+		}
+	}
+}
+
+// TestParseDateMemoYear: a date without a year that is read again gives what the clock
+// says by then, for a clock that goes forth and back over the new year and over the
+// instants at which a date stops to lie ahead.
+func TestParseDateMemoYear(t *testing.T) {
+	node := staged("s00", "name: n\nstatics: [{method: ParseDate, expression: evt.Line.Raw}]\n")
+	for _, loc := range zones(t) {
+		for _, fix := range []bool{false, true} {
+			now := clock()
+			w := newTwin(t, node, expression.Options{Now: clock}, Options{Now: func() time.Time { return now }, Location: loc, FixYear: fix})
+			r := rand.New(rand.NewPCG(9, 10))
+			texts := []string{"Dec 31 23:59:59", "Jan  1 00:00:00", "Jan  2 00:00:00", "Feb 29 12:00:00"}
+			text := texts[0]
+			for range 400 {
+				if r.IntN(6) == 0 {
+					text = texts[r.IntN(len(texts))]
+				}
+				now = time.Date(2025, 12, 31, 12, 0, 0, 0, time.UTC).Add(time.Duration(r.IntN(200)-100) * 15 * time.Minute)
+				if diff := w.same(line("t", text)); diff != "" {
+					t.Fatalf("%v, fix %v, at %v: %s", loc, fix, now, diff)
+				}
+			}
 		}
 	}
 }
