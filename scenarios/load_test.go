@@ -281,6 +281,8 @@ func shared(t testing.TB) string {
 func FuzzLoad(f *testing.F) {
 	f.Add([]byte(good))
 	f.Add([]byte("---\na: &a [*a]\n"))
+	f.Add([]byte(counter + "---\n" + conditional + "---\n" + bayesian))
+	f.Add([]byte(conditional + "cache_size: 3\nduration: 5s\noverflow_filter: signal.Whitelisted\n"))
 	f.Add([]byte("type: leaky\nfilter: 'evt.Meta.a =='\nlabels: {a: {1: 2}}\n"))
 	env := expression.New(expression.Options{})
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -289,7 +291,10 @@ func FuzzLoad(f *testing.F) {
 			r := scenarios.NewRules(list)
 			m := scenarios.NewMemory(scenarios.MemoryOptions{Overflow: func(o *scenarios.Overflow) { o.Event() }})
 			ev := &event.Event{Meta: map[string]string{"source_ip": "192.0.2.1"}}
-			m.Pour(r.Drops(ev, scenarios.Whole, time.Now(), nil))
+			for range 3 {
+				m.Pour(r.Drops(ev, scenarios.Whole, time.Now(), nil))
+			}
+			m.Flush()
 		}
 	})
 }

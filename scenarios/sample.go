@@ -68,6 +68,13 @@ func appendCut(b []byte, ev *event.Event, at time.Time, c *Contexts, cut int) []
 			break
 		}
 		n--
+		if len(k) < 0x80 && len(v) < 0x80 && cut > 0x80 { // as appendText does it, in one go
+			b = append(b, byte(len(k)))
+			b = append(b, k...)
+			b = append(b, byte(len(v)))
+			b = append(b, v...)
+			continue
+		}
 		b = appendText(appendText(b, k, cut), v, cut)
 	}
 	return c.appendContext(b, ev, cut)

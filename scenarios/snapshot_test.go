@@ -132,17 +132,22 @@ func TestRestoreErrors(t *testing.T) {
 
 // FuzzRestore mends the checksums, so that the fuzzer gets behind them.
 func FuzzRestore(f *testing.F) {
-	a := leaky(f, "a", "capacity: 2\nleakspeed: 1h\ndistinct: evt.Meta.id\nblackhole: 1h\n")
+	const open = "\nfilter: '1 == 1'\ngroupby: evt.Meta.source_ip\ncapacity: -1\n"
+	list := append(compileAll(f, "type: counter"+open+"name: b\nduration: 1h\ndistinct: evt.Meta.id\n",
+		"type: conditional"+open+"name: c\nleakspeed: 1h\ncondition: queue.Queue[-5].Meta.id == evt.Meta.id || sum(map(queue.Queue, {len(.Parsed.y)})) > 9\n",
+		"type: bayesian"+open+"name: d\nleakspeed: 1h\nbayesian_prior: 0.5\nbayesian_threshold: 0.9\nduration: 2h\n"+
+			"bayesian_conditions: [{condition: \"any(queue.Queue[-2:], {.Meta.id == '3'})\", prob_given_evil: 0.8, prob_given_benign: 0.2, guillotine: true}]\n"),
+		leaky(f, "a", "capacity: 2\nleakspeed: 1h\ndistinct: evt.Meta.id\nblackhole: 1h\n"))
 	m := scenarios.NewMemory(scenarios.MemoryOptions{MaxBuckets: 64})
-	for i := range 9 {
-		m.Pour([]scenarios.Drop{bucketstest.Drop(a, fmt.Sprint(i/4), i, start, i%2 == 0)})
+	for i := range 36 {
+		m.Pour([]scenarios.Drop{bucketstest.Drop(list[i%4], fmt.Sprint(i/16), i/4, start, i%3 == 0)})
 	}
 	var buf bytes.Buffer
 	if err := m.Snapshot(&buf); err != nil {
 		f.Fatal(err)
 	}
 	f.Add(buf.Bytes())
-	rules := scenarios.NewRules([]*scenarios.Scenario{a})
+	rules := scenarios.NewRules(list)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		data = bytes.Clone(data)
 		for rest := data; len(rest) >= 8; {
@@ -153,12 +158,13 @@ func FuzzRestore(f *testing.F) {
 		}
 		m := scenarios.NewMemory(scenarios.MemoryOptions{MaxBuckets: 64, SampleBytes: 1 << 16, Overflow: func(o *scenarios.Overflow) { o.Event() }})
 		m.Restore(bytes.NewReader(data), rules)
-		for i := range 20 {
-			d := bucketstest.Drop(a, fmt.Sprint(i/4), i, start, false)
+		for i := range 60 {
+			d := bucketstest.Drop(list[i%4], fmt.Sprint(i/16), i/4, start, false)
 			d.Distinct = fmt.Sprint(i)
 			m.Pour([]scenarios.Drop{d})
 		}
 		m.Sweep(start.Add(100 * time.Hour))
+		m.Flush()
 		if err := m.Snapshot(&bytes.Buffer{}); err != nil {
 			t.Error(err)
 		}

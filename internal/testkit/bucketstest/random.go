@@ -21,7 +21,7 @@ func random(t *testing.T, open Open) {
 	overflows := map[string]int{}
 	for n := range 160 {
 		yaml := Config(rng)
-		s := Scenario(t, yaml)
+		s := compiled(t, yaml, n%5 == 0)
 		for kind := range Traces {
 			replay := rng.IntN(2) == 0
 			list := Trace(rng, s, kind, replay)

@@ -41,7 +41,13 @@ func Run(t *testing.T, open Open) {
 // Scenario compiles one document; missing texts are filled in.
 func Scenario(t testing.TB, yaml string) *scenarios.Scenario {
 	t.Helper()
-	list, err := scenarios.Load(scenarios.Item{Path: "case.yaml", Own: true, Data: []byte(yaml)}, expression.New(expression.Options{}))
+	return compiled(t, yaml, false)
+}
+
+// compiled makes the scenario of a document, if plain one that runs the plain way.
+func compiled(t testing.TB, yaml string, plain bool) *scenarios.Scenario {
+	t.Helper()
+	list, err := scenarios.Load(scenarios.Item{Path: "case.yaml", Own: true, Data: []byte(yaml)}, expression.New(expression.Options{Plain: plain}))
 	// A warning comes with a scenario.
 	if len(list) != 1 {
 		t.Fatalf("loading the case's scenario: %v", err)
