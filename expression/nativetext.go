@@ -191,9 +191,19 @@ func textFunction(name string) (f func(string) string, decodes bool) {
 	case "TrimSpace":
 		return strings.TrimSpace, false
 	case "PathUnescape":
-		return func(s string) string { return unescaped(s, url.PathUnescape) }, true
+		return func(s string) string {
+			if strings.IndexByte(s, '%') < 0 {
+				return s
+			}
+			return unescaped(s, url.PathUnescape)
+		}, true
 	case "QueryUnescape":
-		return func(s string) string { return unescaped(s, url.QueryUnescape) }, true
+		return func(s string) string {
+			if strings.IndexByte(s, '%') < 0 && strings.IndexByte(s, '+') < 0 {
+				return s
+			}
+			return unescaped(s, url.QueryUnescape)
+		}, true
 	}
 	return nil, false
 }
