@@ -51,12 +51,12 @@ func (b *builder) build(re *syntax.Regexp, next *node) *node {
 	case syntax.OpCharClass, syntax.OpAnyChar, syntax.OpAnyCharNotNL:
 		return b.one(b.class(re), next)
 	case syntax.OpCapture:
-		o := opMark
+		after := b.add(node{op: opMark, slot: int32(2*re.Cap + 1), next: next})
+		begin := node{op: opMark, slot: int32(2 * re.Cap), next: b.build(re.Sub[0], after)}
 		if b.optional > 0 {
-			o = opSlot
+			begin.op = opEnter
 		}
-		after := b.add(node{op: o, slot: int32(2*re.Cap + 1), next: next})
-		return b.add(node{op: o, slot: int32(2 * re.Cap), next: b.build(re.Sub[0], after)})
+		return b.add(begin)
 	case syntax.OpConcat:
 		for i := len(re.Sub) - 1; i >= 0; i-- {
 			next = b.build(re.Sub[i], next)

@@ -9,7 +9,15 @@ import (
 // everything.
 const maxAhead = 64
 
-// machine is one search. It lives on the stack of its caller.
+// frame is a way not taken yet: n from pos on. A run began to try places at first,
+// is at pos and ends with last, which is -1 for anything else. Without a node it
+// restores the slots pos and pos+1 to first and last.
+type frame struct {
+	n                *node
+	pos, first, last int32
+}
+
+// machine is one search.
 type machine struct {
 	text  string
 	at    []int // the slots, nil when nobody asks
@@ -17,7 +25,7 @@ type machine struct {
 	steps int   // what may still be spent on going back
 	spent bool  // it was not enough: the result says nothing
 	dead  dead
-	ways  stack
+	ways  []frame
 }
 
 // dead says that the pattern does not go on behind a run that ends anywhere between
@@ -55,7 +63,7 @@ func (m *machine) run(n *node, pos int) int {
 				n, pos = n.next, to
 				continue
 			}
-		case opMark, opSlot:
+		case opMark, opEnter:
 			if m.at != nil {
 				m.mark(n, pos)
 			}
@@ -67,7 +75,7 @@ func (m *machine) run(n *node, pos int) int {
 				continue
 			}
 		case opSplit:
-			m.ways.push(frame{n: n.rest, pos: int32(pos), last: -1})
+			m.ways = append(m.ways, frame{n: n.rest, pos: int32(pos), last: -1})
 			n = n.next
 			continue
 		case opWordAhead, opNextAhead:
@@ -112,7 +120,7 @@ func (m *machine) step(n *node, pos int) int {
 		return pos
 	case opMaybe:
 		if pos < len(m.text) && n.table[m.text[pos]] {
-			m.ways.push(frame{n: n.next, pos: int32(pos), last: -1})
+			m.ways = append(m.ways, frame{n: n.next, pos: int32(pos), last: -1})
 			pos++
 		}
 		return pos
@@ -123,10 +131,11 @@ func (m *machine) step(n *node, pos int) int {
 	return -1
 }
 
-// mark remembers pos in the slot of n, and what to put back if this way fails.
+// mark remembers pos in the slot of n. Where that enters a group, both ends of the
+// group are put back if this way fails; what goes on comes by its end again.
 func (m *machine) mark(n *node, pos int) {
-	if n.op == opSlot {
-		m.ways.push(frame{pos: n.slot, last: int32(m.at[n.slot])})
+	if n.op == opEnter {
+		m.ways = append(m.ways, frame{nil, n.slot, int32(m.at[n.slot]), int32(m.at[n.slot+1])})
 	}
 	m.at[n.slot] = pos
 }
@@ -169,7 +178,7 @@ func (m *machine) spread(n *node, pos int) int {
 		m.steps -= (hi - pos) >> 4
 		m.dead = dead{r, int32(lo), int32(hi)}
 	} else if at != last {
-		m.ways.push(frame{n, int32(at), int32(first), int32(last)})
+		m.ways = append(m.ways, frame{n, int32(at), int32(first), int32(last)})
 	}
 	return at
 }
@@ -177,11 +186,12 @@ func (m *machine) spread(n *node, pos int) int {
 // back returns the node and the position of the last way not taken, nil if there
 // is none or if it costs too much. The attempt failed at pos.
 func (m *machine) back(pos int) (*node, int) {
-	for m.ways.size > 0 {
-		f := m.ways.top()
+	for len(m.ways) > 0 {
+		top := len(m.ways) - 1
+		f := &m.ways[top]
 		if f.n == nil {
-			m.at[f.pos] = int(f.last)
-			m.ways.pop()
+			m.at[f.pos], m.at[f.pos+1] = int(f.first), int(f.last)
+			m.ways = m.ways[:top]
 			continue
 		}
 		m.steps -= 1 + max(0, pos-int(f.pos))>>4
@@ -190,13 +200,13 @@ func (m *machine) back(pos int) (*node, int) {
 			return nil, 0
 		}
 		if f.last < 0 {
-			m.ways.pop()
+			m.ways = m.ways[:top]
 			return f.n, int(f.pos)
 		}
 		if at := m.again(f); at >= 0 {
 			return f.n.next, at
 		}
-		m.ways.pop()
+		m.ways = m.ways[:top]
 	}
 	m.steps -= 1 + max(0, pos-m.from)>>4
 	m.spent = m.spent || m.steps < 0

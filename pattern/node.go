@@ -18,8 +18,8 @@ const (
 	opRun                 // the longest run
 	opGreedy              // a run, the longest first
 	opLazy                // a run, the shortest first
-	opMark                // remember the position in slot, as every match does
-	opSlot                // remember the position in slot
+	opMark                // remember the position in slot
+	opEnter               // the same where a group begins that a match may leave out
 	opSplit               // next, then rest
 	opChoice              // what the coming byte allows
 	opWordAhead           // what the first byte behind the coming word allows
@@ -69,7 +69,7 @@ func (n *node) span(text string, pos int) int {
 }
 
 // marks reports whether the node does nothing but remember a position.
-func (n *node) marks() bool { return n.op == opMark || n.op == opSlot }
+func (n *node) marks() bool { return n.op == opMark || n.op == opEnter }
 
 // asserts reports whether the node only looks at the text around a position.
 func (n *node) asserts() bool { return n.op >= opBeginText }

@@ -48,12 +48,7 @@ func CompilePlain(expr string) (*Pattern, error) {
 // Match reports whether text contains a match.
 func (p *Pattern) Match(text string) bool {
 	if p.fast != nil && len(text) <= maxText {
-		first := p.fast.candidate(text, 0)
-		if first < 0 {
-			return false
-		}
-		m := machine{text: text}
-		if _, to := p.fast.find(&m, first); !m.spent {
+		if _, to, ok := p.fast.find(text, nil); ok {
 			return to >= 0
 		}
 	}
@@ -66,20 +61,15 @@ func (p *Pattern) Match(text string) bool {
 // 2*(NumGroups()+1); what at held before is lost. Without a match it returns nil.
 func (p *Pattern) Find(text string, at []int) []int {
 	if p.fast != nil && len(text) <= maxText {
-		first := p.fast.candidate(text, 0)
-		if first < 0 {
-			return nil
-		}
 		at = slices.Grow(at[:0], 2*(p.groups+1))[:2*(p.groups+1)]
 		for i := range at {
 			at[i] = -1
 		}
-		m := machine{text: text, at: at}
-		from, to := p.fast.find(&m, first)
-		if !m.spent {
-			if to < 0 {
-				return nil
-			}
+		from, to, ok := p.fast.find(text, at)
+		if ok && to < 0 {
+			return nil
+		}
+		if ok {
 			at[0], at[1] = from, to
 			return at
 		}

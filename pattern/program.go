@@ -3,11 +3,12 @@ package pattern
 import (
 	"regexp/syntax"
 	"slices"
+	"sync"
 
 	"github.com/rampart-edge/rampart/needle"
 )
 
-// program is what a pattern compiles to. Immutable.
+// program is what a pattern compiles to. Immutable but for its idle machines.
 type program struct {
 	start    *node
 	anchored bool                  // a match begins at the beginning of the text
@@ -16,6 +17,7 @@ type program struct {
 	atEnd    bool                  // a match may be empty at the end of the text
 	needs    func() *needle.Filter // what a text must contain, made when it is first asked for
 	leading  *run                  // an unlimited run with which every match begins, or nil
+	machines sync.Pool
 }
 
 // newProgram compiles a syntax tree. An error says why nodes cannot do it.

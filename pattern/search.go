@@ -12,12 +12,35 @@ const (
 	stepsPerByte = 32
 )
 
-// find returns where the leftmost match begins and ends, -1 and -1 if there is none.
-// It begins at the place at, the first candidate. The filter is asked first when
+// maxKept is how many frames a machine may have room for that is used again.
+const maxKept = 4096
+
+// find looks for the leftmost match and returns where it begins and ends, -1 and -1
+// if there is none. It writes the slots to at unless that is nil. Unless ok is set,
+// finding out would have cost too much.
+func (p *program) find(text string, at []int) (from, to int, ok bool) {
+	first := p.candidate(text, 0)
+	if first < 0 {
+		return -1, -1, true
+	}
+	m, _ := p.machines.Get().(*machine)
+	if m == nil {
+		m = &machine{}
+	}
+	*m = machine{text: text, at: at, steps: stepsAlways + stepsPerByte*len(text), ways: m.ways[:0]}
+	from, to = p.search(m, first)
+	ok = !m.spent
+	m.text, m.at = "", nil
+	if cap(m.ways) <= maxKept {
+		p.machines.Put(m)
+	}
+	return from, to, ok
+}
+
+// search is find from the place at on, the first candidate. The filter is asked first when
 // nobody wants to know about groups: then most texts do not match. Otherwise an
 // attempt costs less than the filter when it succeeds.
-func (p *program) find(m *machine, at int) (from, to int) {
-	m.steps = stepsAlways + stepsPerByte*len(m.text)
+func (p *program) search(m *machine, at int) (from, to int) {
 	if p.anchored {
 		return 0, m.run(p.start, 0)
 	}
