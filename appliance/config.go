@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -115,12 +114,8 @@ type SimulationConfig struct {
 	// On simulates all scenarios but those in Except; off only those in Except.
 	On     bool     `json:"on,omitempty"`
 	Except []string `json:"except,omitempty"`
-}
-
-// simulates reports whether a scenario only simulates. CrowdSec compatible: being
-// listed turns the general rule around.
-func (s *SimulationConfig) simulates(scenario string) bool {
-	return s.On != slices.Contains(s.Except, scenario)
+	// File is a simulation.yaml as CrowdSec has it, to begin with. It is watched.
+	File string `json:"file,omitempty"`
 }
 
 // GeoIPConfig names databases in the MaxMind format. Default: GeoLite2-City.mmdb

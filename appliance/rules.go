@@ -82,7 +82,7 @@ func (s *Settings) compileRules(counts expression.DecisionCounts) error {
 	}
 	s.native = nativeNodes(content)
 	s.blockers = s.ruleset.Pipeline.RequestSide(engine.EnrichStage, responseSide(), s.skips)
-	s.rules = s.ruleset.Rules
+	s.rules, s.contexts = s.ruleset.Rules, s.ruleset.Contexts
 	if len(s.blockers) == 0 {
 		s.rules = s.rules.WithRequestPhase(responseSide())
 	}

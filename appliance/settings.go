@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"regexp"
 	"strings"
 	"sync/atomic"
@@ -25,16 +24,17 @@ import (
 // Settings is what a configuration compiles to: immutable, without side effects,
 // shared by all that run under it.
 type Settings struct {
-	config   Config
-	counts   *lateCounts
-	ruleset  *hub.Ruleset
-	rules    *scenarios.Rules // those of the ruleset, request phase and all
-	contexts *scenarios.Contexts
-	profiles *decisions.Profiles
-	allow    []netip.Prefix
-	sources  []logsources.Spec
-	files    []string // that the items came from
-	stamps   stamps   // of all files, taken before they were read
+	config     Config
+	counts     *lateCounts
+	ruleset    *hub.Ruleset
+	rules      *scenarios.Rules // those of the ruleset, request phase and all
+	contexts   *scenarios.Contexts
+	profiles   *decisions.Profiles
+	simulation *decisions.Simulation
+	allow      []netip.Prefix
+	sources    []logsources.Spec
+	files      []string // that the items came from
+	stamps     stamps   // of all files, taken before they were read
 	// faults are what keeps items of the Hub from working; notes are what does not.
 	faults, notes []string
 	// native are the parser nodes that live requests need not run.
@@ -78,7 +78,7 @@ func Compile(c Config, log *zap.Logger) (*Settings, error) {
 	s := &Settings{config: c, log: log, counts: &lateCounts{}, stamps: stampsOf(c, nil)}
 	err := errors.Join(c.check(), s.compileAllow(), s.compileRules(s.counts), s.compileSources())
 	if err == nil {
-		err = s.compileProfiles(s.ruleset.Env)
+		err = errors.Join(s.compileProfiles(s.ruleset.Env), s.compileSimulation())
 	}
 	if err != nil {
 		return nil, err
@@ -230,18 +230,27 @@ func ParsePrefix(text string) (netip.Prefix, error) {
 	return p.Masked(), nil
 }
 
-func (s *Settings) compileProfiles(env *expression.Env) error {
-	name, data := "builtin:profiles.yaml", decisions.DefaultProfiles()
-	if s.config.Profiles != "" {
-		var err error
-		if data, err = os.ReadFile(s.config.Profiles); err != nil {
-			return fmt.Errorf("reading profiles: %w", err)
-		}
-		name = s.config.Profiles
+func (s *Settings) compileProfiles(env *expression.Env) (err error) {
+	if s.config.Profiles == "" {
+		s.profiles, err = decisions.LoadProfiles("builtin:profiles.yaml", decisions.DefaultProfiles(), env)
+	} else {
+		s.profiles, err = decisions.ReadProfiles(s.config.Profiles, env)
 	}
-	var err error
-	s.profiles, err = decisions.LoadProfiles(name, data, env)
 	return err
+}
+
+func (s *Settings) compileSimulation() error {
+	c := &s.config.Simulation
+	s.simulation = &decisions.Simulation{}
+	if c.File != "" {
+		var err error
+		if s.simulation, err = decisions.ReadSimulation(c.File); err != nil {
+			return err
+		}
+	}
+	s.simulation.On = s.simulation.On || c.On
+	s.simulation.Exclusions = append(s.simulation.Exclusions, c.Except...)
+	return nil
 }
 
 func (s *Settings) compileSources() error {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -15,13 +16,19 @@ type stamps map[string]fs.FileInfo
 // that it names, and at further files.
 func stampsOf(c Config, further []string) stamps {
 	out := stamps{}
-	for _, p := range append(append([]string{}, c.Scenarios...), c.Contexts...) {
+	for _, p := range slices.Concat(c.Scenarios, c.Contexts) {
 		out.folder(p, ".")
 	}
-	for _, dir := range append(append([]string{}, c.Parsers...), c.Postoverflows...) {
+	for _, dir := range slices.Concat(c.Parsers, c.Postoverflows) {
 		out.folder(dir, "*")
 	}
-	for _, p := range append(further, c.Profiles, c.GeoIP.City, c.GeoIP.ASN) {
+	for _, p := range [...]string{c.Profiles, c.Simulation.File} {
+		if p != "" {
+			out.add(p)
+			out.add(p + ".local")
+		}
+	}
+	for _, p := range append([]string{c.GeoIP.City, c.GeoIP.ASN}, further...) {
 		if p != "" {
 			out.add(p)
 		}

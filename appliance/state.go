@@ -197,7 +197,7 @@ func (st *state) engine(s *Settings) *engine.Engine {
 	return engine.New(engine.Options{Pipeline: s.ruleset.Pipeline, Postoverflows: s.ruleset.Postoverflows,
 		Rules: s.rules, Buckets: st.buckets, Profiles: s.profiles, Journal: (*journal)(st),
 		Counters: &st.owner.counters.engine, Logger: s.log, Now: time.Now, Machine: s.config.Node,
-		Native: s.skips, Simulated: s.config.Simulation.simulates, Width64: s.config.IPv6Prefix == 64})
+		Native: s.skips, Simulated: s.simulation.Simulated, Width64: s.config.IPv6Prefix == 64})
 }
 
 // overflow is the sink of the buckets.

@@ -146,7 +146,7 @@ func TestStamps(t *testing.T) {
 	p := f.write("s/a.yaml", "one")
 	c := Config{Scenarios: []string{f.dir + "/s"}, Profiles: f.dir + "/none.yaml", Parsers: []string{f.dir + "/p"}}
 	was := stampsOf(c, nil)
-	if !was.equal(stampsOf(c, nil)) || len(was) != 3 {
+	if !was.equal(stampsOf(c, nil)) || len(was) != 4 {
 		t.Fatalf("%v", was)
 	}
 	info, err := os.Stat(p)
@@ -164,7 +164,7 @@ func TestStamps(t *testing.T) {
 		t.Error("a replaced file looks the same")
 	}
 	was = stampsOf(c, nil)
-	for _, name := range []string{"none.yaml", "p/s01-parse/own.yml", "s/c.yml"} {
+	for _, name := range []string{"none.yaml", "none.yaml.local", "p/s01-parse/own.yml", "s/c.yml"} {
 		f.write(name, "x")
 		now := stampsOf(c, nil)
 		if was.equal(now) {

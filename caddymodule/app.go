@@ -69,7 +69,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 // expand replaces Caddy's global placeholders; what is not known stays.
 func (a *App) expand(r *caddy.Replacer) {
 	for _, s := range []*string{&a.Node, &a.DataDir, &a.Profiles, &a.Contact, &a.Hub.Dir, &a.Hub.Data,
-		&a.GeoIP.City, &a.GeoIP.ASN} {
+		&a.GeoIP.City, &a.GeoIP.ASN, &a.Simulation.File} {
 		*s = r.ReplaceKnown(*s, "")
 	}
 	for _, list := range [][]string{a.Allow, a.Scenarios, a.Parsers, a.Postoverflows, a.Contexts, a.Items.Scenarios,

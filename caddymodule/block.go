@@ -30,6 +30,7 @@ func (a *App) parseSimulation(d *caddyfile.Dispenser) error {
 		{"on", present(&s.On)},
 		{"off", present(&off)},
 		{"except", list(&s.Except)},
+		{"file", path(&s.File)},
 	})
 	if err == nil && s.On && off {
 		err = d.Err("simulation is on or off, not both")

@@ -52,6 +52,7 @@ func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 //		simulation {
 //			on | off
 //			except <scenario>...
+//			file   <path>
 //		}
 //		geoip {
 //			city <path>

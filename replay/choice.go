@@ -2,7 +2,6 @@ package replay
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"slices"
 
@@ -29,6 +28,23 @@ type Choice struct {
 	Profiles string // file; "": built in
 	// Plain runs everything the plain way; see expression.Options.
 	Plain bool
+}
+
+// items are what a choice amounts to, read and not yet compiled.
+type items struct {
+	catalogue *hub.Catalogue
+	content   *hub.Content
+	problems  []*hub.Problem // with items of the Hub; the rest works without them
+	profiles  string
+	plain     bool
+	faithful  bool // lines are taken as the tests of the Hub take them
+}
+
+// load opens the catalogue and reads the chosen items. What is wrong with items of
+// the Hub becomes problems, anything else the error.
+func (c Choice) load() (*items, error) {
+	catalogue, content, problems, err := c.Load()
+	return &items{catalogue: catalogue, content: content, problems: problems, profiles: c.Profiles, plain: c.Plain}, err
 }
 
 // Load opens the catalogue and reads the chosen items. What is wrong with items of
@@ -117,14 +133,9 @@ func sift(c *hub.Catalogue, err error) (theirs []*hub.Problem, own error) {
 	return theirs, errors.Join(errs...)
 }
 
-func (c Choice) profiles(env *expression.Env) (*decisions.Profiles, error) {
-	name, data := "builtin:profiles.yaml", decisions.DefaultProfiles()
-	if c.Profiles != "" {
-		var err error
-		if data, err = os.ReadFile(c.Profiles); err != nil {
-			return nil, fmt.Errorf("reading profiles: %w", err)
-		}
-		name = c.Profiles
+func loadProfiles(path string, env *expression.Env) (*decisions.Profiles, error) {
+	if path == "" {
+		return decisions.LoadProfiles("builtin:profiles.yaml", decisions.DefaultProfiles(), env)
 	}
-	return decisions.LoadProfiles(name, data, env)
+	return decisions.ReadProfiles(path, env)
 }

@@ -27,43 +27,52 @@ type Session struct {
 
 // Open compiles what is chosen.
 func Open(c Choice, log *zap.Logger) (*Session, error) {
-	return open(c, log, nil)
+	items, err := c.load()
+	if err != nil {
+		return nil, err
+	}
+	return items.open(log, nil, nil)
 }
 
-func open(c Choice, log *zap.Logger, observe *engine.Observer) (*Session, error) {
+// open compiles the items. Observe and poured are told of what passes; both may be
+// nil.
+func (i *items) open(log *zap.Logger, observe *engine.Observer, poured func(scenarios.Drop, string, scenarios.Level)) (*Session, error) {
 	if log == nil {
 		log = zap.NewNop()
 	}
 	s := &Session{history: history{seen: map[string][]time.Time{}}}
-	catalogue, content, problems, err := c.Load()
+	rules, err := i.content.Compile(hub.CompileOptions{Logger: log, Now: time.Now, Clock: s.history.clock,
+		Decisions: &s.history, Replay: true, Plain: i.plain, Strict: i.faithful})
+	more, err := sift(i.catalogue, err)
 	if err != nil {
 		return nil, err
 	}
-	rules, err := content.Compile(hub.CompileOptions{Logger: log, Clock: s.history.clock, Decisions: &s.history,
-		Replay: true, Plain: c.Plain})
-	more, err := sift(catalogue, err)
+	s.Problems = append(i.problems, more...)
+	profiles, err := loadProfiles(i.profiles, rules.Env)
 	if err != nil {
 		return nil, err
 	}
-	s.Problems = append(problems, more...)
-	profiles, err := c.profiles(rules.Env)
-	if err != nil {
-		return nil, err
-	}
-	s.buckets = scenarios.NewMemory(scenarios.MemoryOptions{Now: time.Now, Overflow: func(o *scenarios.Overflow) {
-		s.history.now = o.At
-		s.engine.Overflow(o)
-	}})
+	s.buckets = scenarios.NewMemory(scenarios.MemoryOptions{Now: time.Now, Overflow: s.overflow})
 	s.buckets.Use(rules.Rules)
+	s.buckets.UseContexts(rules.Contexts)
+	var buckets scenarios.Buckets = s.buckets
+	if poured != nil {
+		buckets = &watched{s.buckets, poured, s.overflow}
+	}
 	s.engine = engine.New(engine.Options{Pipeline: rules.Pipeline, Postoverflows: rules.Postoverflows, Rules: rules.Rules,
-		Buckets: s.buckets, Profiles: profiles, Counters: &s.counters, Logger: log, Now: time.Now, Machine: "replay",
-		Replay: true, Observe: observe, Watch: func(a *event.Alert, ds []decisions.Decision) {
+		Buckets: buckets, Profiles: profiles, Counters: &s.counters, Logger: log, Now: time.Now, Machine: "replay",
+		Replay: true, Faithful: i.faithful, Observe: observe, Watch: func(a *event.Alert, ds []decisions.Decision) {
 			s.history.add(a, ds)
 			if s.alert != nil {
 				s.alert(a)
 			}
 		}})
 	return s, nil
+}
+
+func (s *Session) overflow(o *scenarios.Overflow) {
+	s.history.now = o.At
+	s.engine.Overflow(o)
 }
 
 // Result is what a replay amounted to.
@@ -108,6 +117,7 @@ func (s *Session) Run(ctx context.Context, inputs []Input, o Options) (Result, e
 	if err := m.run(ctx, inputs); err != nil {
 		return Result{}, err
 	}
+	s.buckets.Flush()
 	c := &s.counters
 	return Result{Lines: c.Lines.Load(), TooLong: m.tooLong, Unparsed: c.Unparsed.Load(), Whitelisted: c.Whitelisted.Load(),
 		Untimed: c.Untimed.Load(), Poured: c.Poured.Load(), Alerts: c.Alerts.Load(), Elapsed: time.Since(begin)}, nil
