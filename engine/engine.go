@@ -135,8 +135,13 @@ func (e *Engine) pour(ev *event.Event, phase scenarios.Phase, at time.Time) {
 		return
 	}
 	count, lane := 1, e.lane(ev, at)
-	if !ev.From.Inline && !e.Faithful { // a request is one, whatever its fields say
-		count = repeat(ev)
+	if !ev.From.Inline && ev.Type == event.LogType {
+		// A log of another web server may name a client that came through a proxy;
+		// other services wrote down the peer itself.
+		ev.From.Direct = ev.Meta["service"] != "http"
+		if !e.Faithful { // a request is one, whatever its fields say
+			count = repeat(ev)
+		}
 	}
 	for i := range drops {
 		drops[i].Lane = lane

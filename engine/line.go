@@ -74,9 +74,6 @@ func (e *Engine) parse(ev *event.Event, l event.Line) (time.Time, outcome) {
 		e.Counters.Whitelisted.Add(1)
 		return time.Time{}, spent
 	}
-	// A log of another web server may name a client that came through a proxy;
-	// other services wrote down the peer itself.
-	ev.From.Direct = ev.Meta["service"] != "http"
 	ev.From.Width64 = e.Width64
 	if !e.Faithful {
 		unmap(ev)

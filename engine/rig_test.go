@@ -47,7 +47,7 @@ type parts struct {
 // test moves.
 type rig struct {
 	*engine.Engine
-	t       *testing.T
+	t       testing.TB
 	now     time.Time
 	counts  *engine.Counters
 	buckets *scenarios.Memory
@@ -59,7 +59,7 @@ type rig struct {
 	decided []decisions.Decision
 }
 
-func newRig(t *testing.T, p parts) *rig {
+func newRig(t testing.TB, p parts) *rig {
 	t.Helper()
 	r := &rig{t: t, now: p.now, counts: &engine.Counters{}}
 	if r.now.IsZero() {
@@ -95,7 +95,7 @@ func newRig(t *testing.T, p parts) *rig {
 	return r
 }
 
-func builtinParsers(t *testing.T) []parsers.Item {
+func builtinParsers(t testing.TB) []parsers.Item {
 	t.Helper()
 	content := parsers.Builtin()
 	files, err := fs.Glob(content, "*/*.yaml")
@@ -110,7 +110,7 @@ func builtinParsers(t *testing.T) []parsers.Item {
 	return items
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
