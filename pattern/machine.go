@@ -63,10 +63,14 @@ func (m *machine) run(n *node, pos int) int {
 				n, pos = n.next, to
 				continue
 			}
-		case opMark, opEnter:
-			if m.at != nil {
-				m.mark(n, pos)
+		case opTake:
+			if pos < len(text) && n.table[text[pos]] {
+				pos++
 			}
+			n = n.next
+			continue
+		case opMark, opEnter:
+			m.mark(n, pos)
 			n = n.next
 			continue
 		case opChoice:
@@ -113,11 +117,6 @@ func (m *machine) step(n *node, pos int) int {
 		return n.run.reach(m.text, pos)
 	case opGreedy, opLazy:
 		return m.spread(n, pos)
-	case opTake:
-		if pos < len(m.text) && n.table[m.text[pos]] {
-			return pos + 1
-		}
-		return pos
 	case opMaybe:
 		if pos < len(m.text) && n.table[m.text[pos]] {
 			m.ways = append(m.ways, frame{n: n.next, pos: int32(pos), last: -1})
@@ -134,6 +133,9 @@ func (m *machine) step(n *node, pos int) int {
 // mark remembers pos in the slot of n. Where that enters a group, both ends of the
 // group are put back if this way fails; what goes on comes by its end again.
 func (m *machine) mark(n *node, pos int) {
+	if m.at == nil {
+		return
+	}
 	if n.op == opEnter {
 		m.ways = append(m.ways, frame{nil, n.slot, int32(m.at[n.slot]), int32(m.at[n.slot+1])})
 	}
