@@ -26,7 +26,7 @@ func difference(a, b *Results) string {
 	return diff[:min(len(diff), 2000)]
 }
 
-// sample are small results of both kinds.
+// sampleResults are small results of both kinds.
 func sampleResults() (ParserResults, OverflowResults) {
 	alert := event.Alert{Scenario: "a/b", EventsCount: 6, Remediation: true,
 		Source: &event.Source{Scope: "Ip", Value: "192.0.2.7", IP: "192.0.2.7", Latitude: 1.5},

@@ -19,3 +19,12 @@ func (c *Content) Files() []string {
 	slices.Sort(list)
 	return slices.Compact(list)
 }
+
+// Where returns the path of the file that an item of the content came from, by the
+// path that the item has for its loader.
+func (c *Content) Where(path string) string {
+	if i, ok := c.paths[path]; ok {
+		return i.Path
+	}
+	return path
+}

@@ -18,6 +18,9 @@ type Problem struct {
 
 // Error names the item, its file and the line.
 func (p *Problem) Error() string {
+	if p.Kind == "" {
+		return p.Err.Error()
+	}
 	where := p.Path
 	if p.Line > 0 {
 		where = fmt.Sprintf("%s:%d", where, p.Line)
