@@ -67,6 +67,7 @@ func (p *Program) compile(kind Kind, optimize bool) (err error) {
 	e.fold(&tree.Node)
 	// The optimiser rewrites the tree into shapes of its own: look at it before.
 	p.reads = readsOf(tree.Node)
+	p.reads.Remote = e.remotes(tree.Node)
 	if optimize {
 		if err := optimizer.Optimize(&tree.Node, c); err != nil {
 			return err

@@ -21,6 +21,9 @@ type Reads struct {
 	// Writes: it may change the event or a stash: SetMeta, SetParsed,
 	// UnmarshalJSON, ParseKV, ParseKVLax, SetInStash.
 	Writes bool
+	// Remote: it asks another machine, which may take seconds. It must not run while
+	// somebody waits.
+	Remote bool
 }
 
 // Reads returns what the program reads. The caller must not change the result.

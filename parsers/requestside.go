@@ -27,8 +27,8 @@ func inlineValues(field string) (values []string, known bool) {
 
 // RequestSide returns the names of the nodes of stage that cannot run before a
 // live request has its response: those that read a path of response, such as
-// "Meta.http_status", or something that cannot be named, and that could concern
-// a live request. Nodes that skip names are left out; skip may be nil.
+// "Meta.http_status", or something that cannot be named, or ask another machine,
+// and that could concern a live request. Nodes that skip names are left out; skip may be nil.
 func (p *Pipeline) RequestSide(stage string, response map[string]bool, skip func(string) bool) (blockers []string) {
 	i := slices.Index(p.stages, stage)
 	if i < 0 {
@@ -78,13 +78,18 @@ func (n *node) needs(response map[string]bool) bool {
 	}
 	for _, p := range n.programs() {
 		reads := p.Reads()
-		if reads.Opaque {
+		if reads.Opaque || reads.Remote {
 			return true
 		}
 		for _, path := range reads.Paths {
 			if touches(path, response) {
 				return true
 			}
+		}
+	}
+	for _, s := range slices.Concat(n.statics, n.grokStatics) {
+		if s.what == "method reverse_dns" {
+			return true
 		}
 	}
 	return slices.ContainsFunc(n.children, func(c *node) bool { return c.needs(response) })

@@ -82,7 +82,7 @@ func (r *Rules) All() []*Scenario { return slices.Clone(r.all) }
 
 // WithRequestPhase returns the same rules, with those scenarios marked as ready
 // before the response that read no path in response (such as "Meta.http_status"),
-// nothing that cannot be named, and change nothing. Those that share a bucket are
+// nothing that cannot be named, change nothing and ask no other machine. Those that share a bucket are
 // marked together or not at all.
 func (r *Rules) WithRequestPhase(response map[string]bool) *Rules {
 	ready := map[*Scenario]bool{}
@@ -112,7 +112,7 @@ func requestSide(s *Scenario, response map[string]bool) bool {
 			continue
 		}
 		reads := p.Reads()
-		if reads.Opaque || reads.Writes {
+		if reads.Opaque || reads.Writes || reads.Remote {
 			return false
 		}
 		for _, path := range reads.Paths {
