@@ -39,6 +39,7 @@ type Options struct {
 // Check finds what is wrong with the content.
 func Check(c Content, o Options) *Report {
 	k := &checker{options: o, report: &Report{Findings: []Finding{}, Costs: []Cost{}}, written: newWritten()}
+	k.written.live()
 	k.load(c)
 	for _, set := range [][]parsers.Item{c.Parsers, c.Postoverflows} {
 		nodes := k.nodes(set)

@@ -1,21 +1,35 @@
 package lint
 
 import (
+	"cmp"
 	"fmt"
 	"regexp/syntax"
+	"slices"
 
 	"github.com/rampart-edge/rampart/expression"
 )
 
-// Cost is an estimate of what a filter costs for each event that it is run on.
+// Gates of a filter: what keeps it from running on an event that cannot pass it.
+const (
+	GateValues = "values" // an index of the values that it asks of fields
+	GateTexts  = "texts"  // one look for the constant texts of all filters
+	GateNone   = "none"   // it runs on every event
+)
+
+// Ways in which a filter runs.
+const (
+	WayNative  = "native"  // closures
+	WayMachine = "machine" // the interpreter of expressions
+)
+
+// Cost is an estimate of what a filter costs.
 type Cost struct {
-	Path string `json:"path"`
-	Line int    `json:"line,omitempty"`
-	Item string `json:"item"`
-	// Indexed: the engine leaves the filter out for events that cannot pass it,
-	// since it asks for fixed values of the fields named in By.
-	Indexed bool     `json:"indexed"`
-	By      []string `json:"by,omitempty"`
+	Path string   `json:"path"`
+	Line int      `json:"line,omitempty"`
+	Item string   `json:"item"`
+	Gate string   `json:"gate"`
+	By   []string `json:"by,omitempty"` // the fields of GateValues
+	Way  string   `json:"way"`
 	// Dear are the parts that cost more than a comparison, dearest first.
 	Dear []Part `json:"dear,omitempty"`
 }
@@ -24,34 +38,44 @@ type Cost struct {
 type Part struct {
 	What   string `json:"what"`
 	Why    string `json:"why"`
-	Weight int    `json:"weight"` // 1: as a loop over a list; 10: as a regexp over long text; 1000: waits for others
+	Weight int    `json:"weight"` // 1: a comparison; 10: a regexp over long text; 1000: waits for another machine
 }
 
-// weight orders costs: what runs on every event counts tenfold.
+// weight orders costs: what runs on every event counts tenfold, and so does the
+// interpreter.
 func (c *Cost) weight() int {
-	sum := 0
+	sum := 1
 	for _, p := range c.Dear {
 		sum += p.Weight
 	}
-	if !c.Indexed {
-		sum = sum*10 + 1
+	if c.Gate == GateNone {
+		sum *= 10
+	}
+	if c.Way == WayMachine {
+		sum *= 10
 	}
 	return sum
 }
 
-// cost notes a filter that costs more than comparing fields that the index knows.
+// cost notes a filter.
 func (k *checker) cost(at Finding, p *expression.Program, path string) {
 	if !k.wanted(path) {
 		return
 	}
-	c := Cost{Path: at.Path, Line: at.Line, Item: at.Item, Dear: dear(p.Source())}
+	c := Cost{Path: at.Path, Line: at.Line, Item: at.Item, Gate: GateNone, Way: WayNative, Dear: dear(p.Source())}
 	for _, r := range p.Requires() {
 		c.By = append(c.By, r.Field)
 	}
-	c.Indexed = len(c.By) > 0
-	if !c.Indexed || len(c.Dear) > 0 {
-		k.report.Costs = append(k.report.Costs, c)
+	switch {
+	case len(c.By) > 0:
+		c.Gate = GateValues
+	case len(p.Clues()) > 0:
+		c.Gate = GateTexts
 	}
+	if p.Interpreted() {
+		c.Way = WayMachine
+	}
+	k.report.Costs = append(k.report.Costs, c)
 }
 
 // priceOf is what is known of the functions that cost something.
@@ -69,8 +93,8 @@ func priceOf(name string) (Part, bool) {
 		return Part{name, "computes over the whole text or list", 10}, true
 	case "GetDecisionsCount", "GetDecisionsSinceCount", "GetActiveDecisionsCount", "GetActiveDecisionsTimeLeft":
 		return Part{name, "looks decisions up", 3}, true
-	case "LookupHost", "ReverseLookup", "CrowdsecCTI", "HttpGet":
-		return Part{name, "waits for the network", 1000}, true
+	case "LookupHost", "CrowdsecCTI", "HTTPGet", "HTTPHead", "HTTPPost", "HTTPRequest", "MatchKnownBot":
+		return Part{name, "waits for another machine", 1000}, true
 	}
 	return Part{}, false
 }
@@ -98,6 +122,7 @@ func dear(source string) []Part {
 			list = append(list, Part{"matches " + shorten(m[1]), fmt.Sprintf("a regexp; %q must occur", lit), 2})
 		}
 	}
+	slices.SortStableFunc(list, func(a, b Part) int { return cmp.Compare(b.Weight, a.Weight) })
 	return list
 }
 

@@ -1,7 +1,6 @@
 package lint_test
 
 import (
-	"slices"
 	"strings"
 	"testing"
 
@@ -13,14 +12,15 @@ import (
 // TestCosts: what is named as dear in a filter, and whether the index knows it.
 func TestCosts(t *testing.T) {
 	for filter, want := range map[string]string{
-		`evt.Meta.log_type == 'a'`:                                                            "",
-		`evt.Meta.log_type == 'a' && evt.Parsed.x contains 'any(File('`:                       "",
-		`evt.Parsed.x contains 'y'`:                                                           "every event",
-		`evt.Meta.a == 'b' && RegexpInFile(evt.Parsed.x, 'f.txt')`:                            "Meta.a; RegexpInFile",
-		`evt.Meta.a == 'b' && any(File('f.txt'), {evt.Parsed.x contains #})`:                  "Meta.a; any; File",
-		`evt.Meta.a == 'b' && evt.Parsed.x matches '^[0-9]+\\.php$'`:                          "Meta.a; matches",
-		`evt.Meta.a == 'b' && evt.Parsed.x matches "(?i)^[a-z]{2,}\\d$"`:                      "Meta.a; matches",
-		`evt.Meta.a == 'b' && LookupHost(evt.Parsed.x) == ['y'] && evt.Parsed.x matches 'z.'`: "Meta.a; LookupHost; matches",
+		`evt.Meta.log_type == 'a'`:                                                            "values native; Meta.log_type",
+		`evt.Meta.log_type == 'a' && evt.Parsed.x contains 'any(File('`:                       "values native; Meta.log_type",
+		`evt.Parsed.x contains 'a text'`:                                                      "texts native",
+		`len(evt.Parsed.x) > 5`:                                                               "none native",
+		`evt.Meta.a == 'b' && RegexpInFile(evt.Parsed.x, 'f.txt')`:                            "values native; Meta.a; RegexpInFile",
+		`evt.Meta.a == 'b' && any(File('f.txt'), {evt.Parsed.x contains #})`:                  "values native; Meta.a; any; File",
+		`evt.Meta.a == 'b' && evt.Parsed.x matches '^[0-9]+\\.php$'`:                          "values native; Meta.a; matches",
+		`evt.Meta.a == 'b' && evt.Parsed.x matches "(?i)^[a-z]{2,}\\d$"`:                      "values native; Meta.a; matches",
+		`evt.Meta.a == 'b' && evt.Parsed.x matches 'z.' && LookupHost(evt.Parsed.x) == ['y']`: "values native; Meta.a; LookupHost; matches",
 	} {
 		item := scenarios.Item{Path: "s.yaml", Data: []byte("type: trigger\nname: own/s\ndescription: d\nlabels: {remediation: true}\nfilter: >-\n  " + filter + "\n")}
 		r := lint.Check(lint.Content{Scenarios: []scenarios.Item{item}}, lint.Options{Env: expression.New(expression.Options{})})
@@ -29,10 +29,7 @@ func TestCosts(t *testing.T) {
 		}
 		got := ""
 		for _, c := range r.Costs {
-			words := slices.Clone(c.By)
-			if !c.Indexed {
-				words = []string{"every event"}
-			}
+			words := append([]string{c.Gate + " " + c.Way}, c.By...)
 			for _, p := range c.Dear {
 				name, _, _ := strings.Cut(p.What, " ")
 				words = append(words, name)
@@ -42,5 +39,14 @@ func TestCosts(t *testing.T) {
 		if got != want {
 			t.Errorf("%s: %q, want %q", filter, got, want)
 		}
+	}
+}
+
+// TestPlainCost: everything that runs the plain way needs the interpreter.
+func TestPlainCost(t *testing.T) {
+	item := scenarios.Item{Path: "s.yaml", Own: true, Data: []byte("type: trigger\nfilter: evt.Meta.a == 'b'\n")}
+	r := lint.Check(lint.Content{Scenarios: []scenarios.Item{item}}, lint.Options{Env: expression.New(expression.Options{Plain: true})})
+	if len(r.Costs) != 1 || r.Costs[0].Way != lint.WayMachine {
+		t.Errorf("%+v", r.Costs)
 	}
 }

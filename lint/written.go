@@ -19,6 +19,17 @@ func newWritten() *written {
 	return &written{values: map[string]map[string]bool{}, open: map[string]bool{}}
 }
 
+// live adds what live requests and challenges carry without any parser.
+func (w *written) live() {
+	w.value("Meta.service", "http")
+	w.value("Meta.log_type", "http_access-log")
+	w.value("Meta.log_type", "rampart_captcha")
+	for _, key := range []string{"source_ip", "http_path", "http_verb", "http_status", "http_user_agent", "http_args_len",
+		"target_fqdn", "sub_type", "captcha_result", "solve_ms"} {
+		w.open["Meta."+key] = true
+	}
+}
+
 // anyParsed stands for all keys of Parsed: groks are made of named patterns that may
 // hold captures of their own.
 const anyParsed = "Parsed.*"

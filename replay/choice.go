@@ -23,6 +23,8 @@ type Choice struct {
 	// Items beside them: names, or paths of files. Scenarios and Contexts may be
 	// folders of files, Parsers and Postoverflows folders of <stage>/<file>.
 	Parsers, Postoverflows, Scenarios, Contexts []string
+	// Everything: all items of the Hub, whatever is named.
+	Everything bool
 	// Only: of all scenarios those named in Scenarios alone run.
 	Only     bool
 	Profiles string // file; "": built in
@@ -74,6 +76,16 @@ func (c Choice) Load() (*hub.Catalogue, *hub.Content, []*hub.Problem, error) {
 		return nil, nil, nil, err
 	}
 	s.Collections = c.collections(catalogue)
+	if c.Everything {
+		for kind, names := range map[hub.Kind]*[]string{hub.Parsers: &s.Parsers, hub.Postoverflows: &s.Postoverflows,
+			hub.Scenarios: &s.Scenarios, hub.Contexts: &s.Contexts} {
+			for _, i := range catalogue.Items(kind) {
+				if i.Origin == hub.Hub {
+					*names = append(*names, i.Name)
+				}
+			}
+		}
+	}
 	content, err := catalogue.Select(s)
 	problems, err := sift(catalogue, err)
 	if err != nil {

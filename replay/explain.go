@@ -130,7 +130,9 @@ func (x *Explainer) Run(ctx context.Context, inputs []Input, each func(*Explanat
 		n := 0
 		err := file.Read(ctx, in.path(), in.labels(), 0, func(l event.Line) error {
 			n++
-			return each(x.line(l, n))
+			one := x.line(l, n)
+			one.Source = in.Path
+			return each(one)
 		})
 		if err != nil {
 			return fmt.Errorf("explaining: %w", err)
