@@ -16,14 +16,19 @@ import (
 // clock is the instant of all tests: the end of December, for year-less dates.
 func clock() time.Time { return time.Date(2025, 12, 20, 12, 0, 0, 0, time.UTC) }
 
+// sharedDir is where the outside material should be.
+func sharedDir() string {
+	if dir := os.Getenv("RAMPART_SHARED"); dir != "" {
+		return dir
+	}
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(file), "..", "..", "shared")
+}
+
 // shared returns the folder of outside material, and skips the test without it.
 func shared(t testing.TB) string {
 	t.Helper()
-	dir := os.Getenv("RAMPART_SHARED")
-	if dir == "" {
-		_, file, _, _ := runtime.Caller(0)
-		dir = filepath.Join(filepath.Dir(file), "..", "..", "shared")
-	}
+	dir := sharedDir()
 	if _, err := os.Stat(dir); err != nil {
 		t.Skipf("needs the shared material, which is not in %s (RAMPART_SHARED names another place)", dir)
 	}

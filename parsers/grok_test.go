@@ -205,7 +205,7 @@ func hubLines(t testing.TB) []string {
 func TestGrokOracle(t *testing.T) {
 	groks := groksOf(t, append(hubParsers(t), builtinItems(t)...))
 	lines := hubLines(t)
-	if testing.Short() {
+	if testing.Short() || raced {
 		lines = lines[:20]
 	}
 	hits, fast := 0, 0
@@ -233,7 +233,7 @@ func TestGrokOracle(t *testing.T) {
 		}
 	}
 	t.Logf("%d groks (%d not on Go regexp), %d lines: %d hits", len(groks), fast, len(lines), hits)
-	if hits < 100 {
+	if hits < 50 {
 		t.Fatal("too few hits to mean something")
 	}
 }

@@ -126,8 +126,8 @@ func TestOracleHub(t *testing.T) {
 	}
 	index, r := hubIndex(t, hub), rand.New(rand.NewPCG(1, 2))
 	perTest := 100
-	if testing.Short() {
-		perTest = 5
+	if testing.Short() || raced {
+		perTest = 3
 	}
 	lines := 0
 	for _, e := range entries {
@@ -186,7 +186,7 @@ func TestOracleEverything(t *testing.T) {
 		}
 	}
 	lines := hubLines(t)
-	if testing.Short() {
+	if testing.Short() || raced {
 		lines = lines[:20]
 	}
 	for _, text := range lines {
@@ -208,7 +208,7 @@ func FuzzOracle(f *testing.F) {
 	twins := []twin{
 		newTwin(f, builtinItems(f), expression.Options{Now: clock}, Options{Now: clock, Location: time.FixedZone("", 3600)}),
 	}
-	if _, err := os.Stat(filepath.Join(shared(f), "hub")); err == nil {
+	if _, err := os.Stat(filepath.Join(sharedDir(), "hub")); err == nil {
 		hub := []Item{hubItem(f, "s00-raw", "syslog-logs"), hubItem(f, "s01-parse", "nginx-logs"), hubItem(f, "s01-parse", "sshd-logs"),
 			hubItem(f, "s02-enrich", "http-logs"), hubItem(f, "s02-enrich", "dateparse-enrich"), hubItem(f, "s02-enrich", "whitelists")}
 		twins = append(twins, newTwin(f, hub, expression.Options{Now: clock}, Options{Now: clock}))
