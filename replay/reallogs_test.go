@@ -44,6 +44,9 @@ func replayLog(tb testing.TB, c replay.Choice, in replay.Input) []event.Alert {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	for _, p := range s.Problems {
+		tb.Error(p)
+	}
 	var list []event.Alert
 	if _, err := s.Run(tb.Context(), []replay.Input{in}, replay.Options{Alert: func(a *event.Alert) { list = append(list, *a) }}); err != nil {
 		tb.Fatal(err)
@@ -192,12 +195,16 @@ func TestRealLogsBuiltin(t *testing.T) {
 	check(t, "builtin", "| log | scenario | alerts | sources | events |\n|---|---|---|---|---|\n", want, false)
 }
 
-// TestRealLogsSlow: the plain way gives the same alerts to the last letter.
+// TestRealLogsSlow: the plain way gives the same alerts to the last letter, as far
+// as it gets in the time that CI has.
 func TestRealLogsSlow(t *testing.T) {
 	for _, log := range realLogs() {
 		for name, c := range map[string]replay.Choice{"hub": servers(t), "builtin": {}} {
 			t.Run(filepath.Join(log.name, name), func(t *testing.T) {
 				in := replay.Input{Path: testkit.Shared(t, "logs", log.name), Type: log.kind}
+				if os.Getenv("RAMPART_SOAK") == "" {
+					in.Path = beginning(t, in.Path, 2000)
+				}
 				fast := replayLog(t, c, in)
 				c.Plain = true
 				if d := gocmp.Diff(replayLog(t, c, in), fast, gocmp.FilterPath(random, gocmp.Ignore())); d != "" {
@@ -206,4 +213,19 @@ func TestRealLogsSlow(t *testing.T) {
 			})
 		}
 	}
+}
+
+// beginning writes the first lines of a file into another and returns its path.
+func beginning(tb testing.TB, path string, lines int) string {
+	tb.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	parts := strings.SplitAfterN(string(data), "\n", lines+1)
+	out := filepath.Join(tb.TempDir(), filepath.Base(path))
+	if err := os.WriteFile(out, []byte(strings.Join(parts[:min(lines, len(parts))], "")), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	return out
 }

@@ -34,20 +34,7 @@ func logType(kind string) string { return map[string]string{"nginx": "nginx", "s
 // alerts replays one log and returns its alerts.
 func alerts(tb testing.TB, c replay.Choice, path, kind string) []event.Alert {
 	tb.Helper()
-	s, err := replay.Open(c, nil)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	for _, p := range s.Problems {
-		tb.Error(p)
-	}
-	var list []event.Alert
-	_, err = s.Run(context.Background(), []replay.Input{{Path: path, Type: logType(kind)}},
-		replay.Options{Alert: func(a *event.Alert) { list = append(list, *a) }})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return list
+	return replayLog(tb, c, replay.Input{Path: path, Type: logType(kind)})
 }
 
 // counts is how many alerts there are of a scenario about a source.
