@@ -5,8 +5,12 @@
 //
 // It holds the nodes with their filters, groks, statics, whitelists and stashes,
 // the grok compiler and our own pattern library, the date parser, and the
-// content that ships with Rampart (Builtin). It reads no files and no network,
-// does not decide anything and keeps no buckets.
+// content that ships with Rampart (Builtin). It reads no files, asks databases and
+// the DNS through the Env alone, does not decide anything and keeps no buckets.
+//
+// Most nodes are for lines of other programs: an index finds those that could take
+// an event, and one look at a text tells which groks of several siblings could match.
+// An Env that is Plain does without; a traced event too. The outcome is the same.
 //
 // Concurrency: a Pipeline is immutable and safe for concurrent use; one event
 // belongs to one goroutine. Only stashes change while events pass, under a lock
