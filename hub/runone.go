@@ -14,7 +14,6 @@ import (
 
 	"github.com/rampart-edge/rampart/engine"
 	"github.com/rampart-edge/rampart/event"
-	"github.com/rampart-edge/rampart/parsers"
 	"github.com/rampart-edge/rampart/scenarios"
 )
 
@@ -72,8 +71,8 @@ func (r *Runner) replay(ctx context.Context, t *testCase, result *Result) *Resul
 	if len(result.Failures) > 0 {
 		return nil
 	}
-	results := newResults()
-	e := r.engine(set, results)
+	results, observe := set.Record()
+	e := r.engine(set, observe)
 	labels := map[string]string{"type": t.config.LogType}
 	maps.Copy(labels, t.config.Labels)
 	src := t.logPath()
@@ -86,24 +85,12 @@ func (r *Runner) replay(ctx context.Context, t *testCase, result *Result) *Resul
 		result.fail(Failure{Err: err.Error()})
 		return nil
 	}
-	results.Overflows.sort()
+	results.Sort()
 	return results
 }
 
-// engine makes an engine that notes what passes. Nothing in it is shared with that
-// of another test.
-func (r *Runner) engine(set *Ruleset, results *Results) *engine.Engine {
-	stages := set.Pipeline.Stages()
-	var later []string
-	if set.Postoverflows != nil {
-		later = set.Postoverflows.Stages()
-	}
-	observe := &engine.Observer{
-		Node:     results.node,
-		Parsed:   func(_ *event.Event, out parsers.Outcome) { results.passed(stages, out) },
-		Pour:     results.pour,
-		Overflow: func(ev *event.Event) { results.overflow(ev); results.passed(later, parsers.Outcome{}) },
-	}
+// engine makes an engine for a test, which shares nothing with that of another one.
+func (r *Runner) engine(set *Ruleset, observe *engine.Observer) *engine.Engine {
 	var e *engine.Engine
 	buckets := scenarios.NewMemory(scenarios.MemoryOptions{Shards: 1, SampleBytes: sampleBytes, Now: r.options.Now,
 		Overflow: func(o *scenarios.Overflow) { e.Overflow(o) }})
