@@ -84,7 +84,13 @@ func TestDropsOracle(t *testing.T) {
 	term := func() string {
 		field := []string{"Meta.a", "Meta.b", "Parsed.c", "Line.Labels.d", "Enriched.e", "Line.Src", "Meta.f", "Meta.g", "Parsed.h", "Parsed.i", "Meta.j"}[rng.IntN(11)]
 		value := func() string { return []string{"''", "'1'", "'2'", "'3'"}[rng.IntN(4)] }
-		switch rng.IntN(7) {
+		switch rng.IntN(10) {
+		case 7:
+			return fmt.Sprintf("Upper(evt.Meta.j) contains %s", value())
+		case 8:
+			return fmt.Sprintf("(evt.Meta.j startsWith %s || evt.%s matches '^[0-9]?3')", value(), field)
+		case 9:
+			return "any(['2', '3', 'x'], {PathUnescape(evt.Meta.j) endsWith #})"
 		case 0:
 			return fmt.Sprintf("evt.%s in [%s, %s]", field, value(), value())
 		case 1:
