@@ -135,7 +135,7 @@ func (j *judge) verdict(m *Memory, p *pour) (overflows bool, tripped uint64) {
 		if err != nil {
 			m.fault(p.table, p.slot, err)
 		}
-		if ok && err == nil {
+		if ok {
 			return true, tripped
 		}
 	}

@@ -95,7 +95,7 @@ func Condition(rng *rand.Rand) string {
 			"queue.Queue[-1].Meta.x == queue.Queue[0].Meta.x", "queue.Queue[-2].Meta.x == '1'", "queue.Queue[2].Meta.x startsWith '1'",
 			"MedianInterval(map(queue.Queue, {.Time})) < duration('900ms')", "MedianInterval(map(queue.Queue[-3:], {#.Time})) >= duration('1s')",
 			"Distance(queue.Queue[-1].Enriched.Latitude, queue.Queue[-1].Enriched.Longitude, queue.Queue[-2].Enriched.Latitude, queue.Queue[-2].Enriched.Longitude) > 1000",
-			"evt.Meta.x == '2'", "not (evt.Meta.x in ['2', '4'])", "leaky.Total_count > 3", "sum(map(queue.Queue, {len(.Meta.x)})) > 6",
+			"queue.Queue[0].Time.Unix() % 3 == 1", "queue.Queue[-1].Time.Hour() != queue.Queue[0].Time.Hour()", "evt.Meta.x == '2'", "not (evt.Meta.x in ['2', '4'])", "leaky.Total_count > 3", "sum(map(queue.Queue, {len(.Meta.x)})) > 6",
 			"any(queue.Queue, {.Parsed.p matches '^[ab]'})", "any(queue.Queue, {.Unmarshaled.u == 'a'})", "queue.Queue[0].GetMeta('x') == evt.GetMeta('x')",
 			"any(queue.Queue, {.Unmarshaled.none.deeper == 'a'})", "queue.Queue[-1].Line.Raw contains '7'", "'p' in queue.Queue[-1].Parsed",
 			"let bad = filter(queue.Queue, {.Meta.x in ['1', '2']}); len(bad) >= 3 && MedianInterval(map(bad[-3:], {.Time})) > duration('400ms')",
