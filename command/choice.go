@@ -3,7 +3,6 @@ package command
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -33,17 +32,12 @@ func hubFlags(cmd *cobra.Command, dir, data *string) {
 	cmd.Flags().StringVar(data, "data", "", "folder with the data files of the Hub's items")
 }
 
-// advise adds to what is wrong with a choice how to find what there is.
-func advise(ch *replay.Choice, prefix string, err error) error {
+// advise adds to a name that nothing has where names come from.
+func advise(ch *replay.Choice, err error) error {
 	for _, p := range hub.Problems(err) {
-		if p.Path != "" || p.Name == "" {
-			continue
+		if p.Path == "" && p.Name != "" && ch.Hub == "" {
+			return errors.Join(err, errors.New("built-in collections are rampart/http, rampart/sshd and rampart/wordpress; names of the Hub need --hub DIR"))
 		}
-		hint := "names are those of " + prefix + " lint --names"
-		if ch.Hub == "" && !strings.HasPrefix(p.Name, "rampart/") {
-			hint = "names of the Hub need --hub DIR"
-		}
-		return errors.Join(err, errors.New(hint))
 	}
 	return err
 }

@@ -56,6 +56,7 @@ func Commands(o Options) []*cobra.Command {
 	return []*cobra.Command{
 		statusCommand(o), decisionsCommand(o), alertsCommand(o), whyCommand(o),
 		unbanCommand(o), allowlistCommand(o), replayCommand(o), explainCommand(o), lintCommand(o),
+		hubtestCommand(o),
 	}
 }
 

@@ -62,33 +62,40 @@ func (c *call) explain(x *explainOptions, args []string) error {
 	}
 	e, err := replay.NewExplainer(*x.choice, nil)
 	if err != nil {
-		return advise(x.choice, c.o.Prefix, err)
+		return advise(x.choice, err)
 	}
 	c.warn(e.Problems)
-	t := &telling{c: c, paint: c.newPaint(), all: x.all, counts: map[string]int{}}
-	show := t.show
-	if c.format == jsonF {
-		enc := json.NewEncoder(c.out())
-		enc.SetEscapeHTML(false)
-		show = func(x *replay.Explanation) error { return enc.Encode(x) }
-	}
+	show, total := c.teller(x.all)
 	if len(args) > 0 {
 		return show(e.Line(args[0], replay.Input{Type: x.kind, Labels: x.labels}))
 	}
 	if x.file == "" {
 		x.file = "-"
 	}
+	outcomes := map[string]int{}
 	err = e.Run(c.cmd.Context(), []replay.Input{{Path: x.file, Type: x.kind, Labels: x.labels}}, func(one *replay.Explanation) error {
-		t.counts[one.Outcome]++
+		outcomes[one.Outcome]++
 		if x.unparsed && one.Outcome != replay.Unparsed {
 			return nil
 		}
 		return show(one)
 	})
-	if err == nil && c.format == human {
-		t.total()
+	if err != nil {
+		return err
 	}
-	return err
+	return total(outcomes)
+}
+
+// teller returns what shows one explanation in the format asked for, and what sums
+// up many.
+func (c *call) teller(all bool) (show func(*replay.Explanation) error, total func(outcomes map[string]int) error) {
+	if c.format == jsonF {
+		enc := json.NewEncoder(c.out())
+		enc.SetEscapeHTML(false)
+		return func(x *replay.Explanation) error { return enc.Encode(x) }, func(map[string]int) error { return nil }
+	}
+	t := &telling{c: c, paint: c.newPaint(), all: all}
+	return t.show, t.total
 }
 
 // terminalIn reports whether the standard input is a terminal.
@@ -96,11 +103,10 @@ func terminalIn() bool { return terminal(os.Stdin) }
 
 // telling writes explanations for people.
 type telling struct {
-	c      *call
-	paint  paint
-	all    bool
-	counts map[string]int // lines by outcome
-	err    error          // of writing
+	c     *call
+	paint paint
+	all   bool
+	err   error // of writing
 }
 
 func (t *telling) printf(format string, args ...any) {
@@ -341,15 +347,16 @@ func (t *telling) overflow(o *replay.Overflow) {
 	}
 }
 
-// total sums up many lines.
-func (t *telling) total() {
+// total sums up many lines by their outcome.
+func (t *telling) total(outcomes map[string]int) error {
 	n := 0
 	var parts []string
 	for _, o := range []string{replay.Taken, replay.Untaken, replay.Whitelisted, replay.Undated, replay.Unparsed} {
-		if c := t.counts[o]; c > 0 {
+		if c := outcomes[o]; c > 0 {
 			n += c
 			parts = append(parts, fmt.Sprintf("%d %s", c, o))
 		}
 	}
 	t.printf("%s: %s\n", count(n, "line"), strings.Join(parts, ", "))
+	return t.err
 }

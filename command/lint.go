@@ -37,7 +37,7 @@ func lintCommand(o Options) *cobra.Command {
 		}
 		report, err := examine(ch, args)
 		if err != nil {
-			return advise(ch, c.o.Prefix, err)
+			return advise(ch, err)
 		}
 		if err := c.writeReport(report, *costs); err != nil {
 			return err

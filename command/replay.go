@@ -19,7 +19,8 @@ type replayOptions struct {
 	types   typeFlag
 	labels  map[string]string
 	quiet   bool
-	failing bool // an alert is a failure
+	failing bool   // an alert is a failure
+	dump    string // folder
 }
 
 func replayCommand(o Options) *cobra.Command {
@@ -42,6 +43,7 @@ func replayCommand(o Options) *cobra.Command {
 	f.VarP(&r.types, "type", "t", "what the lines of the files behind it are: syslog, nginx, apache2, caddy…")
 	f.StringToStringVar(&r.labels, "label", nil, "further labels of all lines, as key=value")
 	f.BoolVar(&r.failing, "fail-on-alert", false, "end with status 1 if there was any alert")
+	f.StringVar(&r.dump, "dump", "", "write what every node, bucket and overflow had into this folder, for short logs")
 	f.BoolVarP(&r.quiet, "quiet", "q", false, "show no progress")
 	c.outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -59,9 +61,10 @@ func replayCommand(o Options) *cobra.Command {
 }
 
 func (c *call) replay(r *replayOptions, inputs []replay.Input) error {
+	r.choice.Record = r.dump != ""
 	s, err := replay.Open(*r.choice, nil)
 	if err != nil {
-		return advise(r.choice, c.o.Prefix, err)
+		return advise(r.choice, err)
 	}
 	c.warn(s.Problems)
 	sum := newSummary()
@@ -81,6 +84,11 @@ func (c *call) replay(r *replayOptions, inputs []replay.Input) error {
 	bar.clear()
 	if err := errors.Join(err, failed, finish()); err != nil {
 		return err
+	}
+	if r.dump != "" {
+		if err := s.Results.WriteDumps(r.dump); err != nil {
+			return err
+		}
 	}
 	if c.format == human {
 		fmt.Fprintf(c.out(), "\n%s, %d of no known form%s; %s in %s\n", count(res.Lines, "line"), res.Unparsed,

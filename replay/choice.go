@@ -30,6 +30,9 @@ type Choice struct {
 	Profiles string // file; "": built in
 	// Plain runs everything the plain way; see expression.Options.
 	Plain bool
+	// Record keeps what every node made of every line, for dumps. It takes many times
+	// the memory of the logs.
+	Record bool
 }
 
 // items are what a choice amounts to, read and not yet compiled.
@@ -39,6 +42,7 @@ type items struct {
 	problems  []*hub.Problem // with items of the Hub; the rest works without them
 	profiles  string
 	plain     bool
+	record    bool
 	faithful  bool // lines are taken as the tests of the Hub take them
 }
 
@@ -46,7 +50,8 @@ type items struct {
 // the Hub becomes problems, anything else the error.
 func (c Choice) load() (*items, error) {
 	catalogue, content, problems, err := c.Load()
-	return &items{catalogue: catalogue, content: content, problems: problems, profiles: c.Profiles, plain: c.Plain}, err
+	return &items{catalogue: catalogue, content: content, problems: problems, profiles: c.Profiles,
+		plain: c.Plain, record: c.Record}, err
 }
 
 // Load opens the catalogue and reads the chosen items. What is wrong with items of

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rampart-edge/rampart/engine"
 	"github.com/rampart-edge/rampart/event"
+	"github.com/rampart-edge/rampart/hub"
 	"github.com/rampart-edge/rampart/logsources/file"
 	"github.com/rampart-edge/rampart/parsers"
 	"github.com/rampart-edge/rampart/scenarios"
@@ -109,6 +110,12 @@ func NewExplainer(c Choice, log *zap.Logger) (*Explainer, error) {
 		return nil, err
 	}
 	return newExplainer(items, log)
+}
+
+// ExplainCase compiles what a test of the Hub runs. Lines are taken as the test takes
+// them.
+func ExplainCase(c *hub.Catalogue, one *hub.Case) (*Explainer, error) {
+	return newExplainer(&items{catalogue: c, content: one.Content, faithful: true}, nil)
 }
 
 func newExplainer(items *items, log *zap.Logger) (*Explainer, error) {

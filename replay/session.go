@@ -17,6 +17,8 @@ import (
 type Session struct {
 	// Problems are what is wrong with items of the Hub; they do not run.
 	Problems []*hub.Problem
+	// Results is what passed so far, nil unless the choice said Record.
+	Results *hub.Results
 
 	engine   *engine.Engine
 	buckets  *scenarios.Memory
@@ -51,6 +53,9 @@ func (i *items) open(log *zap.Logger, observe *engine.Observer, poured func(scen
 	profiles, err := loadProfiles(i.profiles, rules.Env)
 	if err != nil {
 		return nil, err
+	}
+	if i.record {
+		s.Results, observe = rules.Record()
 	}
 	s.buckets = scenarios.NewMemory(scenarios.MemoryOptions{Now: time.Now, Overflow: s.overflow})
 	s.buckets.Use(rules.Rules)
@@ -118,6 +123,9 @@ func (s *Session) Run(ctx context.Context, inputs []Input, o Options) (Result, e
 		return Result{}, err
 	}
 	s.buckets.Flush()
+	if s.Results != nil {
+		s.Results.Sort()
+	}
 	c := &s.counters
 	return Result{Lines: c.Lines.Load(), TooLong: m.tooLong, Unparsed: c.Unparsed.Load(), Whitelisted: c.Whitelisted.Load(),
 		Untimed: c.Untimed.Load(), Poured: c.Poured.Load(), Alerts: c.Alerts.Load(), Elapsed: time.Since(begin)}, nil
