@@ -151,8 +151,9 @@ type left struct {
 // bothRuns runs a program by closures and by the machine.
 func bothRuns(p *Program, ev *event.Event, memo *Memo) (closures, machine left) {
 	a, b := ev.Clone(), ev.Clone()
-	out, err := p.Any(&Vars{Evt: a, Memo: memo})
-	closures = left{out, err != nil, a}
+	v := &Vars{Evt: a, Memo: memo}
+	out, err := p.Any(v)
+	closures = left{out, err != nil || v.run.fault != nil, a}
 	out, err = p.machine(&Vars{Evt: b})
 	return closures, left{out, err != nil, b}
 }

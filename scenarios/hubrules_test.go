@@ -100,6 +100,23 @@ func TestHubRules(t *testing.T) {
 	}
 }
 
+// TestHubDropsAllocate: what pours nothing allocates nothing, and the rest only the
+// keys of its buckets.
+func TestHubDropsAllocate(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	rules := scenarios.NewRules(hubScenarios(t, hubset.Env(t, false), hubset.Scenarios(t, hubset.Benchmark()...)))
+	events := typicalEvents(t)
+	for kind, most := range map[string]float64{"static": 0, "ssh": 0, "page": 2} {
+		var out []scenarios.Drop
+		n := testing.AllocsPerRun(200, func() { out = rules.Drops(events[kind], scenarios.Whole, start, out[:0]) })
+		if n > most {
+			t.Errorf("%s: %v allocations for %d drops, at most %v", kind, n, len(out), most)
+		}
+	}
+}
+
 // FuzzHubFilters lets any texts meet the filters of the benchmark's sixty scenarios.
 func FuzzHubFilters(f *testing.F) {
 	f.Add("/index.php", "id=1 UNION ALL SELECT", "sqlmap/1.5", "https://x/", "index.php", ".php", "GET", "404", uint8(0))
