@@ -4,6 +4,6 @@
 //	constants ─► Set ─► does one occur?     regexp ─► Filter ─► could it match?
 //	groups of constants ─► Finder ─► of which does one occur?
 //
-// It runs no regexp, and knows nothing of events. Sets, finders and filters are immutable
-// and safe for concurrent use.
+// It runs no regexp, and knows nothing of events. Sets, finders and filters are
+// immutable and safe for concurrent use.
 package needle

@@ -2,6 +2,7 @@ package scenarios_test
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -115,6 +116,36 @@ func TestHubDropsAllocate(t *testing.T) {
 			t.Errorf("%s: %v allocations for %d drops, at most %v", kind, n, len(out), most)
 		}
 	}
+}
+
+// TestHubRulesTogether: several goroutines ask the same rules, while more programs
+// are compiled that look for something in the same texts.
+func TestHubRulesTogether(t *testing.T) {
+	env := hubset.Env(t, false)
+	rules := scenarios.NewRules(hubScenarios(t, env, hubset.Scenarios(t, hubset.Benchmark()...)))
+	events := typicalEvents(t)
+	want := map[string][]string{}
+	for kind, ev := range events {
+		want[kind] = dropsOf(rules.Drops(ev.Clone(), scenarios.Whole, start, nil))
+	}
+	var work sync.WaitGroup
+	for range 4 {
+		work.Go(func() {
+			for range 50 {
+				for kind, ev := range events {
+					if d := cmp.Diff(want[kind], dropsOf(rules.Drops(ev.Clone(), scenarios.Whole, start, nil))); d != "" {
+						t.Errorf("%s: %s", kind, d)
+					}
+				}
+			}
+		})
+	}
+	for i := range 50 {
+		if _, err := env.Compile(fmt.Sprintf("Upper(evt.Meta.http_path) contains 'NEW%d'", i), expression.OnEvent, expression.Bool); err != nil {
+			t.Error(err)
+		}
+	}
+	work.Wait()
 }
 
 // FuzzHubFilters lets any texts meet the filters of the benchmark's sixty scenarios.
