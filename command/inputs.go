@@ -65,6 +65,9 @@ var errNoType = errors.New("what the lines are is not said; add --type syslog, n
 
 // inputs are the logs that the arguments name.
 func (f *typeFlag) inputs(args []string, labels map[string]string) ([]replay.Input, error) {
+	if n := len(f.values); n > 1 && f.values[n-1].from == len(args) {
+		return nil, fmt.Errorf("--type %s stands behind all files; a type holds for those after it", f.values[n-1].name)
+	}
 	var list []replay.Input
 	for i, arg := range args {
 		in := replay.Input{Path: arg, Type: f.of(i), Labels: labels}

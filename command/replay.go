@@ -82,7 +82,10 @@ func (c *call) replay(r *replayOptions, inputs []replay.Input) error {
 			bar.draw(p.Bytes, p.Total, count(p.Lines, "line")+", "+count(sum.total, "alert"))
 		}})
 	bar.clear()
-	if err := errors.Join(err, failed, finish()); err != nil {
+	if err = errors.Join(err, failed); err == nil {
+		err = finish()
+	}
+	if err != nil {
 		return err
 	}
 	if r.dump != "" {

@@ -32,12 +32,17 @@ func (k *checker) below(n *node) {
 }
 
 // siblings reports those that stand behind one that takes everything they would
-// get. ends says whether the success of a node is the end for those behind it.
+// get. Ends says whether the success of a node is the end for those behind it.
 func (k *checker) siblings(list []*node, ends func(*node) bool) {
+	hidden := map[*node][]*node{} // by what hides them: nodes that nobody asked about
 	for i, n := range list {
 		for j, before := range list[:i] {
 			if !ends(before) || !k.succeeds(before) || !k.takes(before, n, list[j+1:i]) {
 				continue
+			}
+			if !k.wanted(n.path) {
+				hidden[before] = append(hidden[before], n)
+				break
 			}
 			k.add(Finding{Path: n.path, Line: n.line, Severity: Warning, Rule: RuleUnreachable, Item: n.title(),
 				Text: fmt.Sprintf("no event reaches this node: %s (%s:%d) comes first and takes all that it could get",
@@ -45,6 +50,12 @@ func (k *checker) siblings(list []*node, ends func(*node) bool) {
 				Advice: "put this node before that one, or give that one a narrower filter"})
 			break
 		}
+	}
+	for before, victims := range hidden {
+		k.add(Finding{Path: before.path, Line: before.line, Severity: Warning, Rule: RuleUnreachable, Item: before.title(),
+			Text: fmt.Sprintf("this node takes all that %d behind it could get, such as %s (%s:%d)", len(victims),
+				named(victims[0]), victims[0].path, victims[0].line),
+			Advice: "give it a narrower filter, or a file name that sorts behind theirs"})
 	}
 }
 

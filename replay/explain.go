@@ -193,6 +193,9 @@ func (x *Explainer) take() []Step {
 	for _, s := range x.steps {
 		one := Step{Stage: s.Stage, Node: s.Node, Depth: s.Depth, OK: s.OK, Reason: s.Reason, Detail: s.Detail, Whitelisted: s.Whitelisted}
 		for _, c := range s.Changes {
+			if c.Field == "Time" { // before a date was read there is none
+				c.Old = ""
+			}
 			one.Changes = append(one.Changes, Change{c.Field, c.Old, c.New})
 		}
 		list = append(list, one)
