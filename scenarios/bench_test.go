@@ -78,6 +78,28 @@ func BenchmarkPour(b *testing.B) {
 	}
 }
 
+// BenchmarkPourEvent pours one event into four of a million buckets, as most events
+// that fit anything do: it is encoded once. The time is that of all four.
+func BenchmarkPourEvent(b *testing.B) {
+	s := leaky(b, "a", "capacity: 40\nleakspeed: 500ms\n")
+	m, all := million(b, s)
+	var batch []scenarios.Drop
+	for _, name := range []string{"a", "b", "c", "d"} {
+		batch = append(batch, scenarios.Drop{Scenario: leaky(b, name, "capacity: 40\nleakspeed: 500ms\n"), Event: request("200")})
+	}
+	b.ReportAllocs()
+	i := 0
+	defer testkit.CPU(b)()
+	for b.Loop() {
+		i++
+		for n := range batch {
+			batch[n].Event, batch[n].Key = batch[0].Event, all.key(i&1023)
+			batch[n].At = start.Add(time.Duration(i) * time.Millisecond)
+		}
+		m.Pour(batch)
+	}
+}
+
 // BenchmarkFilters is what each of our scenarios costs on a benign page view.
 func BenchmarkFilters(b *testing.B) {
 	for _, name := range append(builtinNames(b, "http/*.yaml"), builtinNames(b, "wordpress/*.yaml")...) {

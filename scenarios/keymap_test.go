@@ -12,7 +12,7 @@ func TestKeymap(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 8))
 	for _, spread := range []uint32{3, 50, 1 << 30} {
 		var sh shard
-		sh.init(mostInOne, -1)
+		sh.init(0, mostInOne, -1)
 		want := map[[16]byte]*entry{}
 		for i := range 40_000 {
 			var key [16]byte

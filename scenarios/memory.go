@@ -51,6 +51,9 @@ type Stats struct {
 	Unsaved    int64 `json:"unsaved"`    // buckets that no snapshot can hold: their conditions read whole events
 }
 
+// maxShards bounds the number of shards, which samples carry.
+const maxShards = 1 << 15
+
 // Memory holds the buckets of one node.
 type Memory struct {
 	shards []shard
@@ -81,12 +84,12 @@ func NewMemory(o MemoryOptions) *Memory {
 	}
 	n := 1
 	// A shard with few buckets would be full long before the others are.
-	for n*2 <= o.Shards && o.MaxBuckets/(n*2) >= 1024 || o.MaxBuckets/n > mostInOne {
+	for n < maxShards && (n*2 <= o.Shards && o.MaxBuckets/(n*2) >= 1024 || o.MaxBuckets/n > mostInOne) {
 		n *= 2
 	}
 	m := &Memory{shards: make([]shard, n), now: o.Now, sink: o.Overflow}
 	for i := range m.shards {
-		m.shards[i].init(o.MaxBuckets/n, o.SampleBytes/int64(n))
+		m.shards[i].init(i, o.MaxBuckets/n, o.SampleBytes/int64(n))
 	}
 	k := newHashKey()
 	m.key.Store(&k)

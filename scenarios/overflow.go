@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"bytes"
 	"fmt"
 	"time"
 
@@ -48,7 +49,7 @@ type burst struct {
 	zone                     *time.Location
 	site, incident           string
 	depth                    int
-	bodies                   [][]byte // samples, oldest first
+	samples                  []sample // oldest first
 	sourceless               error
 }
 
@@ -57,7 +58,7 @@ func (m *Memory) overflow(p *pour) {
 	p.sample()
 	b := p.burst
 	if len(p.body) > 0 {
-		b.bodies = append(b.bodies, append(append([]byte(nil), p.body...), p.who...))
+		b.samples = append(b.samples, sample{body: append(bytes.Clone(p.body), p.who...)})
 	}
 	b.sourceless = p.sourceless
 	if o := m.conclude(b); o != nil {
@@ -81,8 +82,8 @@ func (m *Memory) conclude(b *burst) *Overflow {
 	}
 	mapkey := b.scenario.MapKey(b.key)
 	o.ID = fmt.Sprintf("%s:%d:%d:%d", mapkey, b.first, b.at, m.serial.Add(1))
-	for _, body := range b.bodies {
-		if s, ok := decodeSample(body); ok {
+	for _, kept := range b.samples {
+		if s, ok := decodeSample(m.body(kept)); ok {
 			o.Samples = append(o.Samples, s)
 		}
 	}

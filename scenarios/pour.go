@@ -28,6 +28,7 @@ type pour struct {
 	who        []byte
 	sources    []event.Source
 	sourceless error // why sources is empty
+	home       place // where body and who are kept already
 
 	// For conditions: what of the event is kept for those of later events, and what
 	// those of this one look at.
@@ -245,7 +246,7 @@ func (m *Memory) prepare(p *pour, d *Drop) bool {
 		p.value = key.sum64(d.Distinct)
 	}
 	if d.Event != p.sampled {
-		p.sampled, p.encoded, p.owner = d.Event, false, nil
+		p.sampled, p.encoded, p.owner, p.home = d.Event, false, nil, place{}
 	}
 	if !s.sparing || p.said.runs() {
 		p.sample()
@@ -267,7 +268,7 @@ func (p *pour) sample() {
 	if p.owner == nil || p.owner != s && (p.owner.scopeValue != nil || s.scopeValue != nil || p.owner.Scope != s.Scope) {
 		p.sources, p.sourceless = s.sourcesOf(d.Event, p.sources[:0])
 		p.who = appendSources(p.who[:0], p.sources)
-		p.owner = s
+		p.owner, p.home = s, place{}
 	}
 }
 

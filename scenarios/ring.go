@@ -1,16 +1,36 @@
 package scenarios
 
-import "encoding/binary"
+import (
+	"bytes"
+	"encoding/binary"
+	"slices"
+)
 
 const (
 	pageBytes  = 64 << 10
 	recordHead = 12 // position of the record before, length of the body
+	shared     = 1 << 31
+	sharedSize = 10
 )
+
+// place is where a sample is: a record in the ring of a shard.
+type place struct {
+	shard uint16
+	at    uint64 // 0: none
+}
+
+// sample is one of a chain: the body itself, or the place that it shares.
+type sample struct {
+	body  []byte
+	place place
+}
 
 // ring holds the samples of one shard in a fixed number of pages; the newest page
 // takes the place of the oldest. A record knows the one before it of the same
-// bucket. Positions only grow, so that one of a page that was overwritten is
-// recognized. Position 0 is none.
+// bucket. An event that goes into several buckets has its body in the record of the
+// first; those of the others say where that is, and have shared in their length.
+// Positions only grow, so that one of a page that was overwritten is recognized.
+// Position 0 is none.
 type ring struct {
 	pages [][]byte // made when first written
 	size  int      // of a page
@@ -33,9 +53,30 @@ func (r *ring) page(pos uint64) uint64 { return pos / uint64(r.size) }
 // put appends a record whose body is a and b and returns its position, 0 if it
 // does not fit.
 func (r *ring) put(prev uint64, a, b []byte) uint64 {
-	n := recordHead + len(a) + len(b)
-	if n > r.size {
-		return 0
+	rec, pos := r.record(prev, len(a)+len(b))
+	if pos != 0 {
+		binary.LittleEndian.PutUint32(rec[8:], uint32(len(a)+len(b)))
+		copy(rec[recordHead:], a)
+		copy(rec[recordHead+len(a):], b)
+	}
+	return pos
+}
+
+// share appends a record whose body is elsewhere.
+func (r *ring) share(prev uint64, where place) uint64 {
+	rec, pos := r.record(prev, sharedSize)
+	if pos != 0 {
+		binary.LittleEndian.PutUint32(rec[8:], shared|sharedSize)
+		binary.LittleEndian.PutUint16(rec[recordHead:], where.shard)
+		binary.LittleEndian.PutUint64(rec[recordHead+2:], where.at)
+	}
+	return pos
+}
+
+// record makes room for one with a body of n bytes; position 0 if it does not fit.
+func (r *ring) record(prev uint64, n int) ([]byte, uint64) {
+	if n += recordHead; n > r.size {
+		return nil, 0
 	}
 	if left := uint64(r.size) - r.head%uint64(r.size); left < uint64(n) {
 		r.head += left
@@ -48,43 +89,56 @@ func (r *ring) put(prev uint64, a, b []byte) uint64 {
 	pos := r.head
 	rec := r.pages[slot][pos%uint64(r.size):]
 	binary.LittleEndian.PutUint64(rec, prev)
-	binary.LittleEndian.PutUint32(rec[8:], uint32(len(a)+len(b)))
-	copy(rec[recordHead:], a)
-	copy(rec[recordHead+len(a):], b)
 	r.head += uint64(n)
-	return pos
+	return rec, pos
 }
 
-// get returns the body at pos, valid until the next put, and the position of the
-// record before it; ok is false for one that is overwritten.
-func (r *ring) get(pos uint64) (prev uint64, body []byte, ok bool) {
+// get returns a copy of the sample at pos and the position of the record before it;
+// ok is false for one that is overwritten.
+func (r *ring) get(pos uint64) (prev uint64, s sample, ok bool) {
 	if pos == 0 || pos >= r.head {
-		return 0, nil, false
+		return 0, s, false
 	}
 	// The page being written is that of the last byte that was.
 	now := r.page(r.head - 1)
 	if r.page(pos)+uint64(len(r.pages)) <= now {
-		return 0, nil, false
+		return 0, s, false
 	}
 	rec := r.pages[r.page(pos)%uint64(len(r.pages))][pos%uint64(r.size):]
 	n := binary.LittleEndian.Uint32(rec[8:])
-	return binary.LittleEndian.Uint64(rec), rec[recordHead : recordHead+int(n)], true
+	body := rec[recordHead : recordHead+int(n&^shared)]
+	if n&shared != 0 {
+		s.place = place{binary.LittleEndian.Uint16(body), binary.LittleEndian.Uint64(body[2:])}
+	} else {
+		s.body = bytes.Clone(body)
+	}
+	return binary.LittleEndian.Uint64(rec), s, true
 }
 
-// last returns copies of the newest n bodies of the chain that ends at pos,
-// oldest first.
-func (r *ring) last(pos uint64, n int) [][]byte {
-	var bodies [][]byte
-	for len(bodies) < n {
-		prev, body, ok := r.get(pos)
+// last returns the newest n samples of the chain that ends at pos, oldest first.
+func (r *ring) last(pos uint64, n int) []sample {
+	var list []sample
+	for len(list) < n {
+		prev, s, ok := r.get(pos)
 		if !ok {
 			break
 		}
-		bodies = append(bodies, append([]byte(nil), body...))
+		list = append(list, s)
 		pos = prev
 	}
-	for i, j := 0, len(bodies)-1; i < j; i, j = i+1, j-1 {
-		bodies[i], bodies[j] = bodies[j], bodies[i]
+	slices.Reverse(list)
+	return list
+}
+
+// body fetches the body of a sample, which takes the lock of the shard that has it:
+// the caller holds none. Nil means that it was overwritten.
+func (m *Memory) body(s sample) []byte {
+	if s.place.at == 0 || int(s.place.shard) >= len(m.shards) {
+		return s.body
 	}
-	return bodies
+	sh := &m.shards[s.place.shard]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	_, s, _ = sh.ring.get(s.place.at)
+	return s.body
 }

@@ -68,10 +68,12 @@ type shard struct {
 	hand   int // where eviction looks next
 	broom  int // where sweeping looks next
 	filled int64
+	number uint16
 	stats  Stats
 }
 
-func (sh *shard) init(buckets int, samples int64) {
+func (sh *shard) init(number, buckets int, samples int64) {
+	sh.number = uint16(number)
 	sh.max = min(max(buckets, 1), mostInOne)
 	sh.ring = newRing(samples)
 	sh.room = max(int64(sh.max)*roomEach, roomLeast)

@@ -46,7 +46,7 @@ func (m *Memory) Snapshot(w io.Writer) error {
 		return err
 	}
 	for i := range m.shards {
-		if err := m.shards[i].write(w, t); err != nil {
+		if err := m.write(w, &m.shards[i], t); err != nil {
 			return err
 		}
 	}
@@ -62,26 +62,63 @@ func writeSection(w io.Writer, b []byte) error {
 	return nil
 }
 
-// write writes the entries in sections. The lock is not held while it writes:
-// entries that come, go or move meanwhile may be missed.
-func (sh *shard) write(w io.Writer, t *table) error {
+// written is an entry on its way into a snapshot.
+type written struct {
+	head    []byte
+	samples []sample
+}
+
+// write writes the entries of a shard in sections. Its lock is not held while it
+// writes, nor while it fetches samples: entries that come, go or move meanwhile may
+// be missed.
+func (m *Memory) write(w io.Writer, sh *shard, t *table) error {
 	var b []byte
 	for n := 0; ; {
+		var list []written
 		sh.mu.Lock()
-		for ; n < sh.size && len(b) < sectionGoal; n++ {
+		for ; n < sh.size && len(list) < chunk; n++ {
 			if e := sh.at(uint32(n)); e.flags&used != 0 && int(e.slot) < len(t.ids) {
-				b = sh.appendEntry(b, e, t.scenarios[e.slot].keep-1)
+				list = sh.appendEntry(list, e, t.scenarios[e.slot].keep-1)
 			}
 		}
+		done := n >= sh.size
 		sh.mu.Unlock()
+		for _, e := range list {
+			b = m.appendSamples(append(b, e.head...), e.samples)
+			if len(b) < sectionGoal {
+				continue
+			}
+			if err := writeSection(w, b); err != nil {
+				return err
+			}
+			b = b[:0]
+		}
+		if !done {
+			continue
+		}
 		if len(b) == 0 {
 			return nil
 		}
-		if err := writeSection(w, b); err != nil {
-			return err
-		}
-		b = b[:0]
+		return writeSection(w, b)
 	}
+}
+
+// appendSamples appends the newest samples that fit.
+func (m *Memory) appendSamples(b []byte, list []sample) []byte {
+	var bodies [][]byte
+	size := 0
+	for i := len(list) - 1; i >= 0; i-- {
+		body := m.body(list[i])
+		if size += len(body) + 1; body == nil || size > samplesMost {
+			break
+		}
+		bodies = append(bodies, body)
+	}
+	b = binary.AppendUvarint(b, uint64(len(bodies)))
+	for i := len(bodies) - 1; i >= 0; i-- {
+		b = appendBytes(b, bodies[i])
+	}
+	return b
 }
 
 // Parts of a side.
@@ -93,7 +130,7 @@ const (
 
 // appendEntry appends an entry. Events that were kept whole cannot be written: of
 // their bucket only the blackhole is, and it is counted.
-func (sh *shard) appendEntry(b []byte, e *entry, keep int) []byte {
+func (sh *shard) appendEntry(list []written, e *entry, keep int) []written {
 	sd := &side{}
 	if e.side != 0 {
 		sd = sh.sides.at(e.side)
@@ -101,14 +138,14 @@ func (sh *shard) appendEntry(b []byte, e *entry, keep int) []byte {
 	if sd.queue != nil && sd.queue.whole != nil {
 		sh.stats.Unsaved++
 		if e.hole == math.MinInt64 {
-			return b
+			return list
 		}
 		hole := *e
 		hole.flags &= used | replay | late | watched
 		hole.count, hole.sample = 0, 0
 		e, sd = &hole, &side{}
 	}
-	b = append(b, e.key[:]...)
+	b := append([]byte(nil), e.key[:]...)
 	b = binary.LittleEndian.AppendUint16(b, e.slot)
 	b = binary.LittleEndian.AppendUint16(b, e.flags)
 	for _, v := range [...]uint64{e.level, uint64(e.last), uint64(e.first), uint64(e.touched), uint64(e.hole)} {
@@ -126,18 +163,7 @@ func (sh *shard) appendEntry(b []byte, e *entry, keep int) []byte {
 	if sd.timer != nil {
 		newest = sd.timer.prev // it has the last one itself
 	}
-	bodies := sh.ring.last(newest, keep)
-	size, from := 0, len(bodies)
-	for from > 0 && size+len(bodies[from-1]) <= samplesMost {
-		from--
-		size += len(bodies[from]) + 1
-	}
-	b = binary.AppendUvarint(b, uint64(len(bodies)-from))
-	for _, body := range bodies[from:] {
-		b = binary.AppendUvarint(b, uint64(len(body)))
-		b = append(b, body...)
-	}
-	return b
+	return append(list, written{b, sh.ring.last(newest, keep)})
 }
 
 // append appends the parts of a side but for its values.

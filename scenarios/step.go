@@ -151,8 +151,19 @@ func (sh *shard) keep(e *entry, p *pour) {
 		return
 	}
 	if p.sample(); len(p.body) > 0 {
-		e.sample = sh.ring.put(e.sample, p.body, p.who)
+		sh.store(e, p)
 	}
+}
+
+// store puts the sample into the ring, or says where it is if a bucket before this
+// one has it already.
+func (sh *shard) store(e *entry, p *pour) {
+	if p.home.at != 0 {
+		e.sample = sh.ring.share(e.sample, p.home)
+		return
+	}
+	e.sample = sh.ring.put(e.sample, p.body, p.who)
+	p.home = place{sh.number, e.sample}
 }
 
 // cancel empties the bucket, if there is one, without an alert.
@@ -182,7 +193,7 @@ func (sh *shard) pull(p *pour, e *entry) outcome {
 // sample before that event's.
 func (sh *shard) burst(e *entry, p *pour, newest uint64) outcome {
 	b := p.newBurst()
-	b.bodies = sh.ring.last(newest, p.drop.Scenario.keep-1)
+	b.samples = sh.ring.last(newest, p.drop.Scenario.keep-1)
 	b.first, b.count = e.first, e.count
 	b.direct, b.detect, b.replayed = e.flags&direct != 0, e.flags&detect != 0, e.flags&replay != 0
 	sh.spill(e)

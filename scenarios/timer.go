@@ -145,7 +145,7 @@ func (sh *shard) strike(e *entry, s *Scenario) *burst {
 		count: e.count, wall: e.wall, late: e.flags&late != 0, zone: zoneOf(int(tm.zone)), site: tm.site, width: tm.width, depth: int(tm.depth),
 	}
 	b.direct, b.detect, b.replayed = e.flags&direct != 0, e.flags&detect != 0, e.flags&replay != 0
-	b.bodies = append(sh.ring.last(tm.prev, s.keep-1), tm.body)
+	b.samples = append(sh.ring.last(tm.prev, s.keep-1), sample{body: tm.body})
 	sh.stats.Timed++
 	sh.spill(e)
 	if sh.judge(e, b) != overflowed {
