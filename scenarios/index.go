@@ -16,11 +16,16 @@ import (
 // those that are left over.
 const maxColumns = 16
 
+// broad is how many rules must ask for a field for its column to be read before
+// anything is searched for, which leaves few rules over.
+const broad = 3
+
 // index finds the rules whose filter an event may pass, by the values that their
 // filters require and by the constant texts that they look for.
 type index struct {
 	all      set
-	columns  []column
+	columns  []column // those that most rules ask for first
+	broad    int      // how many are read before the searches
 	searches searches
 	checks   [][]check // by number of the rule: what no column covers
 }
@@ -63,6 +68,9 @@ func newIndex(list []*Scenario) index {
 	})
 	covered := names[:min(len(names), maxColumns)]
 	for _, name := range covered {
+		if asked[name] >= broad {
+			x.broad++
+		}
 		x.columns = append(x.columns, newColumn(name, needs))
 	}
 	for i := range needs {
@@ -114,9 +122,16 @@ func newColumn(name string, needs []map[string][]string) column {
 
 // narrow leaves in b only the rules that columns and searches let the event pass.
 func (x *index) narrow(b *round) {
+	fit(x.columns[:x.broad], b)
+	x.searches.narrow(b)
+	fit(x.columns[x.broad:], b)
+}
+
+// fit takes those out of b that a column does not suit.
+func fit(columns []column, b *round) {
 	s, ev := b.left, b.vars.Evt
-	for i := range x.columns {
-		c := &x.columns[i]
+	for i := range columns {
+		c := &columns[i]
 		if !s.meets(c.asking) {
 			continue
 		}
@@ -128,7 +143,6 @@ func (x *index) narrow(b *round) {
 			s[w] &= fit[w]
 		}
 	}
-	x.searches.narrow(b)
 }
 
 // admits checks what no column covers.
