@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/rampart-edge/rampart/engine"
@@ -177,13 +178,12 @@ func (r ResolverConfig) open() (*resolver.Resolver, error) {
 		servers = append(servers, server)
 	}
 	var dialer net.Dialer
-	ask := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (conn net.Conn, err error) {
-		for _, server := range servers {
-			if conn, err = dialer.DialContext(ctx, network, server); err == nil {
-				return conn, nil
-			}
-		}
-		return nil, err
+	var turn atomic.Uint32
+	// A datagram is sent whether or not anybody listens, so a second attempt goes to
+	// the next server.
+	ask := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		n := turn.Add(1) - 1
+		return dialer.DialContext(ctx, network, servers[int(n)%len(servers)])
 	}}
 	o.LookupAddr, o.LookupNetIP = ask.LookupAddr, ask.LookupNetIP
 	return resolver.New(o), nil

@@ -31,9 +31,9 @@ func caddyCommand() caddycmd.Command {
 	return caddycmd.Command{
 		Name:  appName,
 		Short: "Asks and steers the Rampart node that runs in Caddy",
-		Long: `Shows what Rampart decided and why, adds and lifts decisions, and runs
-scenarios over old logs. All but replay talk to a running Caddy over its admin
-endpoint.`,
+		Long: `Shows what Rampart decided and why, adds and lifts decisions, runs scenarios
+over old logs, explains lines, and checks and tests items. All but replay,
+explain, lint and hubtest talk to a running Caddy over its admin endpoint.`,
 		CobraFunc: func(cmd *cobra.Command) {
 			bin := caddy.CustomBinaryName
 			if bin == "" {

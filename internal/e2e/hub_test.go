@@ -80,7 +80,7 @@ func probes() []probe {
 // request that overflows them. Visitors notice nothing.
 func TestHubLive(t *testing.T) {
 	hub, data := shared(t, "hub"), shared(t, "hub-data")
-	n := startNode(t, hubCaddyfile(hub, data, "collection crowdsecurity/base-http-scenarios"))
+	n := startNode(t, hubCaddyfile(hub, data, "collection crowdsecurity/base-http-scenarios\nparser crowdsecurity/geoip-enrich"))
 	if p := n.status().Problems; len(p) > 0 {
 		t.Errorf("problems at the start: %q", p)
 	}
@@ -105,13 +105,22 @@ func TestHubLive(t *testing.T) {
 			t.Errorf("%s: after the alert %s still gets %d", p.scenario, ip, a.status)
 		}
 	}
+	// What the enricher found out, and what the context has alerts say.
+	for i := range 5 {
+		n.send("1.2.3.4", "GET", fmt.Sprintf("/backup%d.sql", i))
+	}
+	list := n.alerts("value=1.2.3.4")
+	if len(list) != 1 || list[0].Source.Cn != "AU" || !strings.Contains(list[0].Meta.Get("target_uri"), "/backup4.sql") ||
+		list[0].Events[0].Meta.Get("IsoCode") != "AU" {
+		t.Errorf("an alert about 1.2.3.4: %+v", list)
+	}
 	for i := range 30 {
 		a := n.send("198.51.100.1", "GET", fmt.Sprintf("/page%d?q=what+is+selected", i%5), "User-Agent", "Mozilla/5.0", "Referer", "https://example.com/")
 		if a.status != 200 {
 			t.Fatalf("a visitor got %d at request %d", a.status, i)
 		}
 	}
-	if list := n.alerts("value=198.51.100.1"); len(list) > 0 {
+	if list = n.alerts("value=198.51.100.1"); len(list) > 0 {
 		t.Errorf("alerts about a visitor: %v", list)
 	}
 }
