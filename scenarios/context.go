@@ -136,6 +136,9 @@ func (l *contextLoader) document(node *yaml.Node) {
 	seen := map[string]bool{}
 	for i := 0; i+1 < len(node.Content); i += 2 {
 		key, value := node.Content[i], node.Content[i+1]
+		if value.Kind == yaml.AliasNode && value.Alias.Kind == yaml.SequenceNode {
+			value = value.Alias
+		}
 		switch {
 		case key.Value == "context" && value.Kind == yaml.MappingNode:
 			l.document(value)

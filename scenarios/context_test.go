@@ -86,6 +86,7 @@ func TestContexts(t *testing.T) {
 		"true, and false which is nothing":  {"k: [evt.Meta.user == 'bob']", `["true"]`},
 		"no float":                          {"k: ['0.0']", ""},
 		"neither a rule nor a request":      {"k: [\"match.uri != nil ? match.uri : ''\", \"req.Method != '' ? req.UserAgent() : ''\", \"req != nil ? req.Host : ''\", evt.Enriched.IsoCode]", `["DE"]`},
+		"a list by reference":               {"a: &n [evt.Meta.n]\nk: *n", `["1"]`},
 		"the wrapper of the Hub":            {"context:\n  k: [evt.Meta.n]", `["1"]`},
 		"a key of that name":                {"context: [evt.Meta.n]\nk: [evt.Meta.n]", `["1"]`},
 	} {

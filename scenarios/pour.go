@@ -248,6 +248,9 @@ func (m *Memory) prepare(p *pour, d *Drop) bool {
 	if d.Event != p.sampled {
 		p.sampled, p.encoded, p.owner, p.home = d.Event, false, nil, place{}
 	}
+	if d.Cancel { // nothing is kept of it
+		return true
+	}
 	if !s.sparing || p.said.runs() {
 		p.sample()
 	}
