@@ -1,6 +1,7 @@
 package command
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -27,7 +28,11 @@ func examine(ch *replay.Choice, args []string) (*lint.Report, error) {
 			return nil, err
 		}
 		for _, f := range files {
-			if err := addFile(&all, f); err != nil {
+			err := addFile(&all, f)
+			if errors.Is(err, errNoKind) && f != arg {
+				continue // a folder may hold anything
+			}
+			if err != nil {
 				return nil, err
 			}
 			own[absolute(f)] = true
@@ -59,6 +64,9 @@ func absolute(p string) string {
 	return p
 }
 
+// errNoKind: a file is nothing that is checked.
+var errNoKind = errors.New("is no parser, scenario or profile: none of their keys is in it")
+
 // addFile adds a file as what it is.
 func addFile(c *lint.Content, file string) error {
 	data, err := os.ReadFile(file)
@@ -75,7 +83,7 @@ func addFile(c *lint.Content, file string) error {
 	case lint.ProfileFile:
 		c.Profiles = append(c.Profiles, lint.Profile{Path: file, Data: data})
 	default:
-		return fmt.Errorf("%s is no parser, scenario or profile: none of their keys is in it", file)
+		return fmt.Errorf("%s %w", file, errNoKind)
 	}
 	return nil
 }
