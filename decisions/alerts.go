@@ -2,13 +2,10 @@ package decisions
 
 import (
 	"bytes"
-	"container/heap"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
-	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/rampart-edge/rampart/event"
@@ -28,8 +25,8 @@ type AlertFilter struct {
 
 const defaultAlertLimit = 100
 
-// alertHead is what of an alert stays in memory, and the first line of its value
-// in the database; the second one is the alert.
+// alertHead is the first line of an alert's value in the database, from which an
+// alertRecord is made; the second one is the alert.
 type alertHead struct {
 	ID        int64        `json:"id"`
 	UUID      string       `json:"uuid"`
@@ -44,28 +41,21 @@ type alertHead struct {
 	Decisions []int64      `json:"decisions,omitempty"` // ids of those it led to
 }
 
-// alertRecord is an alert in memory.
-type alertRecord struct {
-	alertHead
-	live    int                    // decisions that point at it
-	pending atomic.Pointer[[]byte] // its value until that is durable
-}
-
-func newAlertRecord(a *event.Alert, now time.Time) *alertRecord {
-	r := &alertRecord{alertHead: alertHead{
+func newAlertHead(a *event.Alert, now time.Time) alertHead {
+	h := alertHead{
 		ID: a.ID, UUID: a.UUID, Incident: a.IncidentID, At: now, Scenario: a.Scenario, Kind: a.Kind, Simulated: a.Simulated,
-	}}
+	}
 	for _, d := range a.Decisions {
-		r.Decisions = append(r.Decisions, d.ID)
+		h.Decisions = append(h.Decisions, d.ID)
 	}
 	if a.Source != nil {
-		r.Scope = a.Source.Scope
-		r.Value, _ = normalValue(a.Source.Value)
+		h.Scope = a.Source.Scope
+		h.Value, _ = normalValue(a.Source.Value)
 		if p, _, err := parsePrefix(a.Source.Value); err == nil {
-			r.Prefix = p
+			h.Prefix = p
 		}
 	}
-	return r
+	return h
 }
 
 // encodeAlert makes the value of the database.
@@ -81,13 +71,12 @@ func encodeAlert(h *alertHead, a *event.Alert) ([]byte, error) {
 	return append(append(head, '\n'), body...), nil
 }
 
-func decodeAlertHead(value []byte) (*alertRecord, error) {
+func decodeAlertHead(value []byte) (h alertHead, err error) {
 	line, _, ok := bytes.Cut(value, []byte("\n"))
 	if !ok {
-		return nil, errors.New("no second line")
+		return h, errors.New("no second line")
 	}
-	r := &alertRecord{}
-	return r, json.Unmarshal(line, &r.alertHead)
+	return h, json.Unmarshal(line, &h)
 }
 
 func decodeAlert(value []byte) (event.Alert, error) {
@@ -99,106 +88,4 @@ func decodeAlert(value []byte) (event.Alert, error) {
 	// Alerts are kept as the Local API shows them, where this is text only.
 	a.Stop, _ = time.Parse(time.RFC3339Nano, a.StopAt)
 	return a, nil
-}
-
-func (f *AlertFilter) matches(r *alertRecord) bool {
-	switch {
-	case f.Value != "" && f.Value != r.Value,
-		f.Scope != "" && !strings.EqualFold(f.Scope, r.Scope),
-		f.Scenario != "" && f.Scenario != r.Scenario,
-		f.Kind != "" && f.Kind != r.Kind,
-		f.Contains.IsValid() && !(r.Prefix.IsValid() && r.Prefix.Contains(f.Contains)),
-		!f.Since.IsZero() && r.At.Before(f.Since),
-		!f.Until.IsZero() && !r.At.Before(f.Until),
-		f.Decided && r.live == 0,
-		f.Simulated != nil && *f.Simulated != r.Simulated:
-		return false
-	}
-	return true
-}
-
-// alertIndex finds alerts and knows which may go.
-type alertIndex struct {
-	byID       map[int64]*alertRecord
-	byIncident map[string]int64
-	order      []int64 // ids ascending, with some that went
-	free       idHeap  // of alerts without a decision, with some that went or got one again
-}
-
-func newAlertIndex() alertIndex {
-	return alertIndex{byID: map[int64]*alertRecord{}, byIncident: map[string]int64{}}
-}
-
-func (x *alertIndex) add(r *alertRecord) {
-	x.byID[r.ID] = r
-	x.order = append(x.order, r.ID)
-	if r.Incident != "" {
-		x.byIncident[r.Incident] = r.ID
-	}
-	if r.live == 0 {
-		heap.Push(&x.free, r.ID)
-	}
-}
-
-// hold and release count the decisions of an alert.
-func (x *alertIndex) hold(id int64) {
-	if r := x.byID[id]; r != nil {
-		r.live++
-	}
-}
-
-func (x *alertIndex) release(id int64) {
-	if r := x.byID[id]; r != nil {
-		if r.live--; r.live == 0 {
-			heap.Push(&x.free, id)
-		}
-	}
-}
-
-// evict removes alerts above limit and those from before since, the oldest first,
-// never one that a kept decision points at; it returns their ids.
-func (x *alertIndex) evict(limit int, since time.Time) []int64 {
-	var out []int64
-	for len(x.free) > 0 {
-		r := x.byID[x.free[0]]
-		if r != nil && r.live == 0 {
-			if len(x.byID) <= limit && !r.At.Before(since) {
-				break
-			}
-			delete(x.byID, r.ID)
-			if x.byIncident[r.Incident] == r.ID {
-				delete(x.byIncident, r.Incident)
-			}
-			out = append(out, r.ID)
-		}
-		heap.Pop(&x.free)
-	}
-	if len(x.order) > 2*len(x.byID)+1024 {
-		kept := x.order[:0]
-		for _, id := range x.order {
-			if x.byID[id] != nil {
-				kept = append(kept, id)
-			}
-		}
-		x.order = kept
-	}
-	return out
-}
-
-// idHeap has the lowest id at its head.
-type idHeap []int64
-
-func (h idHeap) Len() int           { return len(h) }
-func (h idHeap) Less(i, j int) bool { return h[i] < h[j] }
-func (h idHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-
-// Push is for package heap.
-func (h *idHeap) Push(x any) { *h = append(*h, x.(int64)) }
-
-// Pop is for package heap.
-func (h *idHeap) Pop() any {
-	old := *h
-	id := old[len(old)-1]
-	*h = old[:len(old)-1]
-	return id
 }

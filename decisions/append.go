@@ -2,7 +2,6 @@ package decisions
 
 import (
 	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -33,7 +32,7 @@ func (b *Book) Append(a *event.Alert, ds []Decision) error {
 		alertID = b.alert.take()
 		a.ID = alertID
 		if a.UUID == "" {
-			a.UUID = newUUID()
+			a.UUID = formatUUID(newUUID())
 		}
 		if a.CreatedAt == "" {
 			a.CreatedAt = now.Format(time.RFC3339)
@@ -153,16 +152,17 @@ func (b *Book) commit(alertID int64, ready []prepared, now time.Time) *job {
 		p := &ready[i]
 		p.d.AlertID = alertID
 		p.d.Suppressed = p.prefix.IsValid() && b.o.Allow.Covers(p.prefix)
-		if old := b.index.same(p.d, now); old != nil {
+		if old := b.index.same(p.d, p.prefix, now); old != nil {
 			b.prolong(old, p.d, j)
 			p.rec = old
+			*p.d = b.index.decision(old)
 		} else {
 			p.rec = b.create(p.d, p.prefix, j)
 		}
-		*p.d = p.rec.Decision
 		if p.d.enforceable() {
-			s := b.history.add(p.d.Value, now.UnixMilli(), p.d.Type == TypeBan)
-			j.put(historyBucket, s.key(), []byte(s.text()))
+			ban := p.d.Type == TypeBan
+			s := b.history.add(p.rec.key, now.UnixMilli(), ban)
+			j.put(historyBucket, s.dbKey(), stampText(p.d.Value, ban))
 		}
 	}
 	b.tidy(now, j)
@@ -173,16 +173,13 @@ func (b *Book) commit(alertID int64, ready []prepared, now time.Time) *job {
 // those that end first make it.
 func (b *Book) create(d *Decision, p netip.Prefix, j *job) *record {
 	for len(b.index.byID) >= b.o.MaxDecisions {
-		b.end(b.index.due[0], j)
+		b.end(b.index.first(), j)
 		b.evictedDecisions.Add(1)
 	}
-	d.ID, d.UUID = b.decision.take(), newUUID()
-	d.Scope, d.Type, d.Origin = b.intern(d.Scope), b.intern(d.Type), b.intern(d.Origin)
-	d.Scenario, d.Host = b.intern(d.Scenario), b.intern(d.Host)
-	r := &record{Decision: *d, prefix: p}
-	b.index.add(r)
-	b.alerts.hold(r.AlertID)
-	if !r.Suppressed {
+	d.ID, d.UUID = b.decision.take(), formatUUID(newUUID())
+	r := b.index.add(d, p)
+	b.alerts.hold(r.alertID)
+	if !r.suppressed {
 		b.log.note(r)
 	}
 	j.changed(r)
@@ -191,15 +188,15 @@ func (b *Book) create(d *Decision, p netip.Prefix, j *job) *record {
 
 // prolong lets old go on for d. If d ends sooner it changes nothing.
 func (b *Book) prolong(old *record, d *Decision, j *job) {
-	if !d.Until.After(old.Until) {
+	if !d.Until.After(timeOf(old.until)) {
 		return
 	}
 	b.index.extend(old, d.Until)
-	old.Created = d.Created
-	b.alerts.release(old.AlertID)
+	old.created = d.Created.UnixMilli()
+	b.alerts.release(old.alertID)
 	b.alerts.hold(d.AlertID)
-	old.AlertID, old.IncidentID, old.Host = d.AlertID, d.IncidentID, d.Host
-	if !old.Suppressed {
+	b.index.setCause(old, d)
+	if !old.suppressed {
 		b.log.note(old)
 	}
 	j.changed(old)
@@ -210,42 +207,33 @@ func (b *Book) recordAlert(a *event.Alert, ready []prepared, j *job, now time.Ti
 	kept, cutValues, dropped := bounded(a)
 	b.cutValues.Add(int64(cutValues))
 	b.droppedEvidence.Add(int64(dropped))
-	r := newAlertRecord(&kept, now)
-	value, err := encodeAlert(&r.alertHead, &kept)
+	head := newAlertHead(&kept, now)
+	value, err := encodeAlert(&head, &kept)
 	if err != nil {
 		return err
 	}
-	r.pending.Store(&value)
+	b.pending.put(a.ID, value)
 	seen := map[*record]bool{}
 	for _, p := range ready {
-		if p.rec.AlertID == a.ID && !p.rec.gone && !seen[p.rec] {
+		if p.rec.alertID == a.ID && !p.rec.gone {
 			seen[p.rec] = true
-			r.live++
 		}
 	}
 	b.mu.Lock()
-	b.alerts.add(r)
+	b.alerts.add(&head, len(seen))
 	for _, id := range b.alerts.evict(b.o.MaxAlerts, now.Add(-b.o.AlertAge)) {
 		j.remove(alertBucket, idKey(id))
 	}
 	b.mu.Unlock()
-	j.ops = append(j.ops, op{alertBucket, idKey(r.ID), value, func() { r.pending.Store(nil) }})
+	j.ops = append(j.ops, op{alertBucket, idKey(a.ID), value, func() { b.pending.done(head.ID) }})
 	return nil
 }
 
-func newUUID() string {
-	var u [16]byte
+func newUUID() (u [16]byte) {
 	// Since Go 1.24 rand.Read never fails.
 	_, _ = rand.Read(u[:])
 	u[6], u[8] = u[6]&0x0f|0x40, u[8]&0x3f|0x80
-	var out [36]byte
-	hex.Encode(out[:8], u[:4])
-	hex.Encode(out[9:13], u[4:6])
-	hex.Encode(out[14:18], u[6:8])
-	hex.Encode(out[19:23], u[8:10])
-	hex.Encode(out[24:], u[10:])
-	out[8], out[13], out[18], out[23] = '-', '-', '-', '-'
-	return string(out[:])
+	return u
 }
 
 // job collects what one change of the book has to bring to set and disk.
@@ -276,12 +264,17 @@ func (j *job) remove(bucket, key string) { j.ops = append(j.ops, op{bucket: buck
 // caller holds write, so that jobs arrive in their order.
 func (b *Book) finish(j *job) {
 	for _, r := range j.order {
-		j.store(r)
+		j.store(b.index, r)
 	}
 	b.enforce(j.order)
 	b.disk.add(j.ops...)
 	if len(j.order) > 0 {
 		b.watch.wake()
+	}
+	if len(b.index.buried) > 0 {
+		b.mu.Lock()
+		b.index.reap()
+		b.mu.Unlock()
 	}
 }
 
@@ -290,20 +283,22 @@ func (b *Book) enforce(records []*record) {
 	now := b.o.Now().UnixMilli()
 	var e edits
 	for _, r := range records {
-		e.add(&r.Decision, r.prefix, r.gone, now)
+		d := b.index.brief(r)
+		e.add(&d, r.prefix(), r.gone, now)
 	}
 	b.set.apply(e)
 }
 
 // store queues what the database has to know of r.
-func (j *job) store(r *record) {
+func (j *job) store(x *index, r *record) {
 	if r.gone {
-		j.remove(decisionBucket, idKey(r.ID))
+		j.remove(decisionBucket, idKey(r.id))
 		return
 	}
 	// A Decision has only texts, numbers and instants within what JSON can say.
-	value, err := json.Marshal(&r.Decision)
+	d := x.decision(r)
+	value, err := json.Marshal(&d)
 	if err == nil {
-		j.put(decisionBucket, idKey(r.ID), value)
+		j.put(decisionBucket, idKey(r.id), value)
 	}
 }

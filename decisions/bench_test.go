@@ -1,6 +1,8 @@
 package decisions_test
 
 import (
+	"fmt"
+	"math"
 	"math/rand/v2"
 	"net/netip"
 	"runtime"
@@ -231,4 +233,68 @@ func BenchmarkAppend(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(book.Stats().Blocked), "blocked")
+}
+
+// BenchmarkBookMemory fills a book with 100,000 bans, each with the alert that led
+// to it, and collects garbage: objects and bytes that a ban costs, and processor
+// time that a collection costs with them and, as idle-gc-cpu-ns, without.
+func BenchmarkBookMemory(b *testing.B) {
+	const bans = 100_000
+	db, err := store.Open(b.TempDir(), store.Options{})
+	must(b, err)
+	defer db.Close()
+	idle := collectionTime()
+	before := memory()
+	book, err := decisions.OpenBook(decisions.BookOptions{DB: db})
+	must(b, err)
+	defer book.Close()
+	r := rand.New(rand.NewPCG(5, 5))
+	mint := 0
+	for range bans {
+		a := fullAlert()
+		mint++
+		a.IncidentID = fmt.Sprintf("01J%023d", mint)
+		ds := []decisions.Decision{{Value: randomAddr4(r).String(), Type: "ban", Until: time.Now().Add(time.Hour)}}
+		must(b, book.Append(a, ds))
+	}
+	must(b, book.Flush(b.Context()))
+	after := memory()
+	for b.Loop() {
+		runtime.GC()
+	}
+	busy := collectionTime()
+	b.ReportMetric(float64(after.HeapObjects-before.HeapObjects)/bans, "objects/ban")
+	b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/bans, "B/ban")
+	b.ReportMetric(float64(busy), "gc-cpu-ns")
+	b.ReportMetric(float64(idle), "idle-gc-cpu-ns")
+	if n := book.Stats().Decisions; n < bans*99/100 {
+		b.Fatalf("%d decisions", n)
+	}
+}
+
+func memory() (m runtime.MemStats) {
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m
+}
+
+// collectionTime is the processor time of one collection in this process, the
+// least of several.
+func collectionTime() time.Duration {
+	best := time.Duration(math.MaxInt64)
+	for range 7 {
+		start := processTime()
+		runtime.GC()
+		best = min(best, processTime()-start)
+	}
+	return best
+}
+
+func processTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -47,11 +47,11 @@ type Book struct {
 	// holds write may read without it, and takes it to change something.
 	write    sync.Mutex
 	mu       sync.RWMutex
-	index    index
-	alerts   alertIndex
+	index    *index
+	alerts   *alertIndex
 	history  history
 	log      changelog
-	names    map[string]string // interned, of the texts that repeat
+	pending  pending
 	decision *counter
 	alert    *counter
 	closed   bool
@@ -89,15 +89,16 @@ func OpenBook(o BookOptions) (*Book, error) {
 	if o.MaxDecisions <= 0 {
 		o.MaxDecisions = defaultMaxDecisions
 	}
+	names, keys := newNames(), newKeyer()
 	b := &Book{
 		o:       o,
 		set:     NewSet(o.Allow, o.Now),
-		index:   newIndex(),
-		alerts:  newAlertIndex(),
+		index:   newIndex(names, keys),
+		alerts:  newAlertIndex(names, keys),
 		history: newHistory(),
-		names:   map[string]string{},
 		stop:    make(chan struct{}),
 	}
+	b.log.records = b.index
 	if err := b.load(); err != nil {
 		return nil, err
 	}
@@ -220,16 +221,4 @@ func alertDecision(d *Decision, now time.Time) event.AlertDecision {
 		Duration: d.Until.Sub(now).Round(time.Second).String(), Until: d.Until.Format(time.RFC3339),
 		Simulated: d.Simulated, Suppressed: d.Suppressed,
 	}
-}
-
-// intern returns s, the same one for equal texts. The names of scenarios and
-// origins come from files and lists; beyond a thousand they are kept as they come.
-func (b *Book) intern(s string) string {
-	if t, ok := b.names[s]; ok {
-		return t
-	}
-	if len(b.names) < 1000 {
-		b.names[s] = s
-	}
-	return s
 }

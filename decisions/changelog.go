@@ -21,6 +21,7 @@ const (
 // in place, never cut: a subscriber at any cursor of the epoch finds everything
 // that matters since.
 type changelog struct {
+	records *index
 	entries []logged
 	epoch   int64
 	seq     int64
@@ -29,7 +30,7 @@ type changelog struct {
 
 type logged struct {
 	cursor int64
-	rec    *record // what it was at cursor, if its cursor is still that one
+	slot   int32 // of the record, which has not changed since if its cursor is still this one
 }
 
 func (l *changelog) last() int64 { return l.epoch<<seqBits | l.seq }
@@ -37,8 +38,8 @@ func (l *changelog) last() int64 { return l.epoch<<seqBits | l.seq }
 // note makes the present state of r the latest change.
 func (l *changelog) note(r *record) {
 	l.seq++
-	r.cursor = l.last()
-	l.entries = append(l.entries, logged{r.cursor, r})
+	r.cursor, r.logged = l.last(), true
+	l.entries = append(l.entries, logged{r.cursor, r.slot})
 }
 
 // since returns the changes after cursor, as Journal.Since.
@@ -56,10 +57,11 @@ func (l *changelog) since(cursor int64, limit int) ([]Change, int64) {
 	for ; i < len(l.entries) && (limit <= 0 || len(out) < limit); i++ {
 		e := l.entries[i]
 		cursor = e.cursor
-		if e.rec.cursor != e.cursor {
+		r := l.records.records.at(e.slot)
+		if r.cursor != e.cursor {
 			continue
 		}
-		out = append(out, Change{Cursor: e.cursor, Gone: e.rec.gone || e.rec.Suppressed, Decision: e.rec.Decision})
+		out = append(out, Change{Cursor: e.cursor, Gone: r.gone || r.suppressed, Decision: l.records.decision(r)})
 	}
 	return out, cursor
 }
@@ -70,9 +72,9 @@ func (l *changelog) full() bool { return len(l.entries) >= max(l.next, minCompac
 // compact drops changes that later ones made void and ends that nobody needs any
 // more. It reports whether a new epoch had to begin.
 func (l *changelog) compact(now time.Time) (newEpoch bool) {
-	kept := l.keep(func(r *record) bool { return r.Until.Add(linger).After(now) })
+	kept := l.keep(func(r *record) bool { return !r.ended(now.Add(-linger)) })
 	if kept > maxGone {
-		kept = l.keep(func(r *record) bool { return r.Until.After(now) })
+		kept = l.keep(func(r *record) bool { return !r.ended(now) })
 	}
 	if kept > maxGone {
 		l.keep(func(*record) bool { return false })
@@ -88,18 +90,21 @@ func (l *changelog) compact(now time.Time) (newEpoch bool) {
 func (l *changelog) keep(wanted func(*record) bool) (gone int) {
 	out := l.entries[:0]
 	for _, e := range l.entries {
-		if e.rec.cursor != e.cursor {
+		r := l.records.records.at(e.slot)
+		if r.cursor != e.cursor {
 			continue
 		}
-		if e.rec.gone || e.rec.Suppressed {
-			if !wanted(e.rec) {
+		if r.gone || r.suppressed {
+			if !wanted(r) {
+				if r.logged = false; r.gone {
+					l.records.bury(r)
+				}
 				continue
 			}
 			gone++
 		}
 		out = append(out, e)
 	}
-	clear(l.entries[len(out):])
 	l.entries = out
 	return gone
 }
@@ -110,6 +115,6 @@ func (l *changelog) begin(epoch int64) {
 	for i := range l.entries {
 		l.seq++
 		l.entries[i].cursor = l.last()
-		l.entries[i].rec.cursor = l.last()
+		l.records.records.at(l.entries[i].slot).cursor = l.last()
 	}
 }

@@ -14,87 +14,86 @@ const (
 
 // history remembers when decisions were made for a value, also after they ended,
 // so that repeat offenders can be told. It is bounded; what goes too early is
-// counted.
+// counted. It holds no pointers: the entries of a value are connected, the newest
+// first, by their place in the queue.
 type history struct {
-	times   map[string][]moment // ascending
-	queue   []stamp             // all, oldest first, from head on
+	values  map[key]recent
+	queue   []stamp // all, oldest first, from head on
 	head    int
+	base    int64 // place of queue[0], from 1
 	serial  uint32
 	limit   int
 	evicted int64
 }
 
+// recent is what there is of a value.
+type recent struct {
+	newest int64 // its place
+	count  int   // of entries in the queue; the last maxHistoryValue of them count
+}
+
 // stamp is one decision of the past.
 type stamp struct {
-	value  string
-	at     int64
+	key    key
+	at     int64 // Unix milliseconds
+	before int64 // place of the one of the same value before it; it may be gone
 	serial uint32
 	ban    bool
 }
 
-// moment is when a decision was made: Unix ms, doubled, plus one for a ban.
-type moment int64
-
-func momentOf(at int64, ban bool) moment {
-	if ban {
-		return moment(at<<1 | 1)
-	}
-	return moment(at << 1)
-}
-
-func (m moment) at() int64 { return int64(m >> 1) }
-func (m moment) ban() bool { return m&1 == 1 }
-
 // banMark precedes the value of a ban in the database; no value has it.
 const banMark = "\x01"
 
-func newHistory() history { return history{times: map[string][]moment{}, limit: maxHistory} }
+func newHistory() history { return history{values: map[key]recent{}, base: 1, limit: maxHistory} }
 
-// key is the stamp's in the database, in order of time.
-func (s *stamp) key() string {
+// dbKey is the stamp's in the database, in order of time.
+func (s *stamp) dbKey() string {
 	var b [12]byte
 	binary.BigEndian.PutUint64(b[:], uint64(s.at))
 	binary.BigEndian.PutUint32(b[8:], s.serial)
 	return string(b[:])
 }
 
-// text is the stamp's value in the database.
-func (s *stamp) text() string {
-	if s.ban {
-		return banMark + s.value
+// stampText is what the database has of a stamp for a value.
+func stampText(value string, ban bool) []byte {
+	if ban {
+		value = banMark + value
 	}
-	return s.value
+	return []byte(value)
 }
 
-func parseStamp(key, value string) (stamp, bool) {
+// parseStamp reads what dbKey and stampText write; the stamp gets its key from who
+// knows the value.
+func parseStamp(key, text string) (s stamp, value string, ok bool) {
 	if len(key) != 12 {
-		return stamp{}, false
+		return stamp{}, "", false
 	}
-	value, ban := strings.CutPrefix(value, banMark)
-	return stamp{value, int64(binary.BigEndian.Uint64([]byte(key))), binary.BigEndian.Uint32([]byte(key[8:])), ban}, true
+	value, ban := strings.CutPrefix(text, banMark)
+	return stamp{at: int64(binary.BigEndian.Uint64([]byte(key))), serial: binary.BigEndian.Uint32([]byte(key[8:])), ban: ban}, value, true
 }
 
-// add records that a decision was made for value. Times before the newest one are
-// taken as that, since the queue is in order.
-func (h *history) add(value string, at int64, ban bool) stamp {
+// add records that a decision was made for a value. Times before the newest one
+// are taken as that, since the queue is in order.
+func (h *history) add(k key, at int64, ban bool) stamp {
 	if n := len(h.queue); n > h.head {
 		at = max(at, h.queue[n-1].at)
 	}
 	h.serial++
-	s := stamp{value, at, h.serial, ban}
+	s := stamp{key: k, at: at, serial: h.serial, ban: ban}
 	h.put(s)
 	return s
 }
 
 func (h *history) put(s stamp) {
 	h.serial = max(h.serial, s.serial)
-	h.queue = append(h.queue, s)
-	list := append(h.times[s.value], momentOf(s.at, s.ban))
-	if len(list) > maxHistoryValue {
-		list = slices.Delete(list, 0, 1)
+	v := h.values[s.key]
+	s.before = v.newest
+	v.newest = h.base + int64(len(h.queue))
+	if v.count++; v.count > maxHistoryValue {
 		h.evicted++
 	}
-	h.times[s.value] = list
+	h.values[s.key] = v
+	h.queue = append(h.queue, s)
 }
 
 // trim forgets what is older than since, and the oldest above the limit; it
@@ -109,44 +108,62 @@ func (h *history) trim(since int64) []stamp {
 			}
 			h.evicted++
 		}
-		h.queue[h.head] = stamp{}
 		h.head++
-		h.forget(s)
+		h.forget(s.key)
 		out = append(out, s)
 	}
 	if h.head > 1024 && h.head > len(h.queue)/2 {
+		h.base += int64(h.head)
 		h.queue = slices.Clone(h.queue[h.head:])
 		h.head = 0
 	}
 	return out
 }
 
-func (h *history) forget(s stamp) {
-	list := h.times[s.value]
-	switch {
-	case len(list) == 0 || list[0].at() > s.at:
-		// Went earlier, above the limit of one value.
-	case len(list) == 1:
-		delete(h.times, s.value)
-	default:
-		h.times[s.value] = slices.Delete(list, 0, 1)
+func (h *history) forget(k key) {
+	v := h.values[k]
+	if v.count--; v.count == 0 {
+		delete(h.values, k)
+	} else {
+		h.values[k] = v
 	}
 }
 
-func (h *history) count(value string, since int64) int {
-	list := h.times[value]
-	i, _ := slices.BinarySearch(list, momentOf(since, false))
-	return len(list) - i
+// each calls fn with the entries of a value, the newest first, until it returns
+// false.
+func (h *history) each(k key, fn func(*stamp) bool) {
+	v := h.values[k]
+	at := v.newest
+	for range min(v.count, maxHistoryValue) {
+		s := &h.queue[at-h.base]
+		if !fn(s) {
+			return
+		}
+		at = s.before
+	}
+}
+
+func (h *history) count(k key, since int64) (n int) {
+	h.each(k, func(s *stamp) bool {
+		if s.at < since {
+			return false
+		}
+		n++
+		return true
+	})
+	return n
 }
 
 // bans counts the bans made in [since, until).
-func (h *history) bans(value string, since, until int64) (n int) {
-	list := h.times[value]
-	i, _ := slices.BinarySearch(list, momentOf(since, false))
-	for ; i < len(list) && list[i].at() < until; i++ {
-		if list[i].ban() {
+func (h *history) bans(k key, since, until int64) (n int) {
+	h.each(k, func(s *stamp) bool {
+		if s.at < since {
+			return false
+		}
+		if s.ban && s.at < until {
 			n++
 		}
-	}
+		return true
+	})
 	return n
 }

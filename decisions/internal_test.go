@@ -139,16 +139,26 @@ func TestReachIsMadeAnew(t *testing.T) {
 }
 
 func TestChangelogForgets(t *testing.T) {
-	var l changelog
+	x := newIndex(newNames(), newKeyer())
+	l := changelog{records: x}
 	l.begin(7)
-	live := &record{Decision: Decision{ID: 1, Until: epochStart.Add(time.Hour)}}
+	make1 := func(id int64, until time.Time, gone bool) *record {
+		r := x.add(&Decision{ID: id, Until: until}, netip.Prefix{})
+		if r.gone = gone; gone {
+			x.remove(r)
+		}
+		return r
+	}
+	live := make1(1, epochStart.Add(time.Hour), false)
 	for range 100 {
 		l.note(live)
 	}
-	over := &record{Decision: Decision{ID: 2, Until: epochStart.Add(-linger)}, gone: true}
-	lately := &record{Decision: Decision{ID: 3, Until: epochStart.Add(1 - linger)}, gone: true}
-	early := &record{Decision: Decision{ID: 4, Until: epochStart.Add(time.Hour)}, gone: true}
-	for _, r := range []*record{over, lately, early} {
+	over := make1(2, epochStart.Add(-linger), true)
+	lately := make1(3, epochStart.Add(time.Millisecond-linger), true)
+	early := make1(4, epochStart.Add(time.Hour), true)
+	allowed := make1(5, epochStart.Add(-linger), false)
+	x.suppress(allowed, true)
+	for _, r := range []*record{over, lately, early, allowed} {
 		l.note(r)
 	}
 	if l.compact(epochStart) {
@@ -157,8 +167,11 @@ func TestChangelogForgets(t *testing.T) {
 	if got := ids(&l, 7<<seqBits|1); got != "[1 -3 -4]" {
 		t.Errorf("after compacting: %s", got)
 	}
+	if allowed.logged || !live.logged {
+		t.Error("what is suppressed and over counts as told, or what is in force does not")
+	}
 	for i := range maxGone + 1 {
-		l.note(&record{Decision: Decision{ID: int64(10 + i), Until: epochStart}, gone: true})
+		l.note(make1(int64(10+i), epochStart, true))
 	}
 	if l.compact(epochStart) {
 		t.Error("a new epoch although everything in excess is over")
@@ -168,7 +181,7 @@ func TestChangelogForgets(t *testing.T) {
 	}
 	old := l.last()
 	for i := range maxGone + 1 {
-		l.note(&record{Decision: Decision{ID: int64(10 + i), Until: epochStart.Add(time.Hour)}, gone: true})
+		l.note(make1(int64(10+i), epochStart.Add(time.Hour), true))
 	}
 	if !l.compact(epochStart) || l.epoch != 8 {
 		t.Fatal("no new epoch although ends had to be forgotten")
@@ -178,6 +191,11 @@ func TestChangelogForgets(t *testing.T) {
 	}
 	if got := ids(&l, 0); got != "[1]" {
 		t.Errorf("from the start: %s", got)
+	}
+	// What the log has forgotten is given back, and nothing else.
+	x.reap()
+	if n := int(x.records.used) - 1 - len(x.records.free); n != 2 {
+		t.Errorf("%d records are kept, want the two that have not ended", n)
 	}
 }
 
@@ -198,44 +216,45 @@ func ids(l *changelog, cursor int64) string {
 }
 
 func TestHistoryBounds(t *testing.T) {
-	h := newHistory()
+	h, keys := newHistory(), newKeyer()
 	h.limit = 10
 	for i := range 20 {
-		h.add(fmt.Sprint("v", i%4), int64(i), i%8 < 4)
+		h.add(keys.of(fmt.Sprint("v", i%4)), int64(i), i%8 < 4)
 	}
 	if went := h.trim(0); len(went) != 10 || h.evicted != 10 || went[0].at != 0 {
 		t.Errorf("%d went, %d evicted", len(went), h.evicted)
 	}
-	if n := h.count("v0", 0); n != 2 { // 12 and 16
+	if n := h.count(keys.of("v0"), 0); n != 2 { // 12 and 16
 		t.Errorf("%d of v0", n)
 	}
-	if n := h.count("v0", 13); n != 1 {
+	if n := h.count(keys.of("v0"), 13); n != 1 {
 		t.Errorf("%d of v0 since 13", n)
 	}
-	if n, before := h.bans("v0", 0, 20), h.bans("v0", 0, 16); n != 1 || before != 0 { // 16
+	if n, before := h.bans(keys.of("v0"), 0, 20), h.bans(keys.of("v0"), 0, 16); n != 1 || before != 0 { // 16
 		t.Errorf("%d bans of v0, %d before the last", n, before)
 	}
-	if s := h.add("v9", 3, true); s.at != 19 {
+	if s := h.add(keys.of("v9"), 3, true); s.at != 19 {
 		t.Errorf("a time before the newest became %d", s.at)
 	}
 	h.trim(1000)
-	if len(h.times) != 0 || h.evicted != 10 {
-		t.Errorf("%d values left, %d evicted", len(h.times), h.evicted)
+	if len(h.values) != 0 || h.evicted != 10 {
+		t.Errorf("%d values left, %d evicted", len(h.values), h.evicted)
 	}
 	h = newHistory()
 	for i := range maxHistoryValue + 5 {
-		h.add("same", int64(i), true)
+		h.add(keys.of("same"), int64(i), true)
 	}
-	if n := h.count("same", 0); n != maxHistoryValue || h.evicted != 5 {
+	if n := h.count(keys.of("same"), 0); n != maxHistoryValue || h.evicted != 5 {
 		t.Errorf("%d kept of one value, %d evicted", n, h.evicted)
 	}
 	h.trim(10)
-	if n := h.count("same", 0); n != maxHistoryValue-5 {
+	if n := h.count(keys.of("same"), 0); n != maxHistoryValue-5 {
 		t.Errorf("%d kept of one value after trimming ten", n)
 	}
-	for _, was := range []stamp{{"x", 77, 3, false}, {"x", 77, 3, true}} {
-		if s, ok := parseStamp(was.key(), was.text()); !ok || s != was {
-			t.Errorf("stamp %+v came back as %+v", was, s)
+	for _, ban := range []bool{false, true} {
+		was := stamp{at: 77, serial: 3, ban: ban}
+		if s, of, ok := parseStamp(was.dbKey(), string(stampText("x", ban))); !ok || s != was || of != "x" {
+			t.Errorf("stamp %+v came back as %+v of %q", was, s, of)
 		}
 	}
 }

@@ -16,7 +16,7 @@ func (b *Book) List(f Filter) []Decision {
 	hits := b.find(f, b.o.Now())
 	out := make([]Decision, len(hits))
 	for i, r := range hits {
-		out[i] = r.Decision
+		out[i] = b.index.decision(r)
 	}
 	b.mu.RUnlock()
 	slices.SortFunc(out, func(x, y Decision) int { return cmp.Compare(y.ID, x.ID) })
@@ -30,24 +30,28 @@ func (b *Book) find(f Filter, now time.Time) []*record {
 		f.Value, _ = normalValue(f.Value)
 	}
 	take := func(r *record) {
-		if f.matches(&r.Decision, now) {
+		d := b.index.brief(r)
+		if f.Value != "" {
+			d.Value = b.index.value(r)
+		}
+		if f.matches(&d, now) {
 			out = append(out, r)
 		}
 	}
 	contains := plain(f.Contains)
 	switch {
 	case f.ID != 0:
-		if r := b.index.byID[f.ID]; r != nil && (!contains.IsValid() || r.prefix.IsValid() && r.prefix.Contains(contains)) {
+		if r := b.index.byNumber(f.ID); r != nil && (!contains.IsValid() || r.prefix().Contains(contains)) {
 			take(r)
 		}
 	case contains.IsValid():
 		b.index.covering(contains, take)
 	case f.Value != "":
-		for _, r := range b.index.byValue[f.Value] {
+		for r := range b.index.against(b.index.keys.of(f.Value)) {
 			take(r)
 		}
 	default:
-		for _, r := range b.index.byID {
+		for r := range b.index.all() {
 			take(r)
 		}
 	}
@@ -62,22 +66,22 @@ func (b *Book) Count(value string, since time.Time) int {
 	key, wide := normalValue(value)
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	n := b.count(key, since)
+	n := b.count(b.index.keys.of(key), since)
 	if wide != "" {
-		n += b.count(wide, since)
+		n += b.count(b.index.keys.of(wide), since)
 	}
 	return n
 }
 
-func (b *Book) count(key string, since time.Time) int {
+func (b *Book) count(k key, since time.Time) int {
 	from := int64(0)
 	if !since.IsZero() {
 		from = since.UnixMilli()
 	}
-	n := b.history.count(key, from)
+	n := b.history.count(k, from)
 	oldest := b.o.Now().AddDate(0, 0, -historyDays).UnixMilli()
-	for _, r := range b.index.byValue[key] {
-		if made := r.Created.UnixMilli(); r.enforceable() && made >= from && made < oldest {
+	for r := range b.index.against(k) {
+		if r.enforceable() && r.created >= from && r.created < oldest {
 			n++
 		}
 	}
@@ -90,7 +94,7 @@ func (b *Book) Bans(value string, since, until time.Time) int {
 	key, _ := normalValue(value)
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	return b.history.bans(key, since.UnixMilli(), until.UnixMilli())
+	return b.history.bans(b.index.keys.of(key), since.UnixMilli(), until.UnixMilli())
 }
 
 // Active tells how many decisions are in force for value and how long the longest
@@ -104,8 +108,8 @@ func (b *Book) Active(value string) (n int, left time.Duration) {
 		if k == "" {
 			continue
 		}
-		for _, r := range b.index.byValue[k] {
-			if d := r.Until.Sub(now); d > 0 && r.enforceable() {
+		for r := range b.index.against(b.index.keys.of(k)) {
+			if d := timeOf(r.until).Sub(now); d > 0 && r.enforceable() {
 				n++
 				left = max(left, d)
 			}
@@ -124,16 +128,19 @@ func (b *Book) Alerts(f AlertFilter) []event.Alert {
 		f.Limit = defaultAlertLimit
 	}
 	b.mu.RLock()
-	var hits []*alertRecord
-	for i := len(b.alerts.order) - 1; i >= 0 && (f.Limit < 0 || len(hits) < f.Limit); i-- {
-		if r := b.alerts.byID[b.alerts.order[i]]; r != nil && f.matches(r) {
-			hits = append(hits, r)
+	var hits []int64
+	for r := range b.alerts.newestFirst() {
+		if f.Limit >= 0 && len(hits) >= f.Limit {
+			break
+		}
+		if b.alerts.matches(&f, r) {
+			hits = append(hits, r.id)
 		}
 	}
 	b.mu.RUnlock()
 	out := make([]event.Alert, 0, len(hits))
-	for _, r := range hits {
-		if a, ok := b.readAlert(r); ok {
+	for _, id := range hits {
+		if a, ok := b.readAlert(id); ok {
 			out = append(out, a)
 		}
 	}
@@ -143,53 +150,53 @@ func (b *Book) Alerts(f AlertFilter) []event.Alert {
 // Alert returns the alert with an id.
 func (b *Book) Alert(id int64) (event.Alert, bool) {
 	b.mu.RLock()
-	r := b.alerts.byID[id]
+	known := b.alerts.byNumber(id) != nil
 	b.mu.RUnlock()
-	return b.readAlert(r)
+	if !known {
+		return event.Alert{}, false
+	}
+	return b.readAlert(id)
 }
 
 // Decided returns the newest alert from before an instant that led to the decision
 // with an id or prolonged it, also when the decision is over.
 func (b *Book) Decided(id int64, until time.Time) (event.Alert, bool) {
 	b.mu.RLock()
-	var found *alertRecord
-	for i := len(b.alerts.order) - 1; i >= 0 && found == nil; i-- {
-		r := b.alerts.byID[b.alerts.order[i]]
-		if r != nil && r.At.Before(until) && slices.Contains(r.Decisions, id) {
-			found = r
+	found := int64(0)
+	for r := range b.alerts.newestFirst() {
+		if time.UnixMilli(r.at).Before(until) && b.alerts.ledTo(r, id) {
+			found = r.id
+			break
 		}
 	}
 	b.mu.RUnlock()
-	return b.readAlert(found)
+	return b.Alert(found)
 }
 
 // Incident returns the alert whose overflow refused the request that was shown
 // this incident id.
 func (b *Book) Incident(id string) (event.Alert, bool) {
 	b.mu.RLock()
-	r := b.alerts.byID[b.alerts.byIncident[id]]
+	found := b.alerts.byIncident[b.index.keys.hash(id)]
 	b.mu.RUnlock()
-	return b.readAlert(r)
+	return b.Alert(found)
 }
 
 // readAlert reads an alert from where it is: on its way to the disk, or there.
-func (b *Book) readAlert(r *alertRecord) (event.Alert, bool) {
-	if r == nil {
-		return event.Alert{}, false
-	}
-	var value []byte
+func (b *Book) readAlert(id int64) (event.Alert, bool) {
+	value := b.pending.get(id)
 	var err error
-	if p := r.pending.Load(); p != nil {
-		value = *p
-	} else if value, err = b.o.DB.Get(alertBucket, idKey(r.ID)); err == nil && value == nil {
-		return event.Alert{}, false // evicted meanwhile
+	if value == nil {
+		if value, err = b.o.DB.Get(alertBucket, idKey(id)); err == nil && value == nil {
+			return event.Alert{}, false // evicted meanwhile
+		}
 	}
 	var a event.Alert
 	if err == nil {
 		a, err = decodeAlert(value)
 	}
 	if err != nil {
-		b.o.Logger.Warn("alert not readable", zap.Int64("alert", r.ID), zap.Error(err))
+		b.o.Logger.Warn("alert not readable", zap.Int64("alert", id), zap.Error(err))
 		return event.Alert{}, false
 	}
 	return a, true

@@ -88,11 +88,12 @@ func (b *Book) loadAllow() error {
 
 func (b *Book) loadHistory() error {
 	return b.o.DB.Each(historyBucket, "", func(key string, value []byte) error {
-		s, ok := parseStamp(key, string(value))
+		s, of, ok := parseStamp(key, string(value))
 		if !ok {
 			b.damagedRecord("history", key, nil)
 			return nil
 		}
+		s.key = b.index.keys.of(of)
 		b.history.put(s)
 		return nil
 	})
@@ -100,13 +101,13 @@ func (b *Book) loadHistory() error {
 
 func (b *Book) loadAlerts() error {
 	return b.o.DB.Each(alertBucket, "", func(key string, value []byte) error {
-		r, err := decodeAlertHead(value)
-		if err != nil || key != idKey(r.ID) {
+		head, err := decodeAlertHead(value)
+		if err != nil || key != idKey(head.ID) {
 			b.damagedRecord("alert", key, err)
 			return nil
 		}
-		b.alert.after(r.ID)
-		b.alerts.add(r)
+		b.alert.after(head.ID)
+		b.alerts.add(&head, 0)
 		return nil
 	})
 }
@@ -114,30 +115,30 @@ func (b *Book) loadAlerts() error {
 // loadDecisions also queues the removal of what ended while nobody looked.
 func (b *Book) loadDecisions(now time.Time, j *job) error {
 	return b.o.DB.Each(decisionBucket, "", func(key string, value []byte) error {
-		r := &record{}
-		err := json.Unmarshal(value, &r.Decision)
+		var d Decision
+		var p netip.Prefix
+		err := json.Unmarshal(value, &d)
 		if err == nil {
-			r.prefix, err = normalise(&r.Decision, false)
+			p, err = normalise(&d, false)
 		}
-		if err != nil || key != idKey(r.ID) {
+		if err != nil || key != idKey(d.ID) {
 			b.damagedRecord("decision", key, err)
 			return nil
 		}
-		b.decision.after(r.ID)
-		if !r.Until.After(now) {
+		b.decision.after(d.ID)
+		if !d.Until.After(now) {
 			j.remove(decisionBucket, key)
 			return nil
 		}
-		r.Scope, r.Type, r.Origin = b.intern(r.Scope), b.intern(r.Type), b.intern(r.Origin)
-		r.Scenario, r.Host = b.intern(r.Scenario), b.intern(r.Host)
 		// The allowlist may have changed since.
-		if was := r.Suppressed; was != (r.prefix.IsValid() && b.o.Allow.Covers(r.prefix)) {
-			r.Suppressed = !was
-			j.store(r)
+		was := d.Suppressed
+		d.Suppressed = p.IsValid() && b.o.Allow.Covers(p)
+		r := b.index.add(&d, p)
+		if d.Suppressed != was {
+			j.store(b.index, r)
 		}
-		b.index.add(r)
-		b.alerts.hold(r.AlertID)
-		if !r.Suppressed {
+		b.alerts.hold(r.alertID)
+		if !r.suppressed {
 			b.log.note(r)
 		}
 		j.changed(r)

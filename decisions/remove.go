@@ -27,7 +27,7 @@ func (b *Book) Delete(f Filter, by string) ([]Decision, error) {
 	j := newJob(len(hits))
 	b.mu.Lock()
 	for _, r := range hits {
-		out = append(out, r.Decision)
+		out = append(out, b.index.decision(r))
 		b.end(r, j)
 	}
 	b.tidy(now, j)
@@ -51,9 +51,9 @@ func (b *Book) Expire(now time.Time) (gone []Decision) {
 	}
 	j := newJob(0)
 	b.mu.Lock()
-	for len(b.index.due) > 0 && !b.index.due[0].Until.After(now) {
-		r := b.index.due[0]
-		gone = append(gone, r.Decision)
+	for b.index.due.Len() > 0 && b.index.first().ended(now) {
+		r := b.index.first()
+		gone = append(gone, b.index.decision(r))
 		b.end(r, j)
 	}
 	b.tidy(now, j)
@@ -66,9 +66,12 @@ func (b *Book) Expire(now time.Time) (gone []Decision) {
 func (b *Book) end(r *record, j *job) {
 	r.gone = true
 	b.index.remove(r)
-	b.alerts.release(r.AlertID)
-	if r.cursor != 0 && !r.Suppressed {
+	b.alerts.release(r.alertID)
+	if r.cursor != 0 && !r.suppressed {
 		b.log.note(r)
+	}
+	if !r.logged {
+		b.index.bury(r)
 	}
 	j.changed(r)
 }
@@ -80,7 +83,7 @@ func (b *Book) tidy(now time.Time, j *job) {
 		j.remove(alertBucket, idKey(id))
 	}
 	for _, s := range b.history.trim(now.AddDate(0, 0, -historyDays).UnixMilli()) {
-		j.remove(historyBucket, s.key())
+		j.remove(historyBucket, s.dbKey())
 	}
 	if b.log.full() && b.log.compact(now) {
 		j.put(metaBucket, epochKey, be64(b.log.epoch))
@@ -95,19 +98,19 @@ func (b *Book) sweepAllowed() {
 		return
 	}
 	var flip []*record
-	for _, r := range b.index.byID {
-		if r.prefix.IsValid() && r.Suppressed != b.o.Allow.Covers(r.prefix) {
+	for r := range b.index.all() {
+		if r.target && r.suppressed != b.o.Allow.Covers(r.prefix()) {
 			flip = append(flip, r)
 		}
 	}
 	if len(flip) == 0 {
 		return
 	}
-	slices.SortFunc(flip, func(x, y *record) int { return int(x.ID - y.ID) })
+	slices.SortFunc(flip, func(x, y *record) int { return int(x.id - y.id) })
 	j := newJob(len(flip))
 	b.mu.Lock()
 	for _, r := range flip {
-		b.index.suppress(r, !r.Suppressed)
+		b.index.suppress(r, !r.suppressed)
 		b.log.note(r)
 		j.changed(r)
 	}

@@ -1,0 +1,173 @@
+package decisions
+
+import (
+	"container/heap"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+)
+
+// alertRecord is an alert in memory; like record it has no pointers.
+type alertRecord struct {
+	id        int64
+	at        int64 // when it was recorded, Unix milliseconds
+	decision  int64 // the first that it led to, 0 for none; the others are in alertIndex.more
+	key       key   // of its source's value
+	incident  key   // of its incident id, if it has one
+	scope     name
+	scenario  name
+	kind      name
+	live      int32 // decisions that point at it
+	incidents bool  // it has an incident id
+	simulated bool
+}
+
+// alertIndex finds alerts and knows which may go.
+type alertIndex struct {
+	records slab[alertRecord]
+	more    map[int64][]int64 // of alerts that led to several decisions, those after the first
+	names   *names
+	keys    keyer
+
+	byID       map[int64]int32 // slots
+	byIncident map[key]int64
+	order      []int64 // ids ascending, with some that went
+	free       idHeap  // of alerts without a decision, with some that went or got one again
+}
+
+func newAlertIndex(names *names, keys keyer) *alertIndex {
+	return &alertIndex{names: names, keys: keys, more: map[int64][]int64{}, byID: map[int64]int32{}, byIncident: map[key]int64{}}
+}
+
+// add files an alert that live decisions point at.
+func (x *alertIndex) add(h *alertHead, live int) {
+	slot, r := x.records.take()
+	*r = alertRecord{
+		id: h.ID, at: h.At.UnixMilli(), key: x.keys.of(h.Value), live: int32(live), simulated: h.Simulated,
+		scope: x.names.hold(h.Scope), scenario: x.names.hold(h.Scenario), kind: x.names.hold(h.Kind),
+	}
+	if len(h.Decisions) > 0 {
+		r.decision = h.Decisions[0]
+	}
+	if len(h.Decisions) > 1 {
+		x.more[h.ID] = slices.Clone(h.Decisions[1:])
+	}
+	x.byID[h.ID] = slot
+	x.order = append(x.order, h.ID)
+	if r.incidents = h.Incident != ""; r.incidents {
+		r.incident = x.keys.hash(h.Incident)
+		x.byIncident[r.incident] = h.ID
+	}
+	if live == 0 {
+		heap.Push(&x.free, h.ID)
+	}
+}
+
+// byNumber returns the alert with an id, or nil.
+func (x *alertIndex) byNumber(id int64) *alertRecord {
+	if slot := x.byID[id]; slot != 0 {
+		return x.records.at(slot)
+	}
+	return nil
+}
+
+func (x *alertIndex) newestFirst() iter.Seq[*alertRecord] {
+	return func(yield func(*alertRecord) bool) {
+		for _, id := range slices.Backward(x.order) {
+			if r := x.byNumber(id); r != nil && !yield(r) {
+				return
+			}
+		}
+	}
+}
+
+// ledTo reports whether an alert led to a decision.
+func (x *alertIndex) ledTo(r *alertRecord, decision int64) bool {
+	return decision != 0 && (r.decision == decision || slices.Contains(x.more[r.id], decision))
+}
+
+// matches reports whether r passes f, whose Value and Contains are in normal form.
+func (x *alertIndex) matches(f *AlertFilter, r *alertRecord) bool {
+	at := time.UnixMilli(r.at)
+	switch {
+	case f.Value != "" && x.keys.of(f.Value) != r.key,
+		f.Scope != "" && !strings.EqualFold(f.Scope, x.names.text(r.scope)),
+		f.Scenario != "" && f.Scenario != x.names.text(r.scenario),
+		f.Kind != "" && f.Kind != x.names.text(r.kind),
+		f.Contains.IsValid() && !r.key.prefix().Contains(f.Contains),
+		!f.Since.IsZero() && at.Before(f.Since),
+		!f.Until.IsZero() && !at.Before(f.Until),
+		f.Decided && r.live == 0,
+		f.Simulated != nil && *f.Simulated != r.simulated:
+		return false
+	}
+	return true
+}
+
+// hold and release count the decisions of an alert.
+func (x *alertIndex) hold(id int64) {
+	if r := x.byNumber(id); r != nil {
+		r.live++
+	}
+}
+
+func (x *alertIndex) release(id int64) {
+	if r := x.byNumber(id); r != nil {
+		if r.live--; r.live == 0 {
+			heap.Push(&x.free, id)
+		}
+	}
+}
+
+// evict removes alerts above limit and those from before since, the oldest first,
+// never one that a kept decision points at; it returns their ids.
+func (x *alertIndex) evict(limit int, since time.Time) []int64 {
+	var out []int64
+	for len(x.free) > 0 {
+		r := x.byNumber(x.free[0])
+		if r != nil && r.live == 0 {
+			if len(x.byID) <= limit && !time.UnixMilli(r.at).Before(since) {
+				break
+			}
+			out = append(out, r.id)
+			x.remove(r)
+		}
+		heap.Pop(&x.free)
+	}
+	if len(x.order) > 2*len(x.byID)+1024 {
+		x.order = slices.DeleteFunc(x.order, func(id int64) bool { return x.byID[id] == 0 })
+	}
+	return out
+}
+
+func (x *alertIndex) remove(r *alertRecord) {
+	if r.incidents && x.byIncident[r.incident] == r.id {
+		delete(x.byIncident, r.incident)
+	}
+	for _, n := range []name{r.scope, r.scenario, r.kind} {
+		x.names.drop(n)
+	}
+	slot := x.byID[r.id]
+	delete(x.more, r.id)
+	delete(x.byID, r.id)
+	x.records.give(slot)
+}
+
+// idHeap has the lowest id at its head.
+type idHeap []int64
+
+func (h idHeap) Len() int           { return len(h) }
+func (h idHeap) Less(i, j int) bool { return h[i] < h[j] }
+func (h idHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+
+// Push is for package heap.
+func (h *idHeap) Push(x any) { *h = append(*h, x.(int64)) }
+
+// Pop is for package heap.
+func (h *idHeap) Pop() any {
+	old := *h
+	id := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return id
+}
