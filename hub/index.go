@@ -2,11 +2,14 @@ package hub
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -83,10 +86,18 @@ func (e *indexEntry) item(k Kind, name string, files fs.FS, root string) *Item {
 			Contexts: e.Contexts, Collections: e.Collections}
 	}
 	i.digests = make(map[string]string, len(e.Versions))
-	for version, v := range e.Versions {
-		i.digests[strings.ToLower(v.Digest)] = version
+	// CrowdSec compatible: of versions with the same text the highest counts.
+	for _, version := range slices.SortedFunc(maps.Keys(e.Versions), compareVersions) {
+		i.digests[strings.ToLower(e.Versions[version].Digest)] = version
 	}
 	return i
+}
+
+// compareVersions compares numbers with dots between them; 0.10 comes after 0.9.
+func compareVersions(a, b string) int {
+	return slices.CompareFunc(strings.Split(a, "."), strings.Split(b, "."), func(x, y string) int {
+		return cmp.Or(cmp.Compare(len(x), len(y)), cmp.Compare(x, y)) // no number begins with a zero
+	})
 }
 
 // stageOf takes the stage out of a path such as parsers/s01-parse/author/x.yaml,
