@@ -20,6 +20,7 @@ func request(status string) *event.Event {
 		"ua": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36", "host": "shop.example.com",
 	}, start)
 	ev.MarshaledTime = start.Format(time.RFC3339Nano)
+	ev.From.Inline = true
 	ev.Meta["timestamp"] = ev.MarshaledTime
 	ev.Meta["http_args_len"], ev.Meta["datasource_type"], ev.Meta["datasource_path"] = "17", "http", "rampart"
 	return ev

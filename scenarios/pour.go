@@ -16,7 +16,8 @@ type pour struct {
 	slot    uint16
 	key     [16]byte
 	t       int64 // ns; whole microseconds for a live drop
-	wall    uint32
+	read    uint32 // our own clock, in seconds; 0: not looked at yet
+	wall    uint32 // the same as far as this drop is concerned
 	late    bool
 	value   uint64 // hash of the distinct value
 	compare bool
@@ -124,7 +125,7 @@ func (m *Memory) borrow() *pour {
 	if !ok {
 		p = &pour{}
 	}
-	p.wall = uint32(max(m.now().Unix(), 0))
+	p.read = 0
 	p.table, p.said = m.table.Load(), m.said.Load()
 	return p
 }
@@ -240,6 +241,7 @@ func (m *Memory) prepare(p *pour, d *Drop) bool {
 	if !d.Replay {
 		p.t = micro(p.t)
 	}
+	p.wall = m.wall(p, d)
 	p.late = int64(p.wall)-p.t/1e9 > int64(lateBy/time.Second)
 	p.compare = s.Distinct() && !d.Uncompared
 	if p.compare {
@@ -258,6 +260,17 @@ func (m *Memory) prepare(p *pour, d *Drop) bool {
 		p.look()
 	}
 	return true
+}
+
+// wall is our own clock in seconds. A live request brings it along.
+func (m *Memory) wall(p *pour, d *Drop) uint32 {
+	if d.Event.From.Inline && !d.Replay {
+		return uint32(p.t / 1e9)
+	}
+	if p.read == 0 {
+		p.read = uint32(max(m.now().Unix(), 1))
+	}
+	return p.read
 }
 
 // sample encodes the event and its sources, unless the drop before this one has
