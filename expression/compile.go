@@ -76,8 +76,8 @@ func (p *Program) compile(kind Kind, optimize bool) (err error) {
 	// It also leaves out what cannot change the result. What is left is what runs, and
 	// where nothing fails that was left out, nobody shall miss it.
 	p.requires, p.excludes = requirementsOf(tree.Node, true), requirementsOf(tree.Node, false)
-	if p.on == OnEvent && !e.plain {
-		p.native = e.nativeOf(tree.Node, p.reads.Writes)
+	if (p.on == OnEvent || p.on == OnContext || p.on == OnAlert) && !e.plain {
+		p.native = e.nativeOf(tree.Node, p.on, p.reads.Writes)
 	}
 	c.Optimize = optimize
 	if p.code, err = compiler.Compile(tree, c); err != nil {

@@ -70,7 +70,9 @@ func agree(t *testing.T, c *expression.Condition, list []*event.Event) (told, mi
 func randomQueue(rng *rand.Rand) []*event.Event {
 	var list []*event.Event
 	at := noon
-	text := func() string { return []string{"", "a", "b", "/usr/bin/curl", "/bin/sh", "11.5", "48.1", "-74"}[rng.IntN(8)] }
+	text := func() string {
+		return []string{"", "a", "b", "/usr/bin/curl", "/bin/sh", "11.5", "48.1", "-74"}[rng.IntN(8)]
+	}
 	for range 1 + rng.IntN(9) {
 		at = at.Add(time.Duration(rng.IntN(40)-10) * time.Minute)
 		ev := &event.Event{Time: at, Meta: map[string]string{"x": text(), "exe": text(), "log_type": []string{"ssh_failed-auth", "auth_success"}[rng.IntN(2)]}}

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -40,8 +41,9 @@ type DataFile struct {
 
 // dataFile is a file as the functions use it. It is immutable but for the cache.
 type dataFile struct {
-	kind     string // string, regexp, map, bots
-	lines    any    // []string, boxed once: functions return it without allocating
+	kind     string                     // string, regexp, map, bots
+	lines    any                        // []string, boxed once: functions return it without allocating
+	set      func() map[string]struct{} // of lines, made when it is asked for
 	patterns []*regexp.Regexp
 	results  *cache.Cache[bool] // of patterns; nil: no cache
 	rows     *rows
@@ -178,6 +180,13 @@ func newDataFile(kind, name string, data []byte) (*dataFile, error) {
 		}
 	}
 	f.lines = lines
+	f.set = sync.OnceValue(func() map[string]struct{} {
+		set := make(map[string]struct{}, len(lines))
+		for _, line := range lines {
+			set[line] = struct{}{}
+		}
+		return set
+	})
 	return f, errors.Join(append(faults, scanner.Err())...)
 }
 

@@ -54,10 +54,15 @@ func inRange(ip, cidr string) bool {
 	if err != nil || !a.IsValid() {
 		return false
 	}
+	return unmapped(p).Contains(a)
+}
+
+// unmapped is a range as IpInRange takes it: one of IPv4 mapped into IPv6 is IPv4.
+func unmapped(p netip.Prefix) netip.Prefix {
 	if p.Addr().Is4In6() && p.Bits() >= 96 {
-		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+		return netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
 	}
-	return p.Contains(a)
+	return p
 }
 
 // toRange returns the network of ip that has so many bits ("64" or "/64"), ""

@@ -6,7 +6,7 @@ import (
 	"github.com/expr-lang/expr/ast"
 )
 
-// Programs over evt run as closures, without the virtual machine, which boxes every
+// Programs over evt or Alert run as closures, without the virtual machine, which boxes every
 // value it loads. What the closures do not know they leave to the machine, whole; a
 // test holds the two equal.
 type (
@@ -38,9 +38,12 @@ type native struct {
 // whole reports whether the machine is not needed.
 func (n *native) whole() bool { return n.truth != nil || n.words != nil || n.value != nil }
 
-// nativeOf translates what it can of a program over evt.
-func (e *Env) nativeOf(root ast.Node, writes bool) native {
-	t := translator{env: e, writes: writes, shared: &translation{harmless: newHarmless(), tests: map[ast.Node]*test{}}}
+// nativeOf translates what it can of a program.
+func (e *Env) nativeOf(root ast.Node, on On, writes bool) native {
+	t := translator{env: e, on: on, writes: writes, shared: &translation{harmless: newHarmless(), tests: map[ast.Node]*test{}}}
+	if on == OnAlert && mentions(root, "evt") {
+		return native{} // a let variable that is no event
+	}
 	n := native{risky: writes || !t.harmless(root)}
 	switch {
 	case isBool(root):
@@ -67,6 +70,7 @@ func (e *Env) nativeOf(root ast.Node, writes bool) native {
 // translator makes closures; nil stands for what it does not know.
 type translator struct {
 	env    *Env
+	on     On
 	writes bool // some part of the program does
 	lets   map[string]binding
 	items  items // what # stands for
@@ -90,7 +94,9 @@ type test struct {
 	needs []clause
 	// over, where there are some, say what the test asks in a closure over a list: one
 	// of them.
-	over []*overList
+	over []truth
+	// ofItem: it depends on # and on nothing else, and cannot fail.
+	ofItem bool
 }
 
 // binding is a let variable. A harmless value is made anew where it is used, which a

@@ -47,9 +47,24 @@ func (r *shapes) text() string {
 		return r.one("Split("+f+", '%')[0]", "Split("+f+", 'b')[-1]", f+"[0:1]", f+"[:-1]", "JsonExtract("+f+", 'x')", "TrimPrefix("+f+", 'a')",
 			"Sprintf('%s-%d', "+f+", 3)", "("+f+" != '' ? "+f+" : evt.Parsed.l)", "("+f+" ?? 'b')", "string(len("+f+"))",
 			"LookupFile("+f+", 'map.json')", "evt.GetMeta('k')", "evt.GetType()", "Upper(Lower("+f+"))", "Lower(QueryUnescape("+f+"))",
-			"{'a': 'b', 'b': 'c'}["+f+"]", "evt.Overflow.Alert.Scenario")
+			"{'a': 'b', 'b': 'c'}["+f+"]", r.alertText())
 	}
 	return f
+}
+
+func (r *shapes) alertText() string {
+	return "evt.Overflow.Alert." + r.one("Scenario", "Kind", "Message", "Source.IP", "Source.Scope", "Source.Value", "Source.Range", "Source.Cn",
+		"Source.AsNumber", "Source.AsName", "GetScenario()", "GetScope()", "GetValue()", "Source.GetValue()")
+}
+
+// ranges is an address in a list of ranges.
+func (r *shapes) ranges() string {
+	ip := r.one(r.alertText(), "evt.Meta.ip", "evt.Meta.ip", "evt.Overflow.Alert.Source.IP", "#", "Lower(#)", "(evt.Meta.k == 'a' ? evt.Meta.ip : '::1')")
+	in := "IpInRange(" + ip + ", " + r.one("#", "#", "#", "TrimSpace(#)", "evt.Meta.l", "(# + '')") + ")"
+	pick := r.one("len(#) > 0", "len(#) > 11", "# contains '1'", "evt.Meta.ip contains #", "# != evt.Meta.k", "not (# endsWith '8')", r.alertText()+" != ''")
+	in = r.one(in, in, pick+" && "+in, in+" && "+pick, in+" || "+pick, pick+" || "+in, pick+" && # != '' && "+in, pick+" && ("+in+" or evt.Meta.k contains #)")
+	return r.one("any", "any", "any", "none", "all") + "(" + r.one("File('ranges.txt')", "File('ranges.txt')", "File('none.txt')",
+		"['10.0.0.0/8', 'b', '::/0']", "Split(evt.Meta.k, '%')") + ", {" + in + "})"
 }
 
 func (r *shapes) loose() string {
@@ -64,7 +79,12 @@ func (r *shapes) term() string {
 		return r.one("evt.SetMeta('k', "+x+")", "evt.SetParsed('l', "+r.value()+")", "UnmarshalJSON(evt.Line.Raw, evt.Unmarshaled, 'x') in ['', nil]",
 			"(Upper(evt.Meta.k) contains 'A' ? evt.SetMeta('k', 'b') : false)")
 	}
-	switch r.IntN(5) {
+	switch r.IntN(6) {
+	case 5:
+		if r.IntN(2) == 0 {
+			return r.ranges()
+		}
+		return r.one("evt.Overflow.Alert.Remediation", "evt.Overflow.Alert.Simulated == true", "evt.Overflow.Alert.Source != nil", r.alertText()+" in File('ranges.txt')")
 	case 0:
 		l := r.loose()
 		return r.one(l+" == "+r.value(), l+" != nil", l+" in ['a', 'b']", l+" in [1, 'b', nil]", l+" contains 'a'", l+" matches '^a'", l+" == 2",
@@ -104,6 +124,11 @@ func (r *shapes) bool(depth int) string {
 	return r.one(a+" && "+b, a+" and "+b, "("+a+" || "+b+")", "("+a+" or "+b+")", "!("+a+")", "not ("+a+")", a)
 }
 
+func randomAddress(r *rand.Rand) string {
+	return []string{"", "a", "10.1.2.3", "10.1.2.255", "10.1.3.0", "192.0.2.7", "::ffff:192.0.2.7", "::1", "2001:db8::1", "2001:db8::1%eth0", "255.255.255.255",
+		"0.0.0.0", "::", "10.1.2.3 "}[r.IntN(14)]
+}
+
 func randomEvent(r *rand.Rand) *event.Event {
 	text := func() string {
 		return []string{"", "a", "Ab", "aB ", "b", "A%62", "%zz", "1", "kıb", "Ka", "aÿ", `{"x":"a"}`, "b%41", "Ab+b"}[r.IntN(14)]
@@ -112,7 +137,7 @@ func randomEvent(r *rand.Rand) *event.Event {
 		if r.IntN(8) == 0 {
 			return nil
 		}
-		return map[string]string{"k": text(), "l": text()}
+		return map[string]string{"k": text(), "l": text(), "ip": randomAddress(r)}
 	}
 	values := []any{nil, "a", "Ab", 1, 2.0, true, false, map[string]any{"y": "a"}, map[string]string{"k": "a"}, []any{"a", "b"}, []any{}, []any{map[string]any{"k": "b"}}}
 	trees := map[string]any{}
@@ -124,6 +149,14 @@ func randomEvent(r *rand.Rand) *event.Event {
 	}
 	ev := &event.Event{Meta: m(), Parsed: m(), Enriched: m(), StrTime: text(), Stage: text(), MarshaledTime: text(), Unmarshaled: trees,
 		Line: event.Line{Raw: text(), Src: text(), Labels: m()}}
+	if r.IntN(3) > 0 {
+		a := event.Alert{Scenario: text(), Kind: text(), Message: text(), Remediation: r.IntN(2) == 0, Simulated: r.IntN(2) == 0}
+		if r.IntN(4) > 0 {
+			a.Source = &event.Source{Scope: text(), Value: text(), IP: randomAddress(r), Range: text(), AsName: text(), AsNumber: text(), Cn: text()}
+		}
+		ev.Overflow.APIAlerts = []event.Alert{a}
+		ev.Overflow.Alert = &ev.Overflow.APIAlerts[0]
+	}
 	return ev.Clone() // so that clones equal it, nil maps and all
 }
 
@@ -131,9 +164,10 @@ func randomEvent(r *rand.Rand) *event.Event {
 func filesEnv(t testing.TB) *Env {
 	env := New(Options{Data: fstest.MapFS{
 		"list.txt": {Data: []byte("Ab\nb\nlonger line\n")}, "re.txt": {Data: []byte("^A\n\\bb\\b\n")},
-		"map.json": {Data: []byte(`{"pattern":"b","tag":"b","type":"contains"}` + "\n" + `{"pattern":"a","tag":"T","type":"equals"}` + "\n")},
+		"ranges.txt": {Data: []byte("10.1.2.0/24\n10.1.2.128/25\n\tx\n 192.0.2.0/28\n192.0.2.7\n2001:db8::/32\n::ffff:10.1.3.0/120\n::ffff:0.0.0.0/90\n255.255.255.255/32\n")},
+		"map.json":   {Data: []byte(`{"pattern":"b","tag":"b","type":"contains"}` + "\n" + `{"pattern":"a","tag":"T","type":"equals"}` + "\n")},
 	}})
-	for name, kind := range map[string]string{"list.txt": "string", "re.txt": "regexp", "map.json": "map"} {
+	for name, kind := range map[string]string{"list.txt": "string", "re.txt": "regexp", "map.json": "map", "ranges.txt": "string"} {
 		if err := env.AddData(DataFile{DestFile: name, Type: kind}); err != nil {
 			t.Fatal(err)
 		}

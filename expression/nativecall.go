@@ -35,7 +35,9 @@ func (t translator) callTest(n *ast.CallNode) *test {
 	case "RegexpInFile":
 		return t.regexps(a, b)
 	case "IpInRange":
-		return t.inRange(a, b)
+		c := t.inRange(a, b)
+		c.over = t.overRanges(n.Arguments[0], a, b)
+		return c
 	case "Match":
 		return &test{run: func(v *Vars) bool {
 			glob, s := a.read(v), b.read(v)
@@ -89,9 +91,7 @@ func (t translator) inRange(ip, cidr *text) *test {
 	if err != nil {
 		return &test{run: func(v *Vars) bool { ip.read(v); return false }}
 	}
-	if r.Addr().Is4In6() && r.Bits() >= 96 {
-		r = netip.PrefixFrom(r.Addr().Unmap(), r.Bits()-96)
-	}
+	r = unmapped(r)
 	return &test{run: func(v *Vars) bool {
 		s := ip.read(v)
 		return v.run.fault == nil && r.Contains(address(s))

@@ -13,6 +13,7 @@ import (
 type items struct {
 	texts bool   // a text; else a value
 	lines *lines // which texts, where that is known before any event comes
+	keep  truth  // which of them the rest of the closure is about; nil: all
 }
 
 // series is a list that a closure goes over.
@@ -63,17 +64,15 @@ func (t translator) over(node ast.Node) (list value, inner translator) {
 		var boxed any = values
 		return func(*Vars) any { return boxed }, inner
 	}
-	if call, ok := node.(*ast.CallNode); ok && isVariable(call.Callee, "File") && len(call.Arguments) == 1 {
-		if name := t.words(call.Arguments[0]); name != nil && name.constant {
-			inner.items = items{texts: true, lines: &lines{file: name.value}}
-			none := any([]string{})
-			return func(*Vars) any {
-				if f := t.env.file(name.value, "string"); f != nil {
-					return f.lines
-				}
-				return none
-			}, inner
-		}
+	if name, ok := t.fileName(node); ok {
+		inner.items = items{texts: true, lines: &lines{file: name}}
+		none := any([]string{})
+		return func(*Vars) any {
+			if f := t.env.file(name, "string"); f != nil {
+				return f.lines
+			}
+			return none
+		}, inner
 	}
 	list = t.operand(node)
 	inner.items.texts = node.Type() == reflect.TypeFor[[]string]()
@@ -124,11 +123,17 @@ func (t translator) quantifier(n *ast.BuiltinNode) *test {
 }
 
 // overAll looks for all lines of a list at once.
-func overAll(list []*overList) truth {
+func overAll(list []truth) truth {
+	if len(list) == 1 {
+		return list[0]
+	}
 	return func(v *Vars) bool {
-		for _, o := range list {
-			if o.holds(v) {
+		for _, holds := range list {
+			if holds(v) {
 				return true
+			}
+			if v.run.fault != nil {
+				return false
 			}
 		}
 		return false
@@ -346,7 +351,7 @@ func (t translator) numbers(n *ast.BinaryNode) *test {
 	if left == nil || right == nil {
 		return nil
 	}
-	return &test{run: func(v *Vars) bool {
+	return &test{ofItem: t.itemNumber(n.Left) && t.itemNumber(n.Right), run: func(v *Vars) bool {
 		a := left(v)
 		if v.run.fault != nil {
 			return false
@@ -354,4 +359,18 @@ func (t translator) numbers(n *ast.BinaryNode) *test {
 		b := right(v)
 		return v.run.fault == nil && holds(a, b)
 	}}
+}
+
+// itemNumber reports whether a number depends on # and on nothing else.
+func (t translator) itemNumber(node ast.Node) bool {
+	switch n := node.(type) {
+	case *ast.IntegerNode:
+		return true
+	case *ast.BuiltinNode:
+		if n.Name == "len" && len(n.Arguments) == 1 {
+			x := t.words(n.Arguments[0])
+			return x != nil && (x.ofItem || x.constant)
+		}
+	}
+	return false
 }

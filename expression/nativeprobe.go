@@ -136,7 +136,7 @@ func (p *probe) cheap() bool {
 
 func (t translator) probing(p *probe) *test {
 	x, exact := p.text, p.exact()
-	out := &test{run: exact}
+	out := &test{run: exact, ofItem: x.ofItem}
 	if len(x.unless) > 0 && !slices.ContainsFunc(p.needles, func(n needle.Needle) bool { return n.Text == "" }) {
 		out.needs = x.unless
 	}
@@ -269,6 +269,7 @@ type overList struct {
 	text  *text
 	place needle.Place
 	item  words // of the line
+	keep  truth // which lines count; nil: all
 	lines lines
 	clue  *clue
 	built atomic.Pointer[listTable]
@@ -295,20 +296,22 @@ func (t translator) itemProbe(n *ast.BinaryNode) *test {
 	if !line.ofItem || x.source == nil {
 		return nil
 	}
-	o := &overList{env: t.env, text: x, place: place, item: line.read, lines: *t.items.lines}
+	o := &overList{env: t.env, text: x, place: place, item: line.read, keep: t.items.keep, lines: *t.items.lines}
 	c := x.source.add(o.lines.weight(), func(files *registry) ([]needle.Needle, bool) { return o.needles(o.lines.of(files)), true })
 	holds := comparison(n.Operator)
 	o.clue = c
-	return &test{over: []*overList{o}, needs: []clause{{c}}, run: func(v *Vars) bool { return holds(x.read(v), line.read(v)) }}
+	return &test{over: []truth{o.holds}, needs: []clause{{c}}, run: func(v *Vars) bool { return holds(x.read(v), line.read(v)) }}
 }
 
 // needles makes needles of lines.
 func (o *overList) needles(lines []string) []needle.Needle {
-	out := make([]needle.Needle, len(lines))
+	out := make([]needle.Needle, 0, len(lines))
 	var v Vars
-	for i, line := range lines {
+	for _, line := range lines {
 		v.run.item.text = line
-		out[i] = needle.Needle{Text: o.item(&v), Case: o.text.cased, Place: o.place}
+		if o.keep == nil || o.keep(&v) {
+			out = append(out, needle.Needle{Text: o.item(&v), Case: o.text.cased, Place: o.place})
+		}
 	}
 	return out
 }
@@ -318,50 +321,11 @@ func (o *overList) holds(v *Vars) bool {
 	if hit, known := o.clue.asked(v); known {
 		return hit
 	}
-	var file *dataFile
-	if o.lines.file != "" {
-		if file = o.env.file(o.lines.file, "string"); file == nil {
-			return false
-		}
-	}
+	list, file := o.lines.current(o.env)
 	table := o.built.Load()
 	if table == nil || table.file != file {
-		list := o.lines.constant
-		if file != nil {
-			list = file.lines.([]string)
-		}
 		table = &listTable{file, needle.NewFinder(o.needles(list), 1)}
 		o.built.Store(table)
 	}
 	return has(table.finder, o.text.plain(v))
-}
-
-// lines are what a closure goes over: constants, or the lines of a data file.
-type lines struct {
-	constant []string
-	file     string
-}
-
-func (l lines) of(files *registry) []string {
-	if l.file == "" {
-		return l.constant
-	}
-	if f := files.files[l.file]; f != nil && f.kind == "string" {
-		return f.lines.([]string)
-	}
-	return nil
-}
-
-// fileWeight stands for the shortest line of a file, which is not known yet.
-const fileWeight = 5
-
-func (l lines) weight() int {
-	if l.file != "" {
-		return fileWeight
-	}
-	weight := mostWeight
-	for _, s := range l.constant {
-		weight = min(weight, len(s))
-	}
-	return weight
 }

@@ -92,6 +92,9 @@ func (t translator) binary(n *ast.BinaryNode) *test {
 	if p := t.probe(n); p != nil {
 		return t.probing(p)
 	}
+	if c := t.inFile(n); c != nil {
+		return c
+	}
 	if c := t.emptiness(n); c != nil {
 		return c
 	}
@@ -158,6 +161,7 @@ func operands(out []ast.Node, node ast.Node, names ...string) []ast.Node {
 func (t translator) conjunction(parts []ast.Node) *test {
 	out := &test{}
 	runs := make([]truth, len(parts))
+	t, others := t.picked(parts)
 	clean := true
 	for i, p := range parts {
 		c := t.truth(p)
@@ -169,13 +173,61 @@ func (t translator) conjunction(parts []ast.Node) *test {
 			out.needs = append(out.needs, c.needs...)
 		}
 		clean = clean && t.harmless(p)
+		if !c.ofItem && others == 1 {
+			out.over = c.over
+		}
 	}
+	out.ofItem = others == 0
 	out.run = conjunctionOf(runs)
 	if len(runs) == 2 {
 		left, right := runs[0], runs[1]
 		out.run = func(v *Vars) bool { return left(v) && right(v) }
 	}
 	return out
+}
+
+// picked is t for the parts of a conjunction behind those at its beginning that look
+// at # alone, which pick the lines that the others are about. It returns how many
+// these others are.
+func (t translator) picked(parts []ast.Node) (inner translator, others int) {
+	if t.items.lines == nil {
+		return t, len(parts)
+	}
+	var picks []truth
+	if t.items.keep != nil {
+		picks = append(picks, t.items.keep)
+	}
+	others = len(parts)
+	for _, p := range parts {
+		if t.mentions(p, true, false) {
+			break
+		}
+		c := t.truth(p)
+		if c == nil || !c.ofItem {
+			break
+		}
+		picks = append(picks, c.run)
+		others--
+	}
+	if len(picks) > 0 {
+		t.items.keep = conjunctionOf(picks)
+	}
+	return t, others
+}
+
+// mentions reports whether a node may look at the event or a let variable, or at #.
+func (t translator) mentions(node ast.Node, event, item bool) bool {
+	var names []string
+	if event {
+		names = append(names, "evt")
+	}
+	if item {
+		names = append(names, "#", "#index", "#acc")
+	}
+	for name := range t.lets {
+		names = append(names, name)
+	}
+	return mentions(node, names...)
 }
 
 // disjunction looks for what several neighbours want to find in the same text at
@@ -214,8 +266,8 @@ func (t translator) disjunction(parts []ast.Node) *test {
 		}
 		out.over = append(out.over, c.over...)
 	}
-	if slices.ContainsFunc(tests, func(c *test) bool { return c.over == nil }) {
-		out.over = nil
+	if slices.Contains(checked, true) || slices.ContainsFunc(tests, func(c *test) bool { return c.over == nil }) {
+		out.over = nil // a line decides before the next one fails
 	}
 	out.run = func(v *Vars) bool {
 		for i, run := range runs {

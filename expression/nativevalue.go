@@ -97,8 +97,11 @@ func (t translator) variable(n *ast.IdentifierNode) value {
 		}
 		return b.value
 	}
-	if n.Value == "evt" {
+	switch {
+	case n.Value == "evt" && t.on != OnAlert:
 		return func(v *Vars) any { return v.Evt }
+	case n.Value == "Alert" && t.on == OnAlert:
+		return func(v *Vars) any { return v.Alert }
 	}
 	return nil
 }
@@ -108,6 +111,9 @@ func boxed(c *test) value { return func(v *Vars) any { return c.run(v) } }
 // member is base[property].
 func (t translator) member(n *ast.MemberNode) value {
 	if f := t.part(n); f != nil {
+		return f
+	}
+	if f := t.alertPart(n); f != nil {
 		return f
 	}
 	base := t.value(n.Node)
@@ -139,25 +145,6 @@ func (t translator) member(n *ast.MemberNode) value {
 		}
 		return runtime.Fetch(b, k)
 	}
-}
-
-// part is a map or a pointer of the event, which is boxed without a copy.
-func (t translator) part(n *ast.MemberNode) value {
-	switch eventPath(n) {
-	case "evt.Meta":
-		return func(v *Vars) any { return v.Evt.Meta }
-	case "evt.Parsed":
-		return func(v *Vars) any { return v.Evt.Parsed }
-	case "evt.Enriched":
-		return func(v *Vars) any { return v.Evt.Enriched }
-	case "evt.Unmarshaled":
-		return func(v *Vars) any { return v.Evt.Unmarshaled }
-	case "evt.Line.Labels":
-		return func(v *Vars) any { return v.Evt.Line.Labels }
-	case "evt.Overflow.Alert":
-		return func(v *Vars) any { return v.Evt.Overflow.Alert }
-	}
-	return nil
 }
 
 // fetch is runtime.Fetch of a name, without reflection for the maps that decoders

@@ -120,12 +120,21 @@ func (p *Program) SameEnv(other *Program) bool { return p.env == other.env }
 // Any runs the program and returns what it gives. v is never nil. The error is a
 // *RunError.
 func (p *Program) Any(v *Vars) (any, error) {
-	if v.Evt != nil {
+	if p.ready(v) {
 		if out, err := p.closures(v); err != errUnknown { //nolint:errorlint // it is never wrapped
 			return out, err
 		}
 	}
 	return p.machine(v)
+}
+
+// ready reports whether closures find what they are about; without it the machine
+// says what is missing.
+func (p *Program) ready(v *Vars) bool {
+	if p.on == OnAlert {
+		return v.Alert != nil
+	}
+	return v.Evt != nil
 }
 
 // closures runs what is native of p; errUnknown is for the machine to tell.
@@ -170,7 +179,7 @@ func (p *Program) machine(v *Vars) (any, error) {
 // Bool runs the program and returns true or false. Anything else that it gives
 // is an error.
 func (p *Program) Bool(v *Vars) (bool, error) {
-	if v.Evt != nil {
+	if p.ready(v) {
 		if p.native.truth != nil {
 			if holds, err := perform(p, v, p.native.truth); err != errUnknown { //nolint:errorlint // it is never wrapped
 				return holds, err
@@ -239,7 +248,7 @@ func (p *Program) String(v *Vars) (string, error) {
 // Text runs the program for a caller that wants a text. Where it gives one, ok is
 // true; else other is what it gave, which may be nil.
 func (p *Program) Text(v *Vars) (text string, ok bool, other any, err error) {
-	if v.Evt != nil && p.native.words != nil {
+	if p.ready(v) && p.native.words != nil {
 		text, err = perform(p, v, p.native.words)
 		if err != errUnknown { //nolint:errorlint // it is never wrapped
 			return text, err == nil, nil, err
