@@ -26,11 +26,14 @@ most=64
 failed=()
 
 # fuzz PACKAGE TARGET SECONDS runs a target; it prints the last words and adds the
-# processor time to spent.
+# processor time to spent. It fails where the target does.
 fuzz() {
 	local TIMEFORMAT='cpu %U' out
-	out=$({ time go test -tags $tags -run '^$' -fuzz "^$2\$" -fuzztime "$3" -fuzzminimizetime 20x "$1"; } 2>&1) ||
-		{ failed+=("$1 $2") && printf '%s\n' "$out"; }
+	if ! out=$({ time go test -tags $tags -run '^$' -fuzz "^$2\$" -fuzztime "$3" -fuzzminimizetime 20x "$1"; } 2>&1); then
+		failed+=("$1 $2")
+		printf '%s\n' "$out"
+		return 1
+	fi
 	printf '%s\n' "$out" | grep -E '^fuzz: elapsed' | tail -1
 	spent=$(awk -v s="$spent" '/^cpu / { s += $2 } END { print int(s) }' <<<"$out")
 }
@@ -49,13 +52,11 @@ for pkg in $(go list -tags $tags "${@:-./...}"); do
 		spent=0
 		if [[ " ${deep//[$'\n\t']/ } " == *" ${pkg##*/}:$target "* ]]; then
 			echo "== $pkg $target, $FUZZCPU processor seconds"
-			while ((spent < FUZZCPU && ${#failed[@]} == 0)); do
-				fuzz "$pkg" "$target" 60s
-			done
+			while ((spent < FUZZCPU)) && fuzz "$pkg" "$target" 60s; do :; done
 			[[ -n $keep ]] && remember "$pkg" "$target"
 		else
 			echo "== $pkg $target, $FUZZTIME"
-			fuzz "$pkg" "$target" "$FUZZTIME"
+			fuzz "$pkg" "$target" "$FUZZTIME" || true
 		fi
 		echo "   $spent processor seconds"
 	done

@@ -13,14 +13,15 @@ type dispatcher struct {
 	indexes map[[end + 1]uint8]*[end + 1]uint8
 	words   *[256]bool
 	nextID  int32
-	list    []*node // working memory
+	list    []*node        // working memory
+	entered map[*node]bool // choices whose candidates are in list; working memory
 	name    []byte
 }
 
 func newDispatcher(b *builder, all []outlook) *dispatcher {
 	return &dispatcher{
 		choices: b.choices, all: all, groups: b.groups(all), nextID: int32(len(b.nodes)), words: &newClass([]rune("09AZ__az")).table,
-		plain: map[string]*node{}, wise: map[string]*node{}, indexes: map[[end + 1]uint8]*[end + 1]uint8{},
+		entered: map[*node]bool{}, plain: map[string]*node{}, wise: map[string]*node{}, indexes: map[[end + 1]uint8]*[end + 1]uint8{},
 	}
 }
 
@@ -88,6 +89,7 @@ func (d *dispatcher) jumps(target func(symbol int) *node) *jumps {
 // choice makes the table of a choice by the coming symbol.
 func (d *dispatcher) choice(n *node) *jumps {
 	return d.jumps(func(symbol int) *node {
+		clear(d.entered)
 		d.list = d.candidates(d.list[:0], n, symbol)
 		return d.look(d.list)
 	})
@@ -100,7 +102,10 @@ func (d *dispatcher) candidates(list []*node, n *node, symbol int) []*node {
 		switch {
 		case !d.all[c.id].first.has(symbol) || slices.Contains(list, c):
 		case c.op == opChoice:
-			list = d.candidates(list, c, symbol)
+			if !d.entered[c] {
+				d.entered[c] = true
+				list = d.candidates(list, c, symbol)
+			}
 		default:
 			list = append(list, c)
 		}

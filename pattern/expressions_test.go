@@ -25,7 +25,7 @@ func hubFilters(t testing.TB) (list []string) {
 		}
 	}
 	for _, root := range []string{"hub", "hub-data/web"} {
-		err := filepath.WalkDir(filepath.Join(shared(t), filepath.FromSlash(root)), func(path string, d fs.DirEntry, err error) error {
+		err := filepath.WalkDir(testkit.Shared(t, filepath.FromSlash(root)), func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() {
 				return err
 			}

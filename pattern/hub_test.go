@@ -94,19 +94,6 @@ func library(t testing.TB) map[string]string {
 	return global
 }
 
-func shared(t testing.TB) string {
-	t.Helper()
-	dir := os.Getenv("RAMPART_SHARED")
-	if dir == "" {
-		_, file, _, _ := runtime.Caller(0)
-		dir = filepath.Join(filepath.Dir(file), "..", "..", "shared")
-	}
-	if _, err := os.Stat(dir); err != nil {
-		t.Skipf("needs the shared material, which is not in %s (RAMPART_SHARED names another place)", dir)
-	}
-	return dir
-}
-
 // grok is one of the Hub's, expanded.
 type grok struct{ where, expr string }
 
@@ -118,7 +105,7 @@ func hubGroks(t testing.TB) (list []grok) {
 	var files []string
 	var docs [][]*yaml.Node
 	for _, kind := range []string{"parsers", "postoverflows"} {
-		root := filepath.Join(shared(t), "hub", kind)
+		root := testkit.Shared(t, "hub", kind)
 		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 			if err != nil || !strings.HasSuffix(path, ".yaml") && !strings.HasSuffix(path, ".yml") {
 				return err
@@ -220,7 +207,7 @@ func visit(n *yaml.Node, f func(key string, value *yaml.Node)) {
 // the short tests some of them.
 func hubLines(t testing.TB) (out []string) {
 	t.Helper()
-	err := filepath.WalkDir(filepath.Join(shared(t), "hub", ".tests"), func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(testkit.Shared(t, "hub", ".tests"), func(path string, d fs.DirEntry, err error) error {
 		if err != nil || filepath.Ext(path) != ".log" {
 			return err
 		}

@@ -40,7 +40,7 @@ func newProgram(re *syntax.Regexp) (*program, error) {
 		}
 	}
 	first := all[start.id].first
-	p := &program{start: start, anchored: b.anchored(start), lead: start.lead(), first: b.table(first), atEnd: first.end}
+	p := &program{start: start, anchored: b.anchored(start, map[*node]bool{}), lead: start.lead(), first: b.table(first), atEnd: first.end}
 	for start.marks() {
 		start = start.next
 	}
@@ -51,14 +51,18 @@ func newProgram(re *syntax.Regexp) (*program, error) {
 }
 
 // anchored reports whether n asserts the beginning of the text.
-func (b *builder) anchored(n *node) bool {
+func (b *builder) anchored(n *node, known map[*node]bool) bool {
 	for n.marks() {
 		n = n.next
 	}
 	if n.op != opChoice {
 		return n.op == opBeginText
 	}
-	return !slices.ContainsFunc(b.choices[n], func(c *node) bool { return !b.anchored(c) })
+	// Ways part and meet again: without a memory there could be too many to walk.
+	if _, ok := known[n]; !ok {
+		known[n] = !slices.ContainsFunc(b.choices[n], func(c *node) bool { return !b.anchored(c, known) })
+	}
+	return known[n]
 }
 
 // narrow looks at what follows a run. Where the run can end in one place only, the
