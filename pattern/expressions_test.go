@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/rampart-edge/rampart/internal/testkit"
 )
 
 // matches is the right side of the operator in a filter.

@@ -9,11 +9,12 @@ import (
 	"path/filepath"
 	"regexp"
 	"regexp/syntax"
-	"runtime"
 	"strings"
 	"testing"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/rampart-edge/rampart/internal/testkit"
 )
 
 // reference is %{NAME} or %{NAME:field} in a grok pattern.
