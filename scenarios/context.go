@@ -56,6 +56,10 @@ type contextKey struct {
 type contextExpression struct {
 	program *expression.Program
 	early   int // its number among those that run when the event is poured; -1: none
+	// Most are a single field, which is read from the sample: of its Meta, or of the
+	// texts beside it.
+	meta string // its key; "": none
+	kept int    // the number of the text; -1: none
 }
 
 // LoadContexts merges the items by key; the same text counts once. Good
@@ -199,10 +203,29 @@ func (l *contextLoader) contexts() *Contexts {
 	}
 	c.id = h.Sum32()
 	c.paths = slices.Sorted(maps.Keys(kept))
+	for _, list := range byKey {
+		for i := range list {
+			list[i].find(c.paths)
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(byKey)) {
 		c.keys = append(c.keys, contextKey{name, byKey[name]})
 	}
 	return c
+}
+
+// find notes whether x is a single field.
+func (x *contextExpression) find(paths []string) {
+	x.kept = -1
+	m := oneField.FindStringSubmatch(x.program.Source())
+	if m == nil || x.early >= 0 || x.program.Plain() {
+		return
+	}
+	if key, ok := strings.CutPrefix(m[1], "Meta."); ok {
+		x.meta = key
+		return
+	}
+	x.kept = slices.Index(paths, m[1])
 }
 
 // textPaths returns the texts beyond Meta that a program reads; false where it
@@ -226,32 +249,55 @@ func (c *Contexts) meta(samples []Sample) event.Meta {
 	if c == nil || len(c.keys) == 0 {
 		return nil
 	}
-	events := make([]expression.Vars, len(samples))
-	for i := range samples {
-		events[i] = expression.Vars{Evt: samples[i].event(), Req: &http.Request{}}
-		samples[i].recall(c, events[i].Evt)
-	}
 	var out event.Meta
-	for _, k := range c.keys {
-		var values []string
-		for i := range events {
-			for _, x := range k.expressions {
-				found := samples[i].early(c, x.early)
-				if x.early < 0 {
-					found = valuesOf(x.program, &events[i])
-				}
-				values = merged(values, found)
+	var values []string
+	events := rebuilt{contexts: c, samples: samples}
+	for k := range c.keys {
+		values = values[:0]
+		key := &c.keys[k]
+		for i := range samples {
+			for x := range key.expressions {
+				values = events.add(values, i, &key.expressions[x])
 			}
 		}
 		if len(values) > 0 {
-			out = append(out, event.MetaItem{Key: k.name, Value: shortened(values, c.limit)})
+			out = append(out, event.MetaItem{Key: key.name, Value: shortened(values, c.limit)})
 		}
 	}
 	return out
 }
 
+// rebuilt are samples and, where expressions have to run on them, the events that
+// they were.
+type rebuilt struct {
+	contexts *Contexts
+	samples  []Sample
+	events   []expression.Vars // made when the first is needed
+}
+
+// add appends what an expression says about sample i.
+func (r *rebuilt) add(values []string, i int, x *contextExpression) []string {
+	s := &r.samples[i]
+	switch {
+	case x.meta != "":
+		return merged(values, s.Meta.Get(x.meta))
+	case x.kept >= 0:
+		return merged(values, s.kept(r.contexts, x.kept))
+	case x.early >= 0:
+		return merged(values, s.early(r.contexts, x.early)...)
+	}
+	if r.events == nil {
+		r.events = make([]expression.Vars, len(r.samples))
+		for i := range r.samples {
+			r.events[i] = expression.Vars{Evt: r.samples[i].event(), Req: &http.Request{}}
+			r.samples[i].recall(r.contexts, r.events[i].Evt)
+		}
+	}
+	return merged(values, valuesOf(x.program, &r.events[i])...)
+}
+
 // merged appends what is new and says something.
-func merged(values, more []string) []string {
+func merged(values []string, more ...string) []string {
 	for _, v := range more {
 		if v != "" && len(values) < maxContextValues && !slices.Contains(values, v) {
 			values = append(values, v)

@@ -118,6 +118,19 @@ func (s *Sample) recall(c *Contexts, ev *event.Event) {
 	}
 }
 
+// kept returns the text that was kept with a number, "" where there is none.
+func (s *Sample) kept(c *Contexts, n int) string {
+	if s.contextID != c.id {
+		return ""
+	}
+	for _, v := range s.context {
+		if v.number == n {
+			return v.text
+		}
+	}
+	return ""
+}
+
 // early returns the values that an expression gave when the event was poured.
 func (s *Sample) early(c *Contexts, n int) []string {
 	if n < 0 || s.contextID != c.id {

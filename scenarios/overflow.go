@@ -1,7 +1,6 @@
 package scenarios
 
 import (
-	"bytes"
 	"fmt"
 	"time"
 
@@ -58,7 +57,8 @@ func (m *Memory) overflow(p *pour) {
 	p.sample()
 	b := p.burst
 	if len(p.body) > 0 {
-		b.samples = append(b.samples, sample{body: append(bytes.Clone(p.body), p.who...)})
+		p.last = append(append(p.last[:0], p.body...), p.who...)
+		b.samples = append(b.samples, sample{body: p.last}) // conclude copies it
 	}
 	b.sourceless = p.sourceless
 	if o := m.conclude(b); o != nil {
@@ -82,6 +82,7 @@ func (m *Memory) conclude(b *burst) *Overflow {
 	}
 	mapkey := b.scenario.MapKey(b.key)
 	o.ID = fmt.Sprintf("%s:%d:%d:%d", mapkey, b.first, b.at, m.serial.Add(1))
+	o.Samples = make([]Sample, 0, len(b.samples))
 	for _, kept := range b.samples {
 		if s, ok := decodeSample(m.body(kept)); ok {
 			o.Samples = append(o.Samples, s)

@@ -15,7 +15,7 @@ type pour struct {
 	said    *Contexts
 	slot    uint16
 	key     [16]byte
-	t       int64 // ns; whole microseconds for a live drop
+	t       int64  // ns; whole microseconds for a live drop
 	read    uint32 // our own clock, in seconds; 0: not looked at yet
 	wall    uint32 // the same as far as this drop is concerned
 	late    bool
@@ -27,6 +27,7 @@ type pour struct {
 	body       []byte
 	owner      *Scenario // whose sources are in who
 	who        []byte
+	last       []byte // both, of the event that overflowed a bucket
 	sources    []event.Source
 	sourceless error // why sources is empty
 	home       place // where body and who are kept already

@@ -10,6 +10,7 @@ import (
 type reader struct {
 	b   []byte
 	bad bool
+	all string // what b is the rest of: texts are parts of it; "": they are copied
 }
 
 func (r *reader) take(n int) []byte {
@@ -65,7 +66,17 @@ func (r *reader) length(most int) int {
 	return int(v)
 }
 
-func (r *reader) text() string { return string(r.take(r.length(len(r.b)))) }
+func (r *reader) text() string {
+	n := r.length(len(r.b))
+	if r.all == "" {
+		return string(r.take(n))
+	}
+	from := len(r.all) - len(r.b)
+	if r.take(n); r.bad {
+		return ""
+	}
+	return r.all[from : from+n]
+}
 
 func appendFloat(b []byte, f float32) []byte {
 	return binary.LittleEndian.AppendUint32(b, math.Float32bits(f))

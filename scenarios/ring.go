@@ -3,7 +3,6 @@ package scenarios
 import (
 	"bytes"
 	"encoding/binary"
-	"slices"
 )
 
 const (
@@ -93,8 +92,8 @@ func (r *ring) record(prev uint64, n int) ([]byte, uint64) {
 	return rec, pos
 }
 
-// get returns a copy of the sample at pos and the position of the record before it;
-// ok is false for one that is overwritten.
+// get returns the sample at pos, whose body is in the ring, and the position of the
+// record before it; ok is false for one that is overwritten.
 func (r *ring) get(pos uint64) (prev uint64, s sample, ok bool) {
 	if pos == 0 || pos >= r.head {
 		return 0, s, false
@@ -110,23 +109,33 @@ func (r *ring) get(pos uint64) (prev uint64, s sample, ok bool) {
 	if n&shared != 0 {
 		s.place = place{binary.LittleEndian.Uint16(body), binary.LittleEndian.Uint64(body[2:])}
 	} else {
-		s.body = bytes.Clone(body)
+		s.body = body
 	}
 	return binary.LittleEndian.Uint64(rec), s, true
 }
 
-// last returns the newest n samples of the chain that ends at pos, oldest first.
+// last returns copies of the newest n samples of the chain that ends at pos, oldest
+// first, with room for one more.
 func (r *ring) last(pos uint64, n int) []sample {
-	var list []sample
-	for len(list) < n {
-		prev, s, ok := r.get(pos)
+	count, size := 0, 0
+	for at := pos; count < n; count++ {
+		prev, s, ok := r.get(at)
 		if !ok {
 			break
 		}
-		list = append(list, s)
-		pos = prev
+		at, size = prev, size+len(s.body)
 	}
-	slices.Reverse(list)
+	list := make([]sample, count, count+1)
+	bodies := make([]byte, 0, size)
+	for i := count - 1; i >= 0; i-- {
+		prev, s, _ := r.get(pos)
+		if s.place.at == 0 {
+			from := len(bodies)
+			bodies = append(bodies, s.body...)
+			s.body = bodies[from:len(bodies):len(bodies)]
+		}
+		list[i], pos = s, prev
+	}
 	return list
 }
 
@@ -140,5 +149,5 @@ func (m *Memory) body(s sample) []byte {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	_, s, _ = sh.ring.get(s.place.at)
-	return s.body
+	return bytes.Clone(s.body)
 }

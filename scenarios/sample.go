@@ -152,9 +152,10 @@ func appendSource(b []byte, s *event.Source) []byte {
 	return b
 }
 
-// decodeSample reads a body; false means that it is damaged.
+// decodeSample reads a body, of which it keeps nothing; false means that it is
+// damaged.
 func decodeSample(body []byte) (Sample, bool) {
-	r := reader{b: body}
+	r := reader{b: body, all: string(body)}
 	var s Sample
 	ns, zone := int64(r.uint64()), int32(r.uint32())
 	s.Time = time.Unix(0, ns).In(zoneOf(int(zone)))
