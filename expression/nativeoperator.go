@@ -136,7 +136,7 @@ func (t translator) membership(n *ast.BinaryNode) value {
 	}
 	array, ok := n.Right.(*ast.ArrayNode)
 	if !ok { // a map, a list that is computed or one of constants
-		return t.binaryValue(n, func(a, b any) any { return runtime.In(a, b) })
+		return t.binaryValue(n, within)
 	}
 	items, texts := make([]any, len(array.Nodes)), map[string]struct{}{}
 	for i, node := range array.Nodes {
@@ -152,7 +152,7 @@ func (t translator) membership(n *ast.BinaryNode) value {
 			}
 			items[i] = f(nil)
 		default:
-			return t.binaryValue(n, func(a, b any) any { return runtime.In(a, b) })
+			return t.binaryValue(n, within)
 		}
 	}
 	var list any = items
@@ -166,6 +166,18 @@ func (t translator) membership(n *ast.BinaryNode) value {
 		}
 		return runtime.In(x, list)
 	}
+}
+
+// within is in for any list or map. A group of the event is asked without
+// reflection.
+func within(x, list any) any {
+	if group, ok := list.(map[string]string); ok {
+		if key, ok := x.(string); ok {
+			_, found := group[key]
+			return found
+		}
+	}
+	return runtime.In(x, list)
 }
 
 // matching is matches on values of which nobody knows that they are texts.

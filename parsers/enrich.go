@@ -3,6 +3,7 @@ package parsers
 import (
 	"context"
 	"encoding/json"
+	"math"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -52,8 +53,8 @@ func (l *loader) placeMethod(name string) method {
 			city, _ := geo.City(a)
 			ev.SetEnriched("IsoCode", city.IsoCode)
 			ev.SetEnriched("IsInEU", strconv.FormatBool(city.InEU))
-			ev.SetEnriched("Latitude", strconv.FormatFloat(city.Latitude, 'f', 6, 64))
-			ev.SetEnriched("Longitude", strconv.FormatFloat(city.Longitude, 'f', 6, 64))
+			ev.SetEnriched("Latitude", degrees(city.Latitude))
+			ev.SetEnriched("Longitude", degrees(city.Longitude))
 		}
 	case "GeoIpASN":
 		if !geo.HasASN() {
@@ -75,6 +76,15 @@ func (l *loader) placeMethod(name string) method {
 		}
 		lookup(r.ev, a)
 	}
+}
+
+// degrees writes a coordinate as CrowdSec does. Most addresses of a small database
+// have none.
+func degrees(x float64) string {
+	if x == 0 && !math.Signbit(x) {
+		return "0.000000"
+	}
+	return strconv.FormatFloat(x, 'f', 6, 64)
 }
 
 // reverseMethod writes Enriched.reverse_dns, the name of an address with the dot at

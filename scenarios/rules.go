@@ -168,14 +168,7 @@ func (r *Rules) failed(n int, err error) {
 // Drops appends to out what ev pours at the instant at, in the order of the
 // scenarios of the phase.
 func (r *Rules) Drops(ev *event.Event, ph Phase, at time.Time, out []Drop) []Drop {
-	b, ok := r.pool.Get().(*round)
-	if !ok {
-		b = &round{left: newSet(len(r.all)), admitted: newSet(len(r.all))}
-		b.vars.Memo = &b.memo
-	}
-	b.vars.Evt = ev
-	copy(b.left, r.phases[ph])
-	r.index.narrow(b)
+	b := r.begin(ev, ph)
 	for n := b.left.next(0); n >= 0; n = b.left.next(n + 1) {
 		if r.index.admits(n, ev) {
 			out = r.drop(n, b, at, out)
@@ -186,10 +179,27 @@ func (r *Rules) Drops(ev *event.Event, ph Phase, at time.Time, out []Drop) []Dro
 			r.index.narrow(b)
 		}
 	}
+	r.end(b)
+	return out
+}
+
+// begin returns a round in which the index has left what ev may be of interest to.
+func (r *Rules) begin(ev *event.Event, ph Phase) *round {
+	b, ok := r.pool.Get().(*round)
+	if !ok {
+		b = &round{left: newSet(len(r.all)), admitted: newSet(len(r.all))}
+		b.vars.Memo = &b.memo
+	}
+	b.vars.Evt = ev
+	copy(b.left, r.phases[ph])
+	r.index.narrow(b)
+	return b
+}
+
+func (r *Rules) end(b *round) {
 	b.vars.Evt = nil
 	b.memo.Reset()
 	r.pool.Put(b)
-	return out
 }
 
 // drop runs the expressions of one scenario.

@@ -32,10 +32,6 @@ func (t *text) value(v *expression.Vars) (s string, ok bool, err error) {
 	if t.field != nil {
 		return t.field.of(v.Evt), true, nil
 	}
-	out, err := t.program.Any(v)
-	if err != nil {
-		return "", false, err
-	}
-	s, ok = out.(string)
-	return s, ok, nil
+	s, ok, _, err = t.program.Text(v)
+	return s, ok, err
 }
