@@ -5,13 +5,13 @@ import (
 	"encoding/json"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
 
 	"github.com/rampart-edge/rampart/expression"
+	"github.com/rampart-edge/rampart/internal/testkit"
 )
 
 // names is a DNS that counts what it is asked.
@@ -150,7 +150,7 @@ func FuzzBotLine(f *testing.F) {
 
 // The files of the Hub load without a fault.
 func TestHubBots(t *testing.T) {
-	dir := filepath.Join(shared(t), "hub-data", "whitelists", "benign_bots", "legit_bots")
+	dir := testkit.Shared(t, "hub-data", "whitelists", "benign_bots", "legit_bots")
 	files, err := os.ReadDir(dir)
 	if err != nil {
 		t.Skipf("no bots: %v", err)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/rampart-edge/rampart/event"
 	"github.com/rampart-edge/rampart/expression"
+	"github.com/rampart-edge/rampart/internal/testkit"
 )
 
 // events is a queue as a Window: predicates are asked when a test needs them.
@@ -153,7 +154,7 @@ func TestConditionOracle(t *testing.T) {
 // TestConditionHub: every condition of the Hub is told the quick way, where it does
 // not fail.
 func TestConditionHub(t *testing.T) {
-	dir := filepath.Join(shared(t), "hub", "scenarios")
+	dir := testkit.Shared(t, "hub", "scenarios")
 	files, err := filepath.Glob(filepath.Join(dir, "*", "*.y*ml"))
 	if err != nil {
 		t.Fatal(err)

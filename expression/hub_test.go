@@ -10,20 +10,8 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/rampart-edge/rampart/expression"
+	"github.com/rampart-edge/rampart/internal/testkit"
 )
-
-// shared returns the folder of reference data, and skips the test where it is
-// absent.
-func shared(t testing.TB) string {
-	dir := os.Getenv("RAMPART_SHARED")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "shared")
-	}
-	if _, err := os.Stat(filepath.Join(dir, "hub")); err != nil {
-		t.Skipf("no reference data: %v (set RAMPART_SHARED)", err)
-	}
-	return dir
-}
 
 // hubExpression is one expression of a Hub item, with where it stands.
 type hubExpression struct {
@@ -35,7 +23,7 @@ type hubExpression struct {
 
 // hubExpressions walks the YAML files of the Hub.
 func hubExpressions(t testing.TB) []hubExpression {
-	root := filepath.Join(shared(t), "hub")
+	root := testkit.Shared(t, "hub")
 	var out []hubExpression
 	for _, dir := range []string{"parsers", "scenarios", "postoverflows", "contexts"} {
 		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, d fs.DirEntry, err error) error {

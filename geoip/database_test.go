@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/rampart-edge/rampart/geoip"
+	"github.com/rampart-edge/rampart/internal/testkit"
 	"github.com/rampart-edge/rampart/internal/testkit/mmdbtest"
 )
 
@@ -297,14 +298,7 @@ func BenchmarkCity(b *testing.B) {
 
 // The synthetic databases that Hub tests use.
 func TestSharedDatabases(t *testing.T) {
-	dir := os.Getenv("RAMPART_SHARED")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "shared")
-	}
-	data := filepath.Join(dir, "hub-data")
-	if _, err := os.Stat(data); err != nil {
-		t.Skipf("no reference data: %v (set RAMPART_SHARED)", err)
-	}
+	data := testkit.Shared(t, "hub-data")
 	open := func(city, asn string) *geoip.Database {
 		d, err := geoip.Open(filepath.Join(data, city), filepath.Join(data, asn))
 		if err != nil {

@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"cmp"
 	"context"
 	"math/rand/v2"
 	"os"
@@ -16,22 +15,12 @@ import (
 	"time"
 
 	"github.com/rampart-edge/rampart/expression"
+	"github.com/rampart-edge/rampart/internal/testkit"
 )
-
-// shared returns the folder of the shared material and skips without it.
-func shared(t testing.TB) string {
-	t.Helper()
-	dir := cmp.Or(os.Getenv("RAMPART_SHARED"), filepath.Join("..", "..", "shared"))
-	if _, err := os.Stat(filepath.Join(dir, "hub", indexFile)); err != nil {
-		t.Skipf("skipped: needs the shared material, which is not in %s (RAMPART_SHARED names another place)", dir)
-	}
-	return dir
-}
 
 func sharedCatalogue(t testing.TB) *Catalogue {
 	t.Helper()
-	dir := shared(t)
-	c, err := Open(Options{Hub: filepath.Join(dir, "hub"), Data: filepath.Join(dir, "hub-data")})
+	c, err := Open(Options{Hub: testkit.Shared(t, "hub"), Data: testkit.Shared(t, "hub-data")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/rampart-edge/rampart/internal/testkit"
 	"github.com/rampart-edge/rampart/needle"
 )
 
@@ -172,13 +172,9 @@ func BenchmarkFinder(b *testing.B) {
 }
 
 func BenchmarkFinderAgents(b *testing.B) {
-	dir := os.Getenv("RAMPART_SHARED")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "shared")
-	}
-	data, err := os.ReadFile(filepath.Join(dir, "hub-data", "web", "bad_user_agents.txt"))
+	data, err := os.ReadFile(testkit.Shared(b, "hub-data", "web", "bad_user_agents.txt"))
 	if err != nil {
-		b.Skipf("no reference data: %v (set RAMPART_SHARED)", err)
+		b.Fatal(err)
 	}
 	var list []needle.Needle
 	for line := range strings.Lines(string(data)) {

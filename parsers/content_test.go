@@ -5,35 +5,16 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"runtime"
 	"testing"
 	"time"
 
 	"github.com/rampart-edge/rampart/event"
 	"github.com/rampart-edge/rampart/expression"
+	"github.com/rampart-edge/rampart/internal/testkit"
 )
 
 // clock is the instant of all tests: the end of December, for year-less dates.
 func clock() time.Time { return time.Date(2025, 12, 20, 12, 0, 0, 0, time.UTC) }
-
-// sharedDir is where the outside material should be.
-func sharedDir() string {
-	if dir := os.Getenv("RAMPART_SHARED"); dir != "" {
-		return dir
-	}
-	_, file, _, _ := runtime.Caller(0)
-	return filepath.Join(filepath.Dir(file), "..", "..", "shared")
-}
-
-// shared returns the folder of outside material, and skips the test without it.
-func shared(t testing.TB) string {
-	t.Helper()
-	dir := sharedDir()
-	if _, err := os.Stat(dir); err != nil {
-		t.Skipf("needs the shared material, which is not in %s (RAMPART_SHARED names another place)", dir)
-	}
-	return dir
-}
 
 func builtinItems(t testing.TB) []Item {
 	t.Helper()
@@ -69,7 +50,7 @@ func builtin(t testing.TB) *Pipeline {
 // hubItem reads parsers/<stage>/crowdsecurity/<name>.yaml of the Hub.
 func hubItem(t testing.TB, stage, name string) Item {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(shared(t), "hub", "parsers", stage, "crowdsecurity", name+".yaml"))
+	data, err := os.ReadFile(testkit.Shared(t, "hub", "parsers", stage, "crowdsecurity", name+".yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +66,7 @@ func line(label, raw string) *event.Event {
 // hubParsers reads all parser files of the Hub.
 func hubParsers(t testing.TB) []Item {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(shared(t), "hub", "parsers", "*", "*", "*.yaml"))
+	files, err := filepath.Glob(filepath.Join(testkit.Shared(t, "hub"), "parsers", "*", "*", "*.yaml"))
 	if err != nil || len(files) < 100 {
 		t.Fatalf("%d parser files: %v", len(files), err)
 	}

@@ -16,6 +16,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/rampart-edge/rampart/event"
+	"github.com/rampart-edge/rampart/internal/testkit"
 	"github.com/rampart-edge/rampart/pattern"
 )
 
@@ -178,7 +179,7 @@ func (n *naiveGrok) export(text string) map[string]string {
 // hubLines returns the first lines of every Hub test, whole and without their
 // syslog header.
 func hubLines(t testing.TB) []string {
-	logs, err := filepath.Glob(filepath.Join(shared(t), "hub", ".tests", "*", "*.log"))
+	logs, err := filepath.Glob(filepath.Join(testkit.Shared(t, "hub"), ".tests", "*", "*.log"))
 	if err != nil || len(logs) < 100 {
 		t.Fatalf("%d logs: %v", len(logs), err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/rampart-edge/rampart/event"
+	"github.com/rampart-edge/rampart/internal/testkit"
 )
 
 // TestHTTPAccess: each form of access log line, and what forged parts do to it.
@@ -174,7 +175,7 @@ func compare(t *testing.T, what string, want, got *event.Event) {
 // Hub's, on the Hub's lines and on odd ones.
 func TestCaddyLikeHub(t *testing.T) {
 	var lines []string
-	logs, err := filepath.Glob(filepath.Join(shared(t), "hub", ".tests", "caddy-*", "*.log"))
+	logs, err := filepath.Glob(filepath.Join(testkit.Shared(t, "hub"), ".tests", "caddy-*", "*.log"))
 	if err != nil || len(logs) < 2 {
 		t.Fatalf("%v %v", logs, err)
 	}
@@ -227,7 +228,7 @@ func TestCaddyLikeHub(t *testing.T) {
 // TestAccessLikeHub: on real lines our one parser for access logs gives the Meta
 // of the Hub's two, and all of Parsed that the Hub's nginx parser has.
 func TestAccessLikeHub(t *testing.T) {
-	f, err := os.Open(filepath.Join(shared(t), "logs", "apache_access_10k.log"))
+	f, err := os.Open(testkit.Shared(t, "logs", "apache_access_10k.log"))
 	if err != nil {
 		t.Fatal(err)
 	}

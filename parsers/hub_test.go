@@ -18,6 +18,7 @@ import (
 
 	"github.com/rampart-edge/rampart/event"
 	"github.com/rampart-edge/rampart/expression"
+	"github.com/rampart-edge/rampart/internal/testkit"
 )
 
 // hubTest is the config.yaml of one Hub test, as far as parsers are concerned.
@@ -34,7 +35,7 @@ type hubTest struct {
 // parsers. Scenario assertions are not ours, and tests without parser assertions
 // show nothing here: they are counted apart.
 func TestHub(t *testing.T) {
-	hub := filepath.Join(shared(t), "hub")
+	hub := testkit.Shared(t, "hub")
 	entries, err := os.ReadDir(filepath.Join(hub, ".tests"))
 	if err != nil {
 		t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/rampart-edge/rampart/event"
 	"github.com/rampart-edge/rampart/expression"
+	"github.com/rampart-edge/rampart/internal/testkit"
 )
 
 // twin is one set of items compiled both ways: with every fast path, and without
@@ -106,7 +107,7 @@ func fileLines(t testing.TB, path string, n int) []string {
 // genlogs makes n lines of the benchmark's workload.
 func genlogs(t testing.TB, kind string, n int) []string {
 	t.Helper()
-	dir, out := filepath.Join(shared(t), "bench", "genlogs"), t.TempDir()
+	dir, out := testkit.Shared(t, "bench", "genlogs"), t.TempDir()
 	cmd := exec.Command("go", "run", ".", "-kind", kind, "-n", fmt.Sprint(n), "-seed", "42",
 		"-out", filepath.Join(out, "log"), "-truth", filepath.Join(out, "truth"))
 	cmd.Dir = dir
@@ -119,7 +120,7 @@ func genlogs(t testing.TB, kind string, n int) []string {
 // TestOracleHub runs the log of every Hub test, and lines made of it, through the
 // parsers of that test, fast and plain: all events are deeply equal.
 func TestOracleHub(t *testing.T) {
-	hub := filepath.Join(shared(t), "hub")
+	hub := testkit.Shared(t, "hub")
 	entries, err := os.ReadDir(filepath.Join(hub, ".tests"))
 	if err != nil {
 		t.Fatal(err)
@@ -176,7 +177,7 @@ func everything(t testing.TB) []Item {
 // TestOracleEverything shows the first lines of every Hub test to all parsers at
 // once, and what the benchmark's generator writes.
 func TestOracleEverything(t *testing.T) {
-	hub := filepath.Join(shared(t), "hub")
+	hub := testkit.Shared(t, "hub")
 	w := newTwin(t, everything(t), expression.Options{Now: clock, Data: os.DirFS(filepath.Join(hub, "..", "hub-data"))}, Options{Now: clock})
 	r := rand.New(rand.NewPCG(3, 4))
 	check := func(label, text string) {
@@ -208,7 +209,7 @@ func FuzzOracle(f *testing.F) {
 	twins := []twin{
 		newTwin(f, builtinItems(f), expression.Options{Now: clock}, Options{Now: clock, Location: time.FixedZone("", 3600)}),
 	}
-	if _, err := os.Stat(filepath.Join(sharedDir(), "hub")); err == nil {
+	if testkit.HasShared(f, "hub") {
 		hub := []Item{hubItem(f, "s00-raw", "syslog-logs"), hubItem(f, "s01-parse", "nginx-logs"), hubItem(f, "s01-parse", "sshd-logs"),
 			hubItem(f, "s02-enrich", "http-logs"), hubItem(f, "s02-enrich", "dateparse-enrich"), hubItem(f, "s02-enrich", "whitelists")}
 		twins = append(twins, newTwin(f, hub, expression.Options{Now: clock}, Options{Now: clock}))

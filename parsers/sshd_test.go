@@ -3,13 +3,14 @@ package parsers
 import (
 	"bufio"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/rampart-edge/rampart/internal/testkit"
 )
 
 // TestSSHD: what each form of line is, who did it, and that nothing a client may
@@ -131,7 +132,7 @@ func TestSSHDRepeat(t *testing.T) {
 // TestOpenSSHLog counts failed logins by source in a real log, against a count
 // that knows nothing of parsers.
 func TestOpenSSHLog(t *testing.T) {
-	f, err := os.Open(filepath.Join(shared(t), "logs", "openssh_2k.log"))
+	f, err := os.Open(testkit.Shared(t, "logs", "openssh_2k.log"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -111,7 +111,7 @@ func FuzzReplay(f *testing.F) {
 		f.Add([]byte(s), uint8(1+i%(len(kinds())-1)))
 	}
 	choices := []Choice{{}}
-	if _, err := os.Stat(filepath.Join(sharedDir(), "hub")); err == nil {
+	if testkit.HasShared(f, "hub") {
 		choices = append(choices, everything(f))
 	}
 	var pairs [][2]*reusable
@@ -134,14 +134,6 @@ func FuzzReplay(f *testing.F) {
 			}
 		}
 	})
-}
-
-// sharedDir is where testkit.Shared looks.
-func sharedDir() string {
-	if dir := os.Getenv("RAMPART_SHARED"); dir != "" {
-		return dir
-	}
-	return filepath.Join("..", "..", "shared")
 }
 
 // noise are beginnings of logs: some attack enough to be alerts.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/rampart-edge/rampart/event"
 	"github.com/rampart-edge/rampart/expression"
+	"github.com/rampart-edge/rampart/internal/testkit"
 	"github.com/rampart-edge/rampart/scenarios"
 )
 
@@ -175,7 +176,7 @@ func TestContextErrors(t *testing.T) {
 
 // TestContextsHub loads every context of the Hub.
 func TestContextsHub(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join(shared(t), "hub", "contexts", "*", "*.y*ml"))
+	files, err := filepath.Glob(filepath.Join(testkit.Shared(t, "hub"), "contexts", "*", "*.y*ml"))
 	if err != nil || len(files) < 9 {
 		t.Fatalf("%d files, %v", len(files), err)
 	}

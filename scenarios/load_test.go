@@ -14,6 +14,7 @@ import (
 
 	"github.com/rampart-edge/rampart/event"
 	"github.com/rampart-edge/rampart/expression"
+	"github.com/rampart-edge/rampart/internal/testkit"
 	"github.com/rampart-edge/rampart/scenarios"
 )
 
@@ -229,7 +230,7 @@ func TestFingerprint(t *testing.T) {
 
 // TestLoadHub loads the Hub: all of it must compile.
 func TestLoadHub(t *testing.T) {
-	dir := filepath.Join(shared(t), "hub", "scenarios")
+	dir := testkit.Shared(t, "hub", "scenarios")
 	env := expression.New(expression.Options{})
 	docs := 0
 	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
@@ -264,18 +265,6 @@ func errorText(err error) string {
 		return ""
 	}
 	return err.Error()
-}
-
-func shared(t testing.TB) string {
-	t.Helper()
-	dir := os.Getenv("RAMPART_SHARED")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "shared")
-	}
-	if _, err := os.Stat(dir); err != nil {
-		t.Skipf("needs the shared reference material: %v", err)
-	}
-	return dir
 }
 
 func FuzzLoad(f *testing.F) {

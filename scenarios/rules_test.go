@@ -14,6 +14,7 @@ import (
 
 	"github.com/rampart-edge/rampart/event"
 	"github.com/rampart-edge/rampart/expression"
+	"github.com/rampart-edge/rampart/internal/testkit"
 	"github.com/rampart-edge/rampart/scenarios"
 )
 
@@ -138,7 +139,7 @@ func TestDropsOracle(t *testing.T) {
 
 // TestDropsHub does the same with the Hub's own filters.
 func TestDropsHub(t *testing.T) {
-	dir := filepath.Join(shared(t), "hub", "scenarios")
+	dir := testkit.Shared(t, "hub", "scenarios")
 	env := expression.New(expression.Options{})
 	var list []*scenarios.Scenario
 	seen := map[string]bool{}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/rampart-edge/rampart/event"
+	"github.com/rampart-edge/rampart/internal/testkit"
 )
 
 // hubSite is a node whose content is that of the Hub. {hub} and {data} stand for its
@@ -79,7 +80,7 @@ func probes() []probe {
 // the lines of an access log, and those that need no response refuse the very
 // request that overflows them. Visitors notice nothing.
 func TestHubLive(t *testing.T) {
-	hub, data := shared(t, "hub"), shared(t, "hub-data")
+	hub, data := testkit.Shared(t, "hub"), testkit.Shared(t, "hub-data")
 	n := startNode(t, hubCaddyfile(hub, data, "collection crowdsecurity/base-http-scenarios\nparser crowdsecurity/geoip-enrich"))
 	if p := n.status().Problems; len(p) > 0 {
 		t.Errorf("problems at the start: %q", p)
@@ -152,8 +153,8 @@ func copyHub(t *testing.T, n *node, dir string) string {
 // one stays.
 func TestHubSwap(t *testing.T) {
 	n := newNode(t)
-	hub := copyHub(t, n, shared(t, "hub"))
-	n.write("Caddyfile", n.expand(hubCaddyfile(hub, shared(t, "hub-data"), "collection crowdsecurity/base-http-scenarios")))
+	hub := copyHub(t, n, testkit.Shared(t, "hub"))
+	n.write("Caddyfile", n.expand(hubCaddyfile(hub, testkit.Shared(t, "hub-data"), "collection crowdsecurity/base-http-scenarios")))
 	n.start()
 	const victim = "hub/scenarios/crowdsecurity/http-sensitive-files.yaml"
 	was := n.read(victim)
@@ -196,9 +197,9 @@ func TestHubSwap(t *testing.T) {
 // says so; what the operator wrote is an error.
 func TestHubBroken(t *testing.T) {
 	n := newNode(t)
-	hub := copyHub(t, n, shared(t, "hub"))
+	hub := copyHub(t, n, testkit.Shared(t, "hub"))
 	n.write("hub/scenarios/crowdsecurity/http-probing.yaml", "type: leaky\nname: crowdsecurity/http-probing\nfilter: evt.Meta.x =\n")
-	site := hubCaddyfile(hub, shared(t, "hub-data"), "collection crowdsecurity/base-http-scenarios\nsimulation {\n except crowdsecurity/http-sensitive-files\n}")
+	site := hubCaddyfile(hub, testkit.Shared(t, "hub-data"), "collection crowdsecurity/base-http-scenarios\nsimulation {\n except crowdsecurity/http-sensitive-files\n}")
 	n.write("Caddyfile", n.expand(site))
 	n.start()
 	if s := n.status(); len(s.Problems) != 1 || !strings.Contains(s.Problems[0], "http-probing.yaml:") || s.Scenarios.Loaded < 40 {

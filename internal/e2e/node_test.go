@@ -340,24 +340,6 @@ func freePort(t *testing.T) string {
 	return port
 }
 
-// shared is the folder of test data that is not ours; the test is skipped where it
-// is missing.
-func shared(t *testing.T, path ...string) string {
-	t.Helper()
-	dir := os.Getenv("RAMPART_SHARED")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared")
-	}
-	p, err := filepath.Abs(filepath.Join(append([]string{dir}, path...)...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(p); err != nil {
-		t.Skipf("needs test data that is not part of this repository: %v (set RAMPART_SHARED)", err)
-	}
-	return p
-}
-
 func tail(s string, n int) string { return s[max(0, len(s)-n):] }
 
 // basic is a site on loopback that trusts 127.0.0.1 to name clients.

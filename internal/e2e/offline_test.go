@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/rampart-edge/rampart/internal/testkit"
 )
 
 // offline runs one of the commands that need no node and returns its standard
@@ -34,7 +36,7 @@ func offline(t *testing.T, dir string, args ...string) (out, all string, status 
 // TestHubtestCommand: all tests of the Hub pass, the fast way and the slow way, the
 // last line says so, and so does the status; a changed assertion fails.
 func TestHubtestCommand(t *testing.T) {
-	hub, data := shared(t, "hub"), shared(t, "hub-data")
+	hub, data := testkit.Shared(t, "hub"), testkit.Shared(t, "hub-data")
 	for _, more := range [][]string{nil, {"--slow"}, {"-o", "json"}} {
 		args := append([]string{"hubtest", "run", "--all", "--hub", hub, "--data", data}, more...)
 		out, all, status := offline(t, "", args...)
@@ -65,7 +67,7 @@ func TestHubtestCommand(t *testing.T) {
 // TestReplayManyLogs: types by where they stand, two logs at once in the order of
 // time, gzip, dumps, and the status that CI asks for.
 func TestReplayManyLogs(t *testing.T) {
-	auth, access := shared(t, "logs", "auth.log"), shared(t, "logs", "apache_access_10k.log")
+	auth, access := testkit.Shared(t, "logs", "auth.log"), testkit.Shared(t, "logs", "apache_access_10k.log")
 	n := newNode(t)
 	zipped, err := exec.Command("gzip", "-c", auth).Output()
 	if err != nil {

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/rampart-edge/rampart/internal/testkit"
 )
 
 // replayed runs `rampart replay` and returns what it printed; stderr is part of
@@ -107,7 +109,7 @@ func counted(t *testing.T, log string, vars ...string) map[string]string {
 // alone must all be among them.
 func TestReplayAgainstAwk(t *testing.T) {
 	for _, file := range []string{"openssh_2k.log", "auth.log"} {
-		log := shared(t, "logs", file)
+		log := testkit.Shared(t, "logs", file)
 		alerts := replayedAlerts(t, "--type", "syslog", log)
 		quick := first(alerts, "rampart/ssh-bruteforce")
 		if diff := cmp.Diff(counted(t, log, "more=1"), quick); diff != "" {
@@ -171,7 +173,7 @@ func sshFailure(at time.Time, user, ip string) string {
 func TestReplayAlertModel(t *testing.T) {
 	n := 0
 	for _, file := range []string{"openssh_2k.log", "auth.log"} {
-		for line := range strings.Lines(replayed(t, "--type", "syslog", "-o", "json", shared(t, "logs", file))) {
+		for line := range strings.Lines(replayed(t, "--type", "syslog", "-o", "json", testkit.Shared(t, "logs", file))) {
 			n++
 			if err := checkAlert([]byte(line)); err != nil {
 				t.Errorf("%s: %v\n%s", file, err, line)
@@ -273,7 +275,7 @@ func TestReplayRealLogs(t *testing.T) {
 		{"linux_2k.log", "syslog", 2000},
 		{"apache_access_10k.log", "apache2", 10000},
 	} {
-		log := shared(t, "logs", c.file)
+		log := testkit.Shared(t, "logs", c.file)
 		out := replayed(t, "--type", c.kind, log)
 		if !strings.Contains(out, fmt.Sprintf("\n%d lines, ", c.lines)) {
 			t.Errorf("%s:\n%s", c.file, out)
