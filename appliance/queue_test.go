@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -129,11 +131,13 @@ type pourFunc func([]scenarios.Drop)
 
 func (f pourFunc) Pour(batch []scenarios.Drop) { f(batch) }
 
-// TestFullQueue: what finds no room is counted, and costs nobody a wait.
+// TestFullQueue: what finds no room is counted, and costs nobody a wait. What no
+// scenario is interested in needs no room.
 func TestFullQueue(t *testing.T) {
 	a, release := held(t, LimitConfig{Queue: 8, Workers: 2})
 	for i := range 20 {
-		visit(a, from("192.0.2.7"), fmt.Sprintf("/%d", i), 200)
+		visit(a, from("192.0.2.7"), fmt.Sprintf("/%d", i), 404)
+		visit(a, from("192.0.2.8"), "/", 200)
 	}
 	if got := a.counters.dropped.Load(); got != 12 {
 		t.Errorf("%d dropped, want 12", got)
@@ -145,8 +149,8 @@ func TestFullQueue(t *testing.T) {
 	if err := a.Close(context.Background()); err != nil {
 		t.Error(err)
 	}
-	if got := a.counters.engine.Requests.Load(); got != 10 {
-		t.Errorf("%d examined, want 2 and the 8 that had found room", got)
+	if got := a.counters.engine.Requests.Load(); got != 30 {
+		t.Errorf("%d examined, want 2, the 8 that had found room and the 20 that needed none", got)
 	}
 }
 
@@ -155,7 +159,7 @@ func TestFullQueue(t *testing.T) {
 func TestCloseInTime(t *testing.T) {
 	a, release := held(t, LimitConfig{Queue: 100, Workers: 1})
 	for i := range 50 {
-		visit(a, from("192.0.2.7"), fmt.Sprintf("/%d", i), 200)
+		visit(a, from("192.0.2.7"), fmt.Sprintf("/%d", i), 404)
 	}
 	q := a.live.Load().state.queue
 	ctx, cancel := context.WithCancel(context.Background())
@@ -175,16 +179,21 @@ func TestCloseInTime(t *testing.T) {
 // TestNothingIsLostSilently: whatever is offered while the queue drains is either
 // examined or counted as dropped.
 func TestNothingIsLostSilently(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "missing.yaml")
+	if err := os.WriteFile(missing, []byte("type: leaky\nname: test/missing\ndescription: d\nfilter: evt.Meta.http_status == '404'\n"+
+		"groupby: evt.Meta.source_ip\ncapacity: 1000\nleakspeed: 1s\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for range 20 {
 		a := New(Options{})
-		use(t, a, compiled(t, Config{DataDir: t.TempDir(), Collections: []string{"none"}}))
+		use(t, a, compiled(t, Config{DataDir: t.TempDir(), Collections: []string{"none"}, Scenarios: []string{missing}}))
 		const clients, each = 4, 100
 		var all sync.WaitGroup
 		for c := range clients {
 			all.Go(func() {
 				for range each {
 					v := a.Begin(request("/x"), from(fmt.Sprintf("192.0.2.%d", c)))
-					v.End(200, 0, http.Header{})
+					v.End(404, 0, http.Header{})
 					if v.live == nil { // closed: it was not examined and not promised to be
 						a.counters.dropped.Add(1)
 					}

@@ -206,8 +206,8 @@ func (v *Visit) Respond(w http.ResponseWriter, r *http.Request) {
 	v.live.gate.Intercept(w, r, v.visitor)
 }
 
-// End hands the finished request to the scenarios: status and size as sent,
-// headers of the response. Only the first call counts; it may be made while the
+// End hands the finished request to the scenarios that want it: status and size as
+// sent, headers of the response. Only the first call counts; it may be made while the
 // response goes on, for connections that are upgraded.
 func (v *Visit) End(status int, size int64, h http.Header) {
 	ev := v.event
@@ -216,6 +216,10 @@ func (v *Visit) End(status int, size int64, h http.Header) {
 	}
 	v.event = nil
 	responseFields(ev, status, h)
+	if !v.whole && v.live.engine.Settled(ev) {
+		v.live.engine.Done(ev) // as most: no worker is woken for it
+		return
+	}
 	v.live.state.queue.offer(finished{live: v.live, event: ev, whole: v.whole})
 }
 

@@ -37,6 +37,16 @@ func (e *Engine) Inline(b *scenarios.Memory, ev *event.Event) []*scenarios.Overf
 	return b.Inline(*room)
 }
 
+// Settled reports whether a finished request is of no interest to the scenarios that
+// need the response, and counts it if so: it need not be handed to Respond.
+func (e *Engine) Settled(ev *event.Event) bool {
+	if e.Observe.Pour != nil || e.Rules.Concerns(ev, scenarios.Response) {
+		return false
+	}
+	e.Counters.Requests.Add(1)
+	return true
+}
+
 // Respond pours a finished request into the scenarios that need the response, or
 // into all of them where whole is true.
 func (e *Engine) Respond(ev *event.Event, whole bool) {
