@@ -84,10 +84,14 @@ func (s *Settings) compileRules(counts expression.DecisionCounts) error {
 	s.native = nativeNodes(content)
 	s.blockers = s.ruleset.Pipeline.RequestSide(engine.EnrichStage, responseSide(), s.skips)
 	s.rules, s.contexts = s.ruleset.Rules, s.ruleset.Contexts
+	if s.contexts.Remote() {
+		s.blockers = append(s.blockers, "a context that asks another machine")
+	}
 	if len(s.blockers) == 0 {
 		s.rules = s.rules.WithRequestPhase(responseSide())
 	}
-	s.remote = names != nil && s.ruleset.Postoverflows != nil
+	// Postoverflows may ask, and so may a scenario that an overflow is poured into again.
+	s.remote = s.ruleset.Postoverflows.Remote() || s.rules.Remote() || s.contexts.Remote()
 	return nil
 }
 

@@ -72,6 +72,50 @@ func TestRemoteFilters(t *testing.T) {
 	}
 }
 
+// TestRemoteConclusions: a request does not wait for another machine while what it
+// overflowed is concluded, and it is concluded at once where nobody is asked.
+func TestRemoteConclusions(t *testing.T) {
+	f := folder{t, t.TempDir()}
+	const asks = "len(LookupHost('example.invalid')) > 5"
+	own := f.write("own.yaml", ownScenario)
+	profiles := func(filter string) string {
+		return f.write("profiles.yaml", "name: p\nfilters: [\""+filter+"\"]\ndecisions: [{type: ban, duration: 1h}]\non_success: break\n")
+	}
+	postoverflow := func(dir, body string) []string {
+		f.write(dir+"/s01-whitelist/x.yaml", "name: own/x\n"+body)
+		return []string{f.dir + "/" + dir}
+	}
+	for name, tt := range map[string]struct {
+		c               Config
+		remote, blocked bool
+	}{
+		"nothing":            {Config{}, false, false},
+		"local postoverflow": {Config{Postoverflows: postoverflow("a", "whitelist:\n  reason: mine\n  ip: [192.0.2.1]\n")}, false, false},
+		"postoverflow":       {Config{Postoverflows: postoverflow("b", "whitelist:\n  reason: mine\n  expression: [\""+asks+"\"]\n")}, true, false},
+		"postoverflow's static": {Config{Postoverflows: postoverflow("c",
+			"nodes:\n  - statics:\n    - method: reverse_dns\n      expression: evt.Overflow.Alert.Source.IP\n")}, true, false},
+		"profile": {Config{Profiles: profiles(asks)}, true, false},
+		"context": {Config{Contexts: []string{f.write("context.yaml", "names: [\"LookupHost(evt.Meta.target_fqdn)\"]\n")}}, true, true},
+		"scenario": {Config{Scenarios: []string{f.write("asks.yaml",
+			"type: trigger\nfilter: evt.GetType() == 'overflow' && "+asks+"\n")}}, true, false},
+		"overflow filter": {Config{Scenarios: []string{f.write("over.yaml",
+			"type: trigger\nfilter: evt.Meta.http_path == '/x'\noverflow_filter: "+asks+"\n")}}, true, false},
+		"without DNS": {Config{Profiles: profiles(asks), Resolver: ResolverConfig{Off: true}}, false, false},
+	} {
+		tt.c.Collections, tt.c.Scenarios = []string{none}, append(tt.c.Scenarios, own)
+		s, err := Compile(tt.c, nil)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		if s.remote != tt.remote || (len(s.blockers) > 0) != tt.blocked {
+			t.Errorf("%s: remote %t, blockers %q", name, s.remote, s.blockers)
+		}
+		if n := len(s.rules.RequestPhase()); !tt.blocked && n != 1 || tt.blocked && n != 0 {
+			t.Errorf("%s: %d scenarios run before the response", name, n)
+		}
+	}
+}
+
 // TestResolverServers: the DNS is asked where the configuration says.
 func TestResolverServers(t *testing.T) {
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")

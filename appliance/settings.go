@@ -39,10 +39,10 @@ type Settings struct {
 	faults, notes []string
 	// native are the parser nodes that live requests need not run.
 	native map[string]bool
-	// remote: an overflow may have to wait for the DNS.
+	// remote: an overflow may have to wait for another machine.
 	remote bool
-	// blockers are the enrichers and whitelists that read the response, so that no
-	// scenario can run before it.
+	// blockers are the enrichers, whitelists and contexts that read the response or ask
+	// another machine, so that no scenario can run before it.
 	blockers []string
 	log      *zap.Logger
 }
@@ -83,6 +83,7 @@ func Compile(c Config, log *zap.Logger) (*Settings, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.remote = !c.Resolver.Off && (s.remote || s.profiles.Remote())
 	for _, list := range [][]string{s.faults, s.notes} {
 		for _, text := range list {
 			log.Warn("an item of the hub", zap.String("problem", text))

@@ -31,6 +31,18 @@ type profile struct {
 	onError       string // see Judge
 }
 
+// Remote reports whether an expression asks another machine, which may take seconds.
+func (p *Profiles) Remote() bool {
+	for _, one := range p.list {
+		for _, e := range append(one.filters[:len(one.filters):len(one.filters)], one.durationExpr) {
+			if e != nil && e.Reads().Remote {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // measure is one entry of decisions.
 type measure struct {
 	kind, scope, origin, value string

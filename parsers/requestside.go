@@ -45,6 +45,25 @@ func (p *Pipeline) RequestSide(stage string, response map[string]bool, skip func
 	return blockers
 }
 
+// Remote reports whether some node asks another machine, which may take seconds.
+func (p *Pipeline) Remote() bool {
+	return p != nil && slices.ContainsFunc(slices.Concat(p.nodes...), (*node).remote)
+}
+
+func (n *node) remote() bool {
+	for _, p := range n.programs() {
+		if p.Reads().Remote {
+			return true
+		}
+	}
+	return n.asksNames() || slices.ContainsFunc(n.children, (*node).remote)
+}
+
+// asksNames reports whether a static of n asks the DNS.
+func (n *node) asksNames() bool {
+	return slices.ContainsFunc(slices.Concat(n.statics, n.grokStatics), func(s static) bool { return s.what == "method reverse_dns" })
+}
+
 // concernsRequests is false only where the filter demands what no live request
 // has.
 func (n *node) concernsRequests() bool {
@@ -87,12 +106,7 @@ func (n *node) needs(response map[string]bool) bool {
 			}
 		}
 	}
-	for _, s := range slices.Concat(n.statics, n.grokStatics) {
-		if s.what == "method reverse_dns" {
-			return true
-		}
-	}
-	return slices.ContainsFunc(n.children, func(c *node) bool { return c.needs(response) })
+	return n.asksNames() || slices.ContainsFunc(n.children, func(c *node) bool { return c.needs(response) })
 }
 
 // programs returns the expressions of n itself.

@@ -85,6 +85,19 @@ func (c *Contexts) Limit(n int) *Contexts {
 	return &out
 }
 
+// Remote reports whether an expression asks another machine, which may take seconds:
+// some are run when an event is poured, the others when a bucket overflows.
+func (c *Contexts) Remote() bool {
+	for _, k := range c.keys {
+		for _, x := range k.expressions {
+			if x.program.Reads().Remote {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // runs reports whether samples are made by running expressions.
 func (c *Contexts) runs() bool { return c != nil && len(c.early) > 0 }
 

@@ -106,13 +106,29 @@ func (r *Rules) WithRequestPhase(response map[string]bool) *Rules {
 	return out
 }
 
+// Remote reports whether an expression of some scenario asks another machine, which
+// may take seconds.
+func (r *Rules) Remote() bool { return slices.ContainsFunc(r.all, (*Scenario).remote) }
+
+func (s *Scenario) remote() bool {
+	for _, p := range append(s.programs(), s.overflowFilter) {
+		if p != nil && p.Reads().Remote {
+			return true
+		}
+	}
+	return false
+}
+
 func requestSide(s *Scenario, response map[string]bool) bool {
+	if s.remote() {
+		return false
+	}
 	for _, p := range s.programs() {
 		if p == nil {
 			continue
 		}
 		reads := p.Reads()
-		if reads.Opaque || reads.Writes || reads.Remote {
+		if reads.Opaque || reads.Writes {
 			return false
 		}
 		for _, path := range reads.Paths {
