@@ -48,7 +48,11 @@ remember() {
 }
 
 for pkg in $(go list -tags $tags "${@:-./...}"); do
-	for target in $(go test -tags $tags -list '^Fuzz' "$pkg" | grep '^Fuzz' || true); do
+	if ! list=$(go test -tags $tags -list '^Fuzz' "$pkg"); then
+		failed+=("$pkg does not build")
+		continue
+	fi
+	for target in $(grep '^Fuzz' <<<"$list" || true); do
 		spent=0
 		if [[ " ${deep//[$'\n\t']/ } " == *" ${pkg##*/}:$target "* ]]; then
 			echo "== $pkg $target, $FUZZCPU processor seconds"
