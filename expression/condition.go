@@ -94,12 +94,12 @@ type selection struct {
 	newest    int // 0: all
 }
 
-// count returns how many events are in l.
-func (l selection) count(w Window) int {
-	n := w.Len()
+// count returns how many events are in l, or enough where there are more.
+func (l selection) count(w Window, enough int) int {
+	n := min(w.Len(), enough)
 	if l.predicate >= 0 {
 		n = 0
-		for i := range w.Len() {
+		for i := w.Len() - 1; i >= 0 && n < enough; i-- {
 			if w.Passes(i, l.predicate) {
 				n++
 			}

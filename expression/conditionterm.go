@@ -17,12 +17,19 @@ func (t *conditions) counts(n *ast.BinaryNode) verdict {
 	if left == nil || right == nil || holds == nil {
 		return nil
 	}
-	return func(w Window, _ *Vars) (bool, bool) { return holds(compare(left(w), right(w))), true }
+	// A side need not be counted any further than it takes to exceed the other.
+	if c, ok := integer(n.Right); ok && c >= 0 && c < math.MaxInt {
+		return func(w Window, _ *Vars) (bool, bool) { return holds(compare(left(w, c+1), c)), true }
+	}
+	return func(w Window, _ *Vars) (bool, bool) {
+		return holds(compare(left(w, math.MaxInt), right(w, math.MaxInt))), true
+	}
 }
 
-func (t *conditions) count(node ast.Node) func(Window) int {
+// count is a number of which it is enough to know whether it reaches a bound.
+func (t *conditions) count(node ast.Node) func(w Window, enough int) int {
 	if c, ok := integer(node); ok {
-		return func(Window) int { return c }
+		return func(Window, int) int { return c }
 	}
 	n, ok := node.(*ast.BuiltinNode)
 	if !ok || len(n.Arguments) == 0 {

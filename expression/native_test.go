@@ -54,7 +54,8 @@ func (r *shapes) text() string {
 
 func (r *shapes) alertText() string {
 	return "evt.Overflow.Alert." + r.one("Scenario", "Kind", "Message", "Source.IP", "Source.Scope", "Source.Value", "Source.Range", "Source.Cn",
-		"Source.AsNumber", "Source.AsName", "GetScenario()", "GetScope()", "GetValue()", "Source.GetValue()")
+		"Source.AsNumber", "Source.AsName", "GetScenario()", "GetScope()", "GetValue()", "Source.GetValue()",
+		"GetLabel('k')", "GetMeta(evt.Meta.k)")
 }
 
 // ranges is an address in a list of ranges.
@@ -150,7 +151,7 @@ func randomEvent(r *rand.Rand) *event.Event {
 	ev := &event.Event{Meta: m(), Parsed: m(), Enriched: m(), StrTime: text(), Stage: text(), MarshaledTime: text(), Unmarshaled: trees,
 		Line: event.Line{Raw: text(), Src: text(), Labels: m()}}
 	if r.IntN(3) > 0 {
-		a := event.Alert{Scenario: text(), Kind: text(), Message: text(), Remediation: r.IntN(2) == 0, Simulated: r.IntN(2) == 0}
+		a := event.Alert{ScenarioLabels: map[string]any{"k": text(), "a": 1}, Meta: event.Meta{{Key: "a", Value: text()}}, Scenario: text(), Kind: text(), Message: text(), Remediation: r.IntN(2) == 0, Simulated: r.IntN(2) == 0}
 		if r.IntN(4) > 0 {
 			a.Source = &event.Source{Scope: text(), Value: text(), IP: randomAddress(r), Range: text(), AsName: text(), AsNumber: text(), Cn: text()}
 		}

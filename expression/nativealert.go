@@ -111,8 +111,11 @@ func ofSource(name string) func(s *event.Source) string {
 // alertMethod is a method of an alert that gives a text.
 func (t translator) alertMethod(m *ast.MemberNode, n *ast.CallNode) *text {
 	alert := t.alert(eventPath(m.Node))
-	if alert == nil || m.Optional || len(n.Arguments) != 0 {
+	if alert == nil || m.Optional {
 		return nil
+	}
+	if len(n.Arguments) == 1 {
+		return t.alertLookup(alert, literal(m.Property), n.Arguments[0])
 	}
 	switch literal(m.Property) {
 	case "GetScenario":
@@ -123,6 +126,34 @@ func (t translator) alertMethod(m *ast.MemberNode, n *ast.CallNode) *text {
 		return always((*event.Alert).GetValue).from(alert)
 	}
 	return nil
+}
+
+// alertLookup is a method of an alert that takes a key.
+func (t translator) alertLookup(alert func(*Vars) *event.Alert, name string, argument ast.Node) *text {
+	var get func(a *event.Alert, key string) string
+	switch name {
+	case "GetLabel":
+		get = (*event.Alert).GetLabel
+	case "GetMeta":
+		get = (*event.Alert).GetMeta
+	default:
+		return nil
+	}
+	key := t.words(argument)
+	if key == nil {
+		return nil
+	}
+	return madeText(func(v *Vars) string {
+		k, a := key.read(v), alert(v)
+		switch {
+		case v.run.fault != nil:
+		case a == nil:
+			v.run.fail(errNoAlert)
+		default:
+			return get(a, k)
+		}
+		return ""
+	})
 }
 
 // alertPart is another part of an alert.

@@ -85,6 +85,7 @@ func TestAlertsAreNative(t *testing.T) {
 		{OnAlert, `Alert.Remediation == true && Alert.GetScope() == "Ip"`},
 		{OnAlert, "Alert.Remediation && Alert.Source.Scope in ['a', 'Ab'] && not Alert.Simulated"},
 		{OnAlert, "Alert.GetScenario() startsWith 'a' || Alert.GetValue() == ''"},
+		{OnAlert, "Alert.Remediation && Alert.GetLabel('k') != 'b' && Alert.GetMeta(Alert.Kind) == ''"},
 		{OnAlert, "Alert.Scenario contains 'b' and Alert.GetEventsCount() > 1"},
 		{OnAlert, "Sprintf('%dh', len(Alert.Message) + 4)"},
 		{OnAlert, "any(File('ranges.txt'), {IpInRange(Alert.Source.IP, #)})"},
@@ -120,7 +121,7 @@ func TestAlertsAreNative(t *testing.T) {
 			}
 		}
 	}
-	if whole != 12 {
+	if whole != 13 {
 		t.Errorf("%d programs run whole as closures", whole)
 	}
 }
