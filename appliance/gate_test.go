@@ -55,7 +55,7 @@ func TestSolvedOnce(t *testing.T) {
 	ask[DecisionAnswer](t, a, "POST", "/rampart/decisions", DecisionRequest{Value: "203.0.113.2", Type: "captcha"})
 	in, r := from("203.0.113.2"), request("/")
 	verdict := a.Decide(in.Client)
-	v := &Visit{live: a.live.Load(), solved: verdict}
+	v := &Visit{live: a.live.Load(), check: &check{solved: verdict}}
 	if v.decide(r, in, verdict) {
 		t.Error("asked again for the same decision")
 	}

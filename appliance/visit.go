@@ -56,8 +56,22 @@ type Visit struct {
 	event    *event.Event
 	whole    bool // no scenario has seen the event yet
 	reserved bool
-	solved   Verdict // whose challenge the visitor has solved
-	visitor  captcha.Visitor
+	// check is nil as long as nothing but passing was considered, as for most visits:
+	// it is larger than all the rest.
+	check *check
+}
+
+// check is what a visit needs to be challenged or refused.
+type check struct {
+	solved  Verdict // whose challenge the visitor has solved
+	visitor captcha.Visitor
+}
+
+func (v *Visit) checked() *check {
+	if v.check == nil {
+		v.check = &check{}
+	}
+	return v.check
 }
 
 // Begin looks at a request before it is proxied: decisions first, then the
@@ -97,10 +111,11 @@ func (v *Visit) decide(r *http.Request, in Arrival, verdict Verdict) bool {
 			return false
 		}
 	case verdict.Action == decisions.Captcha:
-		v.visitor = captcha.Visitor{Client: in.Client, Host: r.Host, TLS: in.TLS,
+		c := v.checked()
+		c.visitor = captcha.Visitor{Client: in.Client, Host: r.Host, TLS: in.TLS,
 			DecisionID: verdict.ID, DecisionCreated: verdict.Created}
-		if !v.reserved && (v.solved == verdict || v.live.gate.Solved(r, v.visitor)) {
-			v.solved = verdict // its cookie is not passed on, so it cannot be asked for again
+		if !v.reserved && (c.solved == verdict || v.live.gate.Solved(r, c.visitor)) {
+			c.solved = verdict // its cookie is not passed on, so it cannot be asked for again
 			return false
 		}
 	case verdict.Action == decisions.Throttle:
@@ -127,9 +142,8 @@ func (v *Visit) refuse(r *http.Request, in Arrival, verdict Verdict, act Action)
 	if d, ok := st.decision(verdict.ID); ok {
 		v.Scenario, v.Origin = d.Scenario, d.Origin
 	}
-	v.visitor.Client, v.visitor.Host, v.visitor.TLS, v.visitor.Direct = in.Client, r.Host, in.TLS, direct(in)
-	v.visitor.DecisionID, v.visitor.DecisionCreated = verdict.ID, verdict.Created
-	v.visitor.Incident = v.Incident
+	v.checked().visitor = captcha.Visitor{Client: in.Client, Host: r.Host, TLS: in.TLS, Direct: direct(in),
+		DecisionID: verdict.ID, DecisionCreated: verdict.Created, Incident: v.Incident}
 	st.owner.counters.refused(act)
 	if verdict.ID != 0 {
 		st.recent.add(Refusal{Incident: v.Incident, Time: now, Client: in.Client, Site: r.Host,
@@ -200,10 +214,10 @@ func (v *Visit) Respond(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if v.reserved {
-		v.live.gate.ServeReserved(w, r, v.visitor)
+		v.live.gate.ServeReserved(w, r, v.check.visitor)
 		return
 	}
-	v.live.gate.Intercept(w, r, v.visitor)
+	v.live.gate.Intercept(w, r, v.check.visitor)
 }
 
 // End hands the finished request to the scenarios that want it: status and size as

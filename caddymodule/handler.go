@@ -126,10 +126,13 @@ var errUnverified = errors.New("client address is not verified yet (0-RTT)")
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	ctx := r.Context()
-	if caddyhttp.GetVar(ctx, varSeen) != nil {
+	vars, _ := ctx.Value(caddyhttp.VarsCtxKey).(map[string]any)
+	if vars[varSeen] != nil {
 		return next.ServeHTTP(w, r) // error routes, or the directive twice: a request counts once
 	}
-	caddyhttp.SetVar(ctx, varSeen, true)
+	if vars != nil {
+		vars[varSeen] = true
+	}
 	if r.TLS != nil && !r.TLS.HandshakeComplete {
 		return caddyhttp.Error(http.StatusTooEarly, errUnverified)
 	}
@@ -137,7 +140,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return caddyhttp.Error(http.StatusServiceUnavailable, err)
 	}
 	received := asReceived(r)
-	visit := h.node.Begin(received, h.arrival(r))
+	visit := h.node.Begin(received, h.arrival(r, vars))
 	if visit.Action == appliance.Pass {
 		return pass(w, r, next, visit, h.errors)
 	}
@@ -155,10 +158,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 
 // arrival is what Caddy knows of the client. Its own variable is the only source
 // of the address: headers can only make it unknown.
-func (h *Handler) arrival(r *http.Request) appliance.Arrival {
-	ctx := r.Context()
+func (h *Handler) arrival(r *http.Request, vars map[string]any) appliance.Arrival {
 	in := appliance.Arrival{Detect: h.Mode == modeDetect, TLS: r.TLS != nil}
-	if text, _ := caddyhttp.GetVar(ctx, caddyhttp.ClientIPVarKey).(string); text != "" {
+	if text, _ := vars[caddyhttp.ClientIPVarKey].(string); text != "" {
 		if a, err := netip.ParseAddr(text); err == nil {
 			in.Client = a.WithZone("").Unmap()
 		}
@@ -166,7 +168,7 @@ func (h *Handler) arrival(r *http.Request) appliance.Arrival {
 	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		in.Peer = peer.Addr().WithZone("").Unmap()
 	}
-	in.Trusted, _ = caddyhttp.GetVar(ctx, caddyhttp.TrustedProxyVarKey).(bool)
+	in.Trusted, _ = vars[caddyhttp.TrustedProxyVarKey].(bool)
 	if in.Trusted && in.Client.IsValid() && !vouched(r.Header, h.clientIP, in.Client) {
 		in.Client = netip.Addr{}
 	}

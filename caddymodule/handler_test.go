@@ -268,7 +268,8 @@ func TestHandlerArrival(t *testing.T) {
 			r = caddyhttp.PrepareRequest(r, caddy.NewReplacer(), nil, nil)
 			caddyhttp.SetVar(r.Context(), caddyhttp.ClientIPVarKey, tc.client)
 			caddyhttp.SetVar(r.Context(), caddyhttp.TrustedProxyVarKey, tc.trusted)
-			if got := new(Handler).arrival(r); got != tc.want {
+			vars := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
+			if got := new(Handler).arrival(r, vars); got != tc.want {
 				t.Errorf("got %+v", got)
 			}
 		})

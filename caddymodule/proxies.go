@@ -112,12 +112,12 @@ func vouched(h http.Header, names []string, client netip.Addr) bool {
 				if entry = strings.TrimSpace(entry); entry == "" {
 					continue
 				}
-				if host, _, err := net.SplitHostPort(entry); err == nil {
-					entry = host
-				}
 				a, err := netip.ParseAddr(entry)
-				if err != nil {
-					return false
+				if err != nil { // which no address with a port is
+					host, _, _ := net.SplitHostPort(entry)
+					if a, err = netip.ParseAddr(host); err != nil {
+						return false
+					}
 				}
 				if a.WithZone("").Unmap() == client {
 					return true
