@@ -48,6 +48,26 @@ func address(s string) netip.Addr {
 	return a.Unmap()
 }
 
+// seenAddress is the address that was parsed last: the parts of an expression, and
+// expressions after each other, are mostly about the same. The text is copied, so that
+// nothing of an event stays.
+type seenAddress struct {
+	text [39]byte // longer ones are parsed anew
+	size uint8
+	addr netip.Addr
+}
+
+// of is address.
+func (a *seenAddress) of(s string) netip.Addr {
+	if s == "" || len(s) > len(a.text) {
+		return address(s)
+	}
+	if string(a.text[:a.size]) != s {
+		a.addr, a.size = address(s), uint8(copy(a.text[:], s))
+	}
+	return a.addr
+}
+
 func inRange(ip, cidr string) bool {
 	a := address(ip)
 	p, err := netip.ParsePrefix(cidr)

@@ -22,8 +22,8 @@ func (t translator) callTest(n *ast.CallNode) *test {
 		return nil
 	}
 	if len(n.Arguments) == 1 {
-		if f := textPredicate(id.Value); f != nil {
-			return &test{run: func(v *Vars) bool { s := a.read(v); return v.run.fault == nil && f(s) }}
+		if f := addressTest(id.Value); f != nil {
+			return &test{run: func(v *Vars) bool { s := a.read(v); return v.run.fault == nil && f(v.ip.of(s)) }}
 		}
 		return nil
 	}
@@ -47,14 +47,14 @@ func (t translator) callTest(n *ast.CallNode) *test {
 	return nil
 }
 
-func textPredicate(name string) func(string) bool {
+func addressTest(name string) func(netip.Addr) bool {
 	switch name {
 	case "IsIP":
-		return func(s string) bool { return address(s).IsValid() }
+		return netip.Addr.IsValid
 	case "IsIPV4":
-		return func(s string) bool { return address(s).Is4() }
+		return netip.Addr.Is4
 	case "IsIPV6":
-		return func(s string) bool { return address(s).Is6() }
+		return netip.Addr.Is6
 	}
 	return nil
 }
@@ -94,8 +94,45 @@ func (t translator) inRange(ip, cidr *text) *test {
 	r = unmapped(r)
 	return &test{run: func(v *Vars) bool {
 		s := ip.read(v)
-		return v.run.fault == nil && r.Contains(address(s))
+		return v.run.fault == nil && r.Contains(v.ip.of(s))
 	}}
+}
+
+// mergedRanges makes one test of those parts of a disjunction that ask for one address
+// whether it is in constant ranges. It returns the other parts; nil: there are not two.
+func (t translator) mergedRanges(parts []ast.Node) (one *test, others []ast.Node) {
+	var ip *text
+	var list ranges
+	for _, part := range parts {
+		x, cidr := t.constantRange(part)
+		if x == nil || ip != nil && ip.key != x.key {
+			others = append(others, part)
+			continue
+		}
+		ip = x
+		list.add(cidr)
+	}
+	if len(parts)-len(others) < 2 {
+		return nil, parts
+	}
+	list.join()
+	return &test{run: func(v *Vars) bool {
+		a := v.ip.of(ip.read(v))
+		return a.IsValid() && list.has(a)
+	}}, others
+}
+
+// constantRange is IpInRange(text of the event, 'range').
+func (t translator) constantRange(node ast.Node) (ip *text, cidr string) {
+	n, ok := node.(*ast.CallNode)
+	if !ok || !isVariable(n.Callee, "IpInRange") || len(n.Arguments) != 2 || !allText(n.Arguments) {
+		return nil, ""
+	}
+	x, r := t.words(n.Arguments[0]), t.words(n.Arguments[1])
+	if x == nil || r == nil || x.key == "" || !r.constant {
+		return nil, ""
+	}
+	return x, r.value
 }
 
 // regexps is RegexpInFile. What the data list says about keeping results does not

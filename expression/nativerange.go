@@ -54,7 +54,7 @@ func (l *rangeList) holds(v *Vars) bool {
 	if v.run.fault != nil {
 		return false
 	}
-	a := address(s)
+	a := v.ip.of(s)
 	return a.IsValid() && table.has(a)
 }
 

@@ -10,6 +10,20 @@ import (
 	"github.com/rampart-edge/rampart/event"
 )
 
+// ranges is an address in a list of ranges.
+func (r *shapes) ranges() string {
+	ip := r.one(r.alertText(), "evt.Meta.ip", "evt.Meta.ip", "evt.Overflow.Alert.Source.IP", "#", "Lower(#)", "(evt.Meta.k == 'a' ? evt.Meta.ip : '::1')")
+	in := "IpInRange(" + ip + ", " + r.one("#", "#", "#", "TrimSpace(#)", "evt.Meta.l", "(# + '')") + ")"
+	pick := r.one("len(#) > 0", "len(#) > 11", "# contains '1'", "evt.Meta.ip contains #", "# != evt.Meta.k", "not (# endsWith '8')", r.alertText()+" != ''")
+	in = r.one(in, in, pick+" && "+in, in+" && "+pick, in+" || "+pick, pick+" || "+in, pick+" && # != '' && "+in, pick+" && ("+in+" or evt.Meta.k contains #)")
+	if r.IntN(3) == 0 {
+		return "(" + r.one("not ", "") + "(IpInRange(evt.Meta.ip, '10.1.2.0/25') || " + r.one("evt.Meta.k == 'a' || ", "IpInRange(evt.Meta.l, '::/0') or ", "") +
+			"IpInRange(evt.Meta.ip, '::/0') || IpInRange(evt.Meta.ip, '" + r.one("x", "::ffff:10.1.3.0/120", "2001:db8::/33") + "')) && IsIPV6(" + ip + "))"
+	}
+	return r.one("any", "any", "any", "none", "all") + "(" + r.one("File('ranges.txt')", "File('ranges.txt')", "File('none.txt')",
+		"['10.0.0.0/8', 'b', '::/0']", "Split(evt.Meta.k, '%')") + ", {" + in + "})"
+}
+
 // TestRanges: a list of ranges has the addresses that one of them has.
 func TestRanges(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))

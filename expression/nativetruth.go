@@ -286,6 +286,9 @@ func (t translator) disjunction(parts []ast.Node) *test {
 // merged translates harmless parts of a disjunction, in any order.
 func (t translator) merged(parts []ast.Node) []*test {
 	var tests []*test
+	if one, others := t.mergedRanges(parts); one != nil {
+		tests, parts = append(tests, one), others
+	}
 	probes := map[*source]*probe{}
 	var order []*probe
 	for _, part := range parts {

@@ -30,6 +30,7 @@ type Vars struct {
 	Memo *Memo
 
 	run run
+	ip  seenAddress
 }
 
 // Program is a compiled expression. It is immutable and safe for concurrent use.

@@ -69,12 +69,12 @@ func (l *loader) placeMethod(name string) method {
 		}
 	}
 	return func(r *run, value string) {
-		a, err := netip.ParseAddr(value)
-		if err != nil {
-			r.debug("value is no address", name, err)
+		if a, ok := r.from.parse(value); ok {
+			lookup(r.ev, a)
 			return
 		}
-		lookup(r.ev, a)
+		_, err := netip.ParseAddr(value)
+		r.debug("value is no address", name, err)
 	}
 }
 

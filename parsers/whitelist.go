@@ -114,8 +114,10 @@ type sender struct {
 }
 
 // address gives what ParseIPSources gives for a line.
-func (s *sender) address(ev *event.Event) (netip.Addr, bool) {
-	text := ev.Meta["source_ip"]
+func (s *sender) address(ev *event.Event) (netip.Addr, bool) { return s.parse(ev.Meta["source_ip"]) }
+
+// parse is netip.ParseAddr; false: text is no address.
+func (s *sender) parse(text string) (netip.Addr, bool) {
 	if text != s.text {
 		addr, err := netip.ParseAddr(text)
 		if err != nil {
