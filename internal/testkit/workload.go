@@ -24,14 +24,8 @@ type Workload struct {
 func MakeWorkload(tb testing.TB, kind string, lines int) Workload {
 	tb.Helper()
 	dir := tb.TempDir()
-	program := filepath.Join(dir, "genlogs")
-	build := exec.Command("go", "build", "-o", program, ".")
-	build.Dir = Shared(tb, "bench", "genlogs")
-	if out, err := build.CombinedOutput(); err != nil {
-		tb.Fatalf("building the generator: %v\n%s", err, out)
-	}
 	whole, truth := filepath.Join(dir, "whole"), filepath.Join(dir, "truth")
-	out, err := exec.Command(program, "-kind", kind, "-n", "1000000", "-seed", "42", "-out", whole, "-truth", truth).CombinedOutput()
+	out, err := exec.Command(Generator(tb), "-kind", kind, "-n", "1000000", "-seed", "42", "-out", whole, "-truth", truth).CombinedOutput()
 	if err != nil {
 		tb.Fatalf("generating a log: %v\n%s", err, out)
 	}
@@ -41,6 +35,18 @@ func MakeWorkload(tb testing.TB, kind string, lines int) Workload {
 		tb.Fatal(err)
 	}
 	return w
+}
+
+// Generator builds the shared generator of logs and returns the path of the program.
+func Generator(tb testing.TB) string {
+	tb.Helper()
+	program := filepath.Join(tb.TempDir(), "genlogs")
+	build := exec.Command("go", "build", "-o", program, ".")
+	build.Dir = Shared(tb, "bench", "genlogs")
+	if out, err := build.CombinedOutput(); err != nil {
+		tb.Fatalf("building the generator: %v\n%s", err, out)
+	}
+	return program
 }
 
 // readTruth reads lines of address, kind and number of lines.

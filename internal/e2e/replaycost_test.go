@@ -1,0 +1,78 @@
+package e2e
+
+import (
+	"os"
+	"os/exec"
+	"strconv"
+	"syscall"
+	"testing"
+
+	"github.com/rampart-edge/rampart/internal/testkit"
+)
+
+// incumbentSet are the arguments for the items with which CrowdSec's figures were
+// taken.
+func incumbentSet(tb testing.TB) []string {
+	args := []string{"--hub", testkit.Shared(tb, "hub"), "--data", testkit.Shared(tb, "hub-data"), "--parser", "crowdsecurity/whitelists"}
+	for _, c := range []string{"nginx", "base-http-scenarios", "http-cve", "sshd", "linux", "whitelist-good-actors"} {
+		args = append(args, "--collection", "crowdsecurity/"+c)
+	}
+	return args
+}
+
+// used replays so many generated lines with the Hub's items and returns what
+// the process used.
+func used(tb testing.TB, generator, kind, logType string, lines int) *syscall.Rusage {
+	tb.Helper()
+	bin, err := binary()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	gen := exec.Command(generator, "-kind", kind, "-n", strconv.Itoa(lines), "-out", "/dev/stdout", "-truth", os.DevNull)
+	gen.Stderr = os.Stderr
+	run := exec.Command(bin, append([]string{"replay", "-q", "-o", "json", "--type", logType, "-"}, incumbentSet(tb)...)...)
+	run.Stderr = os.Stderr
+	if run.Stdin, err = gen.StdoutPipe(); err != nil {
+		tb.Fatal(err)
+	}
+	if err := gen.Start(); err != nil {
+		tb.Fatal(err)
+	}
+	if err := run.Run(); err != nil {
+		tb.Error(err)
+	}
+	if err := gen.Wait(); err != nil {
+		tb.Error(err)
+	}
+	return run.ProcessState.SysUsage().(*syscall.Rusage)
+}
+
+// TestReplayMemory: ten million lines take no more memory than one million do.
+func TestReplayMemory(t *testing.T) {
+	if os.Getenv("RAMPART_SOAK") == "" {
+		t.Skip("eleven million lines: make soak")
+	}
+	generator := testkit.Generator(t)
+	one := used(t, generator, "nginx", "nginx", 1_000_000).Maxrss
+	ten := used(t, generator, "nginx", "nginx", 10_000_000).Maxrss
+	t.Logf("peak of a million lines %d KiB, of ten million %d KiB", one, ten)
+	if ten > one*5/4 {
+		t.Errorf("ten million lines took %d KiB, one million %d KiB", ten, one)
+	}
+}
+
+// BenchmarkReplayPeak is the most memory that replaying a million lines takes,
+// start-up included.
+func BenchmarkReplayPeak(b *testing.B) {
+	generator := testkit.Generator(b)
+	for _, c := range []struct{ kind, logType string }{{"nginx", "nginx"}, {"sshd", "syslog"}} {
+		b.Run(c.kind, func(b *testing.B) {
+			var peak int64
+			for b.Loop() {
+				peak = used(b, generator, c.kind, c.logType, 1_000_000).Maxrss
+			}
+			b.ReportMetric(float64(peak)/1024, "MiB-peak")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
