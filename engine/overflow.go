@@ -97,6 +97,10 @@ func (e *Engine) conclude(a *event.Alert) {
 }
 
 func (e *Engine) logAlert(a *event.Alert, ds []decisions.Decision) {
+	entry := e.Logger.Check(zap.InfoLevel, "alert")
+	if entry == nil {
+		return
+	}
 	fields := []zap.Field{zap.String("scenario", a.Scenario), zap.String("source", a.GetValue()),
 		zap.Int32("events", a.EventsCount), zap.Int64("alert", a.ID)}
 	for _, d := range ds {
@@ -109,5 +113,5 @@ func (e *Engine) logAlert(a *event.Alert, ds []decisions.Decision) {
 	if a.Simulated {
 		fields = append(fields, zap.Bool("simulated", true))
 	}
-	e.Logger.Info("alert", fields...)
+	entry.Write(fields...)
 }

@@ -2,10 +2,8 @@ package scenarios
 
 import (
 	"fmt"
-	"maps"
 	"math"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/rampart-edge/rampart/event"
@@ -34,7 +32,7 @@ func (o *Overflow) Event() (*event.Event, error) {
 			Direct: o.Direct, Detect: o.Detect, Site: o.Site, Incident: o.Incident, Width64: o.Width64,
 		},
 		Overflow: event.RuntimeAlert{
-			Mapkey: o.Scenario.MapKey(o.Key), Reprocess: o.Scenario.Reprocess,
+			Mapkey: o.mapkey, Reprocess: o.Scenario.Reprocess,
 			Sources: sources, APIAlerts: make([]event.Alert, 0, len(sources)),
 		},
 	}
@@ -50,15 +48,23 @@ func (o *Overflow) Event() (*event.Event, error) {
 // sources returns who the samples are about, by value; a later one wins.
 func (o *Overflow) sources() map[string]*event.Source {
 	found := map[string]*event.Source{}
-	networks := map[netip.Prefix]string{}
+	var networks map[netip.Prefix]string
+	var last *event.Source
 	add := func(s event.Source) {
+		if last != nil && *last == s {
+			return // most buckets are about one source
+		}
 		if net, ok := o.network(&s); ok {
+			if networks == nil {
+				networks = map[netip.Prefix]string{}
+			}
 			if before, seen := networks[net]; seen {
 				delete(found, before)
 			}
 			networks[net] = s.Value
 		}
-		found[s.Value] = &s
+		last = &s
+		found[s.Value] = last
 	}
 	for i := range o.Samples {
 		s := &o.Samples[i]
@@ -114,12 +120,14 @@ func (o *Overflow) alert(sources map[string]*event.Source) event.Alert {
 // message is the sentence that CrowdSec writes, to the letter.
 func (o *Overflow) message(sources map[string]*event.Source) string {
 	who := "UNKNOWN"
-	switch values := slices.Collect(maps.Keys(sources)); len(values) {
+	switch n := len(sources); n {
 	case 0:
 	case 1:
-		who = values[0]
+		for who = range sources {
+			break
+		}
 	default:
-		who = fmt.Sprintf("%d sources", len(values))
+		who = fmt.Sprintf("%d sources", n)
 	}
 	return fmt.Sprintf("%s %s performed '%s' (%d events over %s) at %s",
 		o.Scenario.Scope, who, o.Scenario.Name, o.Count, o.At.Sub(o.First), o.Last)

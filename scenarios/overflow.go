@@ -31,6 +31,7 @@ type Overflow struct {
 
 	sourceless error // why the overflowing event has no source
 	contexts   *Contexts
+	mapkey     string // of the bucket
 }
 
 // burst is a bucket that overflowed, taken out of its shard.
@@ -55,7 +56,7 @@ type burst struct {
 // overflow concludes what the event of p overflowed.
 func (m *Memory) overflow(p *pour) {
 	p.sample()
-	b := p.burst
+	b := &p.burst
 	if len(p.body) > 0 {
 		p.last = append(append(p.last[:0], p.body...), p.who...)
 		b.samples = append(b.samples, sample{body: p.last}) // conclude copies it
@@ -80,8 +81,8 @@ func (m *Memory) conclude(b *burst) *Overflow {
 		At: time.Unix(0, b.at).In(zone), Count: int(b.count), Direct: b.direct, Detect: b.detect, Replay: b.replayed,
 		Width64: b.width, Site: b.site, Incident: b.incident, Depth: b.depth, sourceless: b.sourceless, contexts: m.said.Load(),
 	}
-	mapkey := b.scenario.MapKey(b.key)
-	o.ID = fmt.Sprintf("%s:%d:%d:%d", mapkey, b.first, b.at, m.serial.Add(1))
+	o.mapkey = b.scenario.MapKey(b.key)
+	o.ID = fmt.Sprintf("%s:%d:%d:%d", o.mapkey, b.first, b.at, m.serial.Add(1))
 	o.Samples = make([]Sample, 0, len(b.samples))
 	for _, kept := range b.samples {
 		if s, ok := decodeSample(m.body(kept)); ok {
@@ -124,7 +125,7 @@ func (m *Memory) passes(o *Overflow, b *burst) bool {
 	for i := range o.Samples {
 		queue.Queue = append(queue.Queue, o.Samples[i].event())
 	}
-	signal := &event.RuntimeAlert{Mapkey: s.MapKey(o.Key)}
+	signal := &event.RuntimeAlert{Mapkey: o.mapkey}
 	if ev, err := o.Event(); err == nil {
 		signal = &ev.Overflow
 	}

@@ -44,7 +44,8 @@ type pour struct {
 	tripped uint64
 
 	prev  uint64 // the bucket's newest sample before this one
-	burst *burst // what overflowed
+	burst burst  // what overflowed
+	chain chain  // its samples
 	out   []*Overflow
 }
 
@@ -138,6 +139,10 @@ func (m *Memory) giveBack(p *pour) {
 		p.out = p.out[:0]
 	}
 	p.drop, p.table, p.said, p.sampled, p.owner, p.sourceless = nil, nil, nil, nil, nil, nil
+	p.burst = burst{}
+	if clear(p.chain.list); cap(p.chain.bodies) > maxBody {
+		p.chain.bodies = nil // what a long one took is given back
+	}
 	clear(p.sources)
 	m.pool.Put(p)
 }
@@ -303,9 +308,9 @@ func (p *pour) noted() record {
 func (p *pour) newBurst() *burst {
 	d := p.drop
 	from := &d.Event.From
-	p.burst = &burst{
+	p.burst = burst{
 		scenario: d.Scenario, hash: p.key, slot: p.slot, key: d.Key, last: p.t, at: p.t, late: p.late, wall: p.wall,
 		zone: d.At.Location(), site: from.Site, width: from.Width64, incident: from.Incident, depth: from.Depth,
 	}
-	return p.burst
+	return &p.burst
 }

@@ -116,7 +116,16 @@ func (r *ring) get(pos uint64) (prev uint64, s sample, ok bool) {
 
 // last returns copies of the newest n samples of the chain that ends at pos, oldest
 // first, with room for one more.
-func (r *ring) last(pos uint64, n int) []sample {
+func (r *ring) last(pos uint64, n int) []sample { return new(chain).last(r, pos, n) }
+
+// chain is memory for samples that are of no use any more when the next are taken.
+type chain struct {
+	list   []sample
+	bodies []byte
+}
+
+// last is ring.last.
+func (c *chain) last(r *ring, pos uint64, n int) []sample {
 	count, size := 0, 0
 	for at := pos; count < n; count++ {
 		prev, s, ok := r.get(at)
@@ -125,18 +134,23 @@ func (r *ring) last(pos uint64, n int) []sample {
 		}
 		at, size = prev, size+len(s.body)
 	}
-	list := make([]sample, count, count+1)
-	bodies := make([]byte, 0, size)
+	if cap(c.list) <= count {
+		c.list = make([]sample, count, count+1)
+	}
+	if cap(c.bodies) < size {
+		c.bodies = make([]byte, 0, size)
+	}
+	c.list, c.bodies = c.list[:count], c.bodies[:0]
 	for i := count - 1; i >= 0; i-- {
 		prev, s, _ := r.get(pos)
 		if s.place.at == 0 {
-			from := len(bodies)
-			bodies = append(bodies, s.body...)
-			s.body = bodies[from:len(bodies):len(bodies)]
+			from := len(c.bodies)
+			c.bodies = append(c.bodies, s.body...)
+			s.body = c.bodies[from:len(c.bodies):len(c.bodies)]
 		}
-		list[i], pos = s, prev
+		c.list[i], pos = s, prev
 	}
-	return list
+	return c.list
 }
 
 // body fetches the body of a sample, which takes the lock of the shard that has it:

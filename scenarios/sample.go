@@ -167,7 +167,7 @@ func decodeSample(body []byte) (Sample, bool) {
 	for range n {
 		s.Meta = append(s.Meta, event.MetaItem{Key: r.text(), Value: r.text()})
 	}
-	slices.SortFunc(s.Meta, func(a, b event.MetaItem) int { return strings.Compare(a.Key, b.Key) })
+	sortMeta(s.Meta)
 	r.context(&s)
 	for i := range r.length(maxItems) {
 		src := r.source()
@@ -178,6 +178,21 @@ func decodeSample(body []byte) (Sample, bool) {
 		}
 	}
 	return s, !r.bad
+}
+
+// sortMeta sorts by key.
+func sortMeta(m event.Meta) {
+	if len(m) > 24 {
+		slices.SortFunc(m, func(a, b event.MetaItem) int { return strings.Compare(a.Key, b.Key) })
+		return
+	}
+	for i := 1; i < len(m); i++ {
+		it, at := m[i], i
+		for ; at > 0 && it.Key < m[at-1].Key; at-- {
+			m[at] = m[at-1]
+		}
+		m[at] = it
+	}
 }
 
 func (r *reader) context(s *Sample) {

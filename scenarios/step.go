@@ -193,7 +193,7 @@ func (sh *shard) pull(p *pour, e *entry) outcome {
 // sample before that event's.
 func (sh *shard) burst(e *entry, p *pour, newest uint64) outcome {
 	b := p.newBurst()
-	b.samples = sh.ring.last(newest, p.drop.Scenario.keep-1)
+	b.samples = p.chain.last(&sh.ring, newest, p.drop.Scenario.keep-1)
 	b.first, b.count = e.first, e.count
 	b.direct, b.detect, b.replayed = e.flags&direct != 0, e.flags&detect != 0, e.flags&replay != 0
 	sh.spill(e)
