@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/rampart-edge/rampart/hub"
@@ -27,6 +28,7 @@ func examine(ch *replay.Choice, args []string) (*lint.Report, error) {
 		if err != nil {
 			return nil, err
 		}
+		found := false
 		for _, f := range files {
 			err := addFile(&all, f)
 			if errors.Is(err, errNoKind) && f != arg {
@@ -35,12 +37,16 @@ func examine(ch *replay.Choice, args []string) (*lint.Report, error) {
 			if err != nil {
 				return nil, err
 			}
-			own[absolute(f)] = true
+			own[absolute(f)], found = true, true
+		}
+		if !found {
+			return nil, fmt.Errorf("%s has no file of a parser, scenario or profile", arg)
 		}
 	}
 	addContent(&all, content, own)
-	// Compiling gives the expressions their data files; what is wrong shows again below.
-	rules, _ := content.Compile(hub.CompileOptions{Replay: true})
+	// Compiling gives the expressions their data files. A file that is not there is told
+	// only then; what else is wrong shows again below.
+	rules, compiled := content.Compile(hub.CompileOptions{Replay: true})
 	o := lint.Options{Env: rules.Env}
 	if len(args) > 0 {
 		o.About = func(path string) bool { return own[absolute(path)] }
@@ -52,6 +58,14 @@ func examine(ch *replay.Choice, args []string) (*lint.Report, error) {
 		if len(args) == 0 {
 			report.Findings = append(report.Findings, lint.Finding{Path: p.Path, Line: p.Line, Severity: lint.Error,
 				Rule: lint.RuleLoad, Item: p.Name, Text: p.Err.Error()})
+		}
+	}
+	for _, p := range hub.Problems(compiled) {
+		f := lint.Finding{Path: p.Path, Line: p.Line, Severity: lint.Warning, Rule: lint.RuleLoad, Item: p.Name, Text: p.Err.Error()}
+		if p.Warn && o.About(p.Path) && !slices.ContainsFunc(report.Findings, func(have lint.Finding) bool {
+			return have.Path == f.Path && have.Line == f.Line && have.Text == f.Text
+		}) {
+			report.Findings = append(report.Findings, f)
 		}
 	}
 	return report, nil

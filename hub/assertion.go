@@ -24,8 +24,11 @@ type Failure struct {
 // String returns one line for people.
 func (f Failure) String() string {
 	var b strings.Builder
-	if f.File != "" {
+	switch {
+	case f.Line > 0:
 		fmt.Fprintf(&b, "%s:%d: %s", f.File, f.Line, f.Text)
+	case f.File != "":
+		b.WriteString(f.File) // as a whole
 	}
 	if f.Err != "" {
 		if b.Len() > 0 {

@@ -299,6 +299,7 @@ func TestOpenErrors(t *testing.T) {
 		"a broken index":   {Hub: write(t, map[string]string{indexFile: "{"})},
 		"an index of rags": {Hub: write(t, map[string]string{indexFile: `{"parsers": [1]}`})},
 		"no data":          {Data: filepath.Join(t.TempDir(), "none")},
+		"another folder":   {Hub: write(t, map[string]string{"hub/scenarios/a/b.yaml": ""})},
 	} {
 		if _, err := Open(o); err == nil {
 			t.Errorf("%s opens", name)

@@ -113,7 +113,11 @@ func stageOf(file string) string {
 // walkHub adds the items in the folders of a Hub without an index. They have no
 // versions.
 func (c *Catalogue) walkHub(files fs.FS) error {
+	there := false
 	for _, k := range kinds() {
+		if _, err := fs.Stat(files, string(k)); err == nil {
+			there = true
+		}
 		pattern := string(k) + "/*/*.y*ml"
 		if k.staged() {
 			pattern = string(k) + "/*/*/*.y*ml"
@@ -135,6 +139,9 @@ func (c *Catalogue) walkHub(files fs.FS) error {
 				c.add(i)
 			}
 		}
+	}
+	if !there {
+		return fmt.Errorf("opening hub: %s has neither %s nor a folder parsers, scenarios or the like; name the folder of the Hub itself", c.hub, indexFile)
 	}
 	return nil
 }

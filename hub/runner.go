@@ -5,11 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -75,24 +73,7 @@ func NewRunner(c *Catalogue, o RunnerOptions) (*Runner, error) {
 }
 
 // List returns the names of the tests, sorted.
-func (r *Runner) List() ([]string, error) {
-	entries, err := os.ReadDir(r.tests)
-	if err != nil {
-		return nil, fmt.Errorf("listing tests: %w", err)
-	}
-	var names []string
-	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), ".") && isTest(filepath.Join(r.tests, e.Name())) {
-			names = append(names, e.Name())
-		}
-	}
-	return names, nil
-}
-
-func isTest(dir string) bool {
-	_, err := os.Stat(filepath.Join(dir, configFile))
-	return err == nil
-}
+func (r *Runner) List() ([]string, error) { return testNames(r.tests) }
 
 // Run runs the named tests, or all where none is named. What is wrong with a test
 // fails that test alone; the error is of running tests at all, or ctx's.

@@ -137,7 +137,7 @@ func TestRunner(t *testing.T) {
 		"label-list":  {map[string]string{configFile: toyConfig + "labels:\n  - extra: list\n", parserFile: "results[\"s02-enrich\"][\"t/late\"][0].Evt.Meta[\"label\"] == \"list\"\n"}, nil},
 		"label-texts": {map[string]string{configFile: toyConfig + "labels: [\"extra=text\", \"\"]\n", parserFile: "results[\"s02-enrich\"][\"t/late\"][0].Evt.Meta[\"label\"] == \"text\"\n"}, nil},
 		"no-log":      {map[string]string{configFile: strings.Replace(toyConfig, "toy.log", "none.log", 1)}, []string{"reading the log of test no-log"}},
-		"no-line":     {map[string]string{"toy.log": "\n"}, []string{"no line reached a parser", "len(results) == 1: it is 0", "scenario.assert:2", "scenario.assert:3", "scenario.assert:4"}},
+		"no-line":     {map[string]string{"toy.log": "\n"}, []string{"parser.assert: no line reached a parser", "len(results) == 1: it is 0", "scenario.assert:2", "scenario.assert:3", "scenario.assert:4"}},
 		"no-yaml":     {map[string]string{configFile: "parsers: {"}, []string{"reading config.yaml of test no-yaml"}},
 	}
 	tests := map[string]string{"nothing/readme.txt": "", ".hidden/config.yaml": "", "waf/config.yaml": "nuclei_template: x.yaml\n"}

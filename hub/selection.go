@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -145,10 +147,7 @@ func (c *Catalogue) resolve(k Kind, name string) (*Item, error) {
 		}
 		return nil, fmt.Errorf("there is no file %s", name)
 	}
-	if near := c.nearest(k, name); len(near) > 0 {
-		return nil, fmt.Errorf("there is none of this name; did you mean %s?", strings.Join(near, " or "))
-	}
-	return nil, errors.New("there is none of this name")
+	return nil, errors.New("there is none of this name" + guess(name, maps.Keys(c.items[k])))
 }
 
 // fromFile finds the item at a path relative to one of dirs. One that the Hub has
@@ -195,14 +194,22 @@ func stageName(s string) bool {
 
 func digit(b byte) bool { return b >= '0' && b <= '9' }
 
+// guess asks whether someone meant another name; it is empty where none is near.
+func guess(name string, have iter.Seq[string]) string {
+	if near := nearest(name, have); len(near) > 0 {
+		return "; did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return ""
+}
+
 // nearest returns at most three names that someone may have meant.
-func (c *Catalogue) nearest(k Kind, name string) []string {
+func nearest(name string, known iter.Seq[string]) []string {
 	type candidate struct {
 		name string
 		far  int
 	}
 	var list []candidate
-	for have := range c.items[k] {
+	for have := range known {
 		far := distance(strings.ToLower(name), strings.ToLower(have))
 		if path.Base(have) == path.Base(name) {
 			far = min(far, 1)

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -86,7 +87,11 @@ func openTest(dir, name string) (*testCase, error) {
 	t := &testCase{name: name, dir: filepath.Join(dir, name)}
 	data, err := os.ReadFile(filepath.Join(t.dir, configFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("reading test %s: it has no %s: %w", name, configFile, err)
+		if _, none := os.Stat(t.dir); none != nil {
+			known, _ := testNames(dir) // none are near where there are none
+			return nil, fmt.Errorf("there is no test %s in %s%s", name, dir, guess(name, slices.Values(known)))
+		}
+		return nil, fmt.Errorf("reading test %s: it has no %s", name, configFile)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading test %s: %w", name, err)
@@ -95,6 +100,29 @@ func openTest(dir, name string) (*testCase, error) {
 		return nil, fmt.Errorf("reading %s of test %s: %w", configFile, name, err)
 	}
 	return t, nil
+}
+
+// testNames returns the names of the tests in a folder, sorted.
+func testNames(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("listing tests: there is no folder %s; say where the tests are", dir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listing tests: %w", err)
+	}
+	var names []string
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), ".") && isTest(filepath.Join(dir, e.Name())) {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
+}
+
+func isTest(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, configFile))
+	return err == nil
 }
 
 // testsScenarios reports whether scenarios are to be asserted.

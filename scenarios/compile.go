@@ -161,7 +161,6 @@ func (c *compiler) data() {
 			if err = c.env.AddData(d); err == nil {
 				continue
 			}
-			err = fmt.Errorf("loading data file %s: %w", d.DestFile, err)
 		}
 		c.warn(fmt.Sprintf("data.%d", i), "%w", err)
 	}
