@@ -38,13 +38,15 @@ fuzz() {
 	spent=$(awk -v s="$spent" '/^cpu / { s += $2 } END { print int(s) }' <<<"$out")
 }
 
-# remember PACKAGE TARGET copies the newest texts of the fuzzer's cache.
+# remember PACKAGE TARGET copies the newest texts of the fuzzer's cache, as long as there is room.
 remember() {
-	local from to
+	local from to room
 	from=$(go env GOCACHE)/fuzz/$1/$2 to=$(go list -f '{{.Dir}}' "$1")/testdata/fuzz/$2
 	[[ -d $from ]] || return 0
 	mkdir -p "$to"
-	find "$from" -type f -size -2k -printf '%T@ %p\n' | sort -rn | head -$most | cut -d' ' -f2- | xargs -r cp -t "$to"
+	room=$((most - $(find "$to" -type f | wc -l)))
+	((room > 0)) || return 0
+	find "$from" -type f -size -2k -printf '%T@ %p\n' | sort -rn | head -$room | cut -d' ' -f2- | xargs -r cp -t "$to"
 }
 
 for pkg in $(go list -tags $tags "${@:-./...}"); do
