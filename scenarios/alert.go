@@ -50,11 +50,11 @@ func (o *Overflow) sources() map[string]*event.Source {
 	found := map[string]*event.Source{}
 	var networks map[netip.Prefix]string
 	var last *event.Source
-	add := func(s event.Source) {
-		if last != nil && *last == s {
+	add := func(s *event.Source) {
+		if last != nil && *last == *s {
 			return // most buckets are about one source
 		}
-		if net, ok := o.network(&s); ok {
+		if net, ok := o.network(s); ok {
 			if networks == nil {
 				networks = map[netip.Prefix]string{}
 			}
@@ -63,7 +63,8 @@ func (o *Overflow) sources() map[string]*event.Source {
 			}
 			networks[net] = s.Value
 		}
-		last = &s
+		own := *s // which postoverflows write to
+		last = &own
 		found[s.Value] = last
 	}
 	for i := range o.Samples {
@@ -71,9 +72,9 @@ func (o *Overflow) sources() map[string]*event.Source {
 		if !s.OK {
 			continue
 		}
-		add(s.Source)
-		for _, other := range s.Others {
-			add(other)
+		add(&s.Source)
+		for j := range s.Others {
+			add(&s.Others[j])
 		}
 	}
 	return found

@@ -84,8 +84,9 @@ func (m *Memory) conclude(b *burst) *Overflow {
 	o.mapkey = b.scenario.MapKey(b.key)
 	o.ID = fmt.Sprintf("%s:%d:%d:%d", o.mapkey, b.first, b.at, m.serial.Add(1))
 	o.Samples = make([]Sample, 0, len(b.samples))
+	var room [512]byte
 	for _, kept := range b.samples {
-		if s, ok := decodeSample(m.body(kept)); ok {
+		if s, ok := decodeSample(m.body(kept, room[:])); ok {
 			o.Samples = append(o.Samples, s)
 		}
 	}

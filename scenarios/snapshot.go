@@ -108,7 +108,7 @@ func (m *Memory) appendSamples(b []byte, list []sample) []byte {
 	var bodies [][]byte
 	size := 0
 	for i := len(list) - 1; i >= 0; i-- {
-		body := m.body(list[i])
+		body := m.body(list[i], nil)
 		if size += len(body) + 1; body == nil || size > samplesMost {
 			break
 		}
