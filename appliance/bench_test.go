@@ -61,10 +61,10 @@ func BenchmarkVisit(b *testing.B) {
 // views takes page views of 5,000 clients through.
 func views(b *testing.B, a *Appliance) {
 	targets := []string{"/", "/index.html", "/blog/2024/a-post?page=2", "/static/app.js", "/img/logo.png", "/api/items?limit=50"}
-	reqs := make([]*http.Request, len(targets))
-	for i, t := range targets {
-		reqs[i] = request(t)
-		reqs[i].Header.Set("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0")
+	reqs := make([]*http.Request, 7*len(targets))
+	for i := range reqs {
+		reqs[i] = request(targets[i%len(targets)])
+		reqs[i].Header.Set("User-Agent", fmt.Sprintf("Mozilla/5.0 (X11; Linux x86_64; rv:%d.0) Gecko/20100101 Firefox/%[1]d.0", 128+i%7))
 	}
 	clients := make([]netip.Addr, 5000)
 	for i := range clients {

@@ -1,5 +1,7 @@
 package expression
 
+import "github.com/rampart-edge/rampart/needle"
+
 // Memo keeps what programs found out about an event, for the programs that run on
 // it next: texts that several of them ask for, and which of all constant texts
 // occur in them. The zero value is ready. It is for one goroutine and for the
@@ -19,12 +21,24 @@ type slot struct {
 	found    []uint64 // the clues of its hunt that text has, by number
 	known    bool     // text is it
 	searched bool     // found is it
+	// finder is what found was found with, nil where that is not of text: what is in a
+	// text is in it when another event has it, too, as events of the same browser or
+	// for the same page do.
+	finder *needle.Finder
 }
 
-// Reset empties m. It keeps its memory, but nothing of the event.
+// maxKept bounds the texts that are kept from one event to the next, in bytes.
+const maxKept = 1024
+
+// Reset empties m. It keeps its memory, and the texts in which something was looked
+// for, in case that the next event has them too.
 func (m *Memo) Reset() {
 	for _, i := range m.used {
-		m.slots[i].text, m.slots[i].known, m.slots[i].searched = "", false, false
+		s := &m.slots[i]
+		s.known, s.searched = false, false
+		if s.finder == nil || len(s.text) > maxKept {
+			s.text, s.finder = "", nil
+		}
 	}
 	m.used, m.env = m.used[:0], nil
 }
@@ -56,7 +70,11 @@ func (m *Memo) text(s *source, v *Vars) string {
 	for int(s.id) >= len(m.slots) {
 		m.slots = append(m.slots, slot{})
 	}
-	m.slots[s.id].text, m.slots[s.id].known = text, true
+	sl := &m.slots[s.id]
+	if sl.text != text {
+		sl.text, sl.finder = text, nil
+	}
+	sl.known = true
 	m.used = append(m.used, s.id)
 	return text
 }
@@ -71,6 +89,10 @@ func (m *Memo) find(s *source, v *Vars) []uint64 {
 	sl := &m.slots[s.id]
 	if !sl.searched {
 		finder := s.hunt.current(s.env)
+		sl.searched = true
+		if sl.finder == finder {
+			return sl.found
+		}
 		n := (finder.Groups() + 63) / 64
 		if cap(sl.found) < n {
 			sl.found = make([]uint64, n)
@@ -78,7 +100,7 @@ func (m *Memo) find(s *source, v *Vars) []uint64 {
 		sl.found = sl.found[:n]
 		clear(sl.found)
 		finder.Find(text, sl.found)
-		sl.searched = true
+		sl.finder = finder
 	}
 	return sl.found
 }
