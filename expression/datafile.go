@@ -204,23 +204,6 @@ func (e *Env) file(name, kind string) *dataFile {
 	return f
 }
 
-// filePatterns returns the patterns of a loaded regexp file in its order, and nil
-// for any other. A text matches the file if any of them matches it.
-func (e *Env) filePatterns(name string) []*regexp.Regexp {
-	if f := e.file(name, "regexp"); f != nil {
-		return f.patterns
-	}
-	return nil
-}
-
-// fileLines returns the lines of a loaded string file, and nil for any other.
-func (e *Env) fileLines(name string) []string {
-	if f := e.file(name, "string"); f != nil {
-		return f.lines.([]string)
-	}
-	return nil
-}
-
 // fileRows returns the rows of a loaded map file, and nil for any other.
 func (e *Env) fileRows(name string) *rows {
 	if f := e.file(name, "map"); f != nil {

@@ -224,9 +224,6 @@ func TestCompileProblems(t *testing.T) {
 	if got = slices.Compact(got); !slices.Equal(got, want) {
 		t.Errorf("problems of %q, want %q", got, want)
 	}
-	if !Faults(err) || Faults(nil) {
-		t.Error("faults are not told from warnings")
-	}
 	if n := len(set.Rules.All()); n != 3 {
 		t.Errorf("%d scenarios, want 3", n)
 	}

@@ -53,17 +53,6 @@ func Problems(err error) []*Problem {
 	return []*Problem{{Err: err}}
 }
 
-// Faults reports whether any problem in err keeps an item from working; warnings
-// do not.
-func Faults(err error) bool {
-	for _, p := range Problems(err) {
-		if !p.Warn {
-			return true
-		}
-	}
-	return false
-}
-
 // join is errors.Join for problems.
 func join(list []*Problem) error {
 	errs := make([]error, len(list))
