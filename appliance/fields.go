@@ -2,7 +2,6 @@ package appliance
 
 import (
 	"net/http"
-	"net/netip"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -16,8 +15,7 @@ var liveLabels = map[string]string{"type": "caddy"}
 // requestFields fills an event with what the parsers for Caddy's access log and,
 // with split, for HTTP in general would have made of this request, response side
 // left out, and the referer, which those leave out. A test holds the two equal.
-func requestFields(ev *event.Event, r *http.Request, client netip.Addr, split bool) {
-	source := client.String()
+func requestFields(ev *event.Event, r *http.Request, source string, split bool) {
 	target := validText(r.RequestURI)
 	ev.Line.Module, ev.Line.Src, ev.Line.Labels, ev.Process = "http", "caddy", liveLabels, true
 	put(&ev.Parsed, "program", "caddy")

@@ -118,7 +118,7 @@ func held(t *testing.T, c LimitConfig) (a *Appliance, release func()) {
 	l.engine = e
 	for range c.Workers {
 		ev := e.Event()
-		requestFields(ev, request("/x"), netip.MustParseAddr("192.0.2.7"), true)
+		requestFields(ev, request("/x"), "192.0.2.7", true)
 		responseFields(ev, 404, nil)
 		ev.From = event.Provenance{Inline: true, At: time.Now()}
 		st.queue.offer(finished{live: &l, event: ev, whole: true})
@@ -220,7 +220,7 @@ func TestFaultsAreSurvived(t *testing.T) {
 	l.engine = e
 	for range 5 {
 		ev := e.Event()
-		requestFields(ev, request("/x"), netip.MustParseAddr("192.0.2.7"), true)
+		requestFields(ev, request("/x"), "192.0.2.7", true)
 		responseFields(ev, 404, nil)
 		l.state.queue.offer(finished{live: &l, event: ev, whole: true})
 	}

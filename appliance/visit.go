@@ -17,6 +17,9 @@ type Arrival struct {
 	// Client is the address the server takes for the client's, unmapped and without
 	// zone. The zero Addr (unknown) lets the request pass unexamined.
 	Client netip.Addr
+	// Name is Client as the server writes it, if it does. It is only looked at to save
+	// the writing.
+	Name string
 	// Peer is the address that the connection came from.
 	Peer netip.Addr
 	// Trusted: the peer is a trusted proxy.
@@ -78,13 +81,19 @@ func (v *Visit) checked() *check {
 // scenarios that need no response. It never waits for anything but memory.
 func (a *Appliance) Begin(r *http.Request, in Arrival) *Visit {
 	v := &Visit{}
+	v.Begin(a, r, in)
+	return v
+}
+
+// Begin is the Appliance's, for an empty visit that is part of something larger.
+func (v *Visit) Begin(a *Appliance, r *http.Request, in Arrival) {
 	l := a.live.Load()
 	if l == nil {
-		return v
+		return
 	}
 	if !in.Client.IsValid() {
 		a.counters.unknown.Add(1)
-		return v
+		return
 	}
 	if in.Trusted {
 		l.state.proxies.meet(in.Peer)
@@ -93,15 +102,26 @@ func (a *Appliance) Begin(r *http.Request, in Arrival) *Visit {
 	verdict := l.state.book.Set().Lookup(in.Client)
 	v.reserved = !in.Detect && l.gate.Reserved(r.URL.Path)
 	if !in.Detect && v.decide(r, in, verdict) {
-		return v
+		return
 	}
 	l.gate.Strip(r)
 	v.observe(r, in)
 	if v.Action == Pass {
 		a.counters.passed.Add(1)
 	}
-	return v
 }
+
+// source is the text of the client's address.
+func (in *Arrival) source() string {
+	var room [netipLength]byte
+	if text := in.Client.AppendTo(room[:0]); string(text) == in.Name {
+		return in.Name
+	}
+	return in.Client.String()
+}
+
+// netipLength is room for any address without a zone.
+const netipLength = len("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255")
 
 // decide applies a verdict; it reports whether the request goes no further.
 func (v *Visit) decide(r *http.Request, in Arrival, verdict Verdict) bool {
@@ -163,7 +183,7 @@ func (v *Visit) refuse(r *http.Request, in Arrival, verdict Verdict, act Action)
 func (v *Visit) observe(r *http.Request, in Arrival) {
 	e := v.live.engine
 	v.event = e.Event()
-	requestFields(v.event, r, in.Client, v.live.settings.splits())
+	requestFields(v.event, r, in.source(), v.live.settings.splits())
 	v.event.From = event.Provenance{Inline: true, At: time.Now(), Site: cmp.Or(r.Host, nameless), Direct: direct(in),
 		Detect: in.Detect, Width64: v.live.settings.config.IPv6Prefix == 64}
 	v.event.Time = v.event.From.At

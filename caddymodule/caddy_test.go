@@ -57,7 +57,7 @@ func (*probe) CaddyModule() caddy.ModuleInfo {
 func (p *probe) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	switch p.Fault {
 	case "":
-		return pass(w, r, next, visitOf(p.Name), false)
+		return pass(newRecorder(w, r.Method, visitOf(p.Name)), r, next, false)
 	case "error":
 		return caddyhttp.Error(http.StatusTeapot, fmt.Errorf("fault"))
 	case "plain-error":

@@ -140,9 +140,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return caddyhttp.Error(http.StatusServiceUnavailable, err)
 	}
 	received := asReceived(r)
-	visit := h.node.Begin(received, h.arrival(r, vars))
+	p := &passage{}
+	visit := &p.visit
+	visit.Begin(h.node.Appliance, received, h.arrival(r, vars))
 	if visit.Action == appliance.Pass {
-		return pass(w, r, next, visit, h.errors)
+		p.recorder.init(w, r.Method, visit)
+		return pass(&p.recorder, r, next, h.errors)
 	}
 	note(ctx, visit)
 	switch {
@@ -156,13 +159,19 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	return nil
 }
 
+// passage is all that one request needs, in one allocation.
+type passage struct {
+	visit    appliance.Visit
+	recorder recorder
+}
+
 // arrival is what Caddy knows of the client. Its own variable is the only source
 // of the address: headers can only make it unknown.
 func (h *Handler) arrival(r *http.Request, vars map[string]any) appliance.Arrival {
 	in := appliance.Arrival{Detect: h.Mode == modeDetect, TLS: r.TLS != nil}
 	if text, _ := vars[caddyhttp.ClientIPVarKey].(string); text != "" {
 		if a, err := netip.ParseAddr(text); err == nil {
-			in.Client = a.WithZone("").Unmap()
+			in.Client, in.Name = a.WithZone("").Unmap(), text
 		}
 	}
 	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
@@ -195,8 +204,7 @@ func asReceived(r *http.Request) *http.Request {
 // aborts the response by a panic. With routed, an error goes to error routes that
 // tell what they answer; they find the recorder in a variable. It is set before the
 // request goes on: afterwards the upstream's connections may still read variables.
-func pass(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, visit ender, routed bool) (err error) {
-	rec := newRecorder(w, r.Method, visit)
+func pass(rec *recorder, r *http.Request, next caddyhttp.Handler, routed bool) (err error) {
 	if routed {
 		caddyhttp.SetVar(r.Context(), varSeen, rec)
 	}

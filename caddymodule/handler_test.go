@@ -269,6 +269,7 @@ func TestHandlerArrival(t *testing.T) {
 			caddyhttp.SetVar(r.Context(), caddyhttp.ClientIPVarKey, tc.client)
 			caddyhttp.SetVar(r.Context(), caddyhttp.TrustedProxyVarKey, tc.trusted)
 			vars := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
+			tc.want.Name = tc.client
 			if got := new(Handler).arrival(r, vars); got != tc.want {
 				t.Errorf("got %+v", got)
 			}

@@ -19,7 +19,7 @@ type ender interface {
 // nothing, and everything else that a response writer can do still goes through:
 // flushing, hijacking, informational responses, trailers, sendfile.
 //
-// It is one allocation and belongs to one request. It is not pooled: a handler
+// It belongs to one request and is not pooled: a handler
 // that writes after it has returned would write into another client's response.
 type recorder struct {
 	*caddyhttp.ResponseWriterWrapper
@@ -33,10 +33,15 @@ type recorder struct {
 }
 
 func newRecorder(w http.ResponseWriter, method string, visit ender) *recorder {
-	rec := &recorder{visit: visit, connect: method == http.MethodConnect}
+	rec := &recorder{}
+	rec.init(w, method, visit)
+	return rec
+}
+
+func (rec *recorder) init(w http.ResponseWriter, method string, visit ender) {
+	rec.visit, rec.connect = visit, method == http.MethodConnect
 	rec.wrapper.ResponseWriter = w
 	rec.ResponseWriterWrapper = &rec.wrapper
-	return rec
 }
 
 // WriteHeader implements http.ResponseWriter.
