@@ -164,9 +164,14 @@ func (q *queue) observe(f finished) {
 // down with it.
 func (q *queue) survive() {
 	if p := recover(); p != nil {
-		q.st.owner.counters.panics.Add(1)
-		q.st.owner.logger().Error("detection panicked; one event is lost", zap.Any("panic", p), zap.Stack("stack"))
+		q.st.owner.fault(p)
 	}
+}
+
+// fault tells of a panic.
+func (a *Appliance) fault(panicked any) {
+	a.counters.panics.Add(1)
+	a.logger().Error("detection panicked; one event is lost", zap.Any("panic", panicked), zap.Stack("stack"))
 }
 
 // drain has the workers finish what is queued, until ctx ends: the rest is dropped.

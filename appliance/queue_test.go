@@ -210,6 +210,32 @@ func TestNothingIsLostSilently(t *testing.T) {
 	}
 }
 
+// TestRequestsSurviveFaults: a panic while a request is examined, or when it is
+// done, costs the event and not the request.
+func TestRequestsSurviveFaults(t *testing.T) {
+	f := folder{t, t.TempDir()}
+	a := open(t, Config{Collections: []string{none}, Scenarios: []string{f.write("own.yaml", ownScenario)}})
+	sound := a.live.Load()
+	broken := *sound
+	o := sound.engine.Options
+	o.Rules = nil
+	broken.engine = engine.New(o)
+	a.live.Store(&broken)
+	if v := visit(a, from("192.0.2.7"), "/x", 200); v.Action != Pass || a.counters.panics.Load() != 1 {
+		t.Errorf("%s, %d panics", v.Action, a.counters.panics.Load())
+	}
+	a.live.Store(sound)
+	v := a.Begin(request("/x"), from("192.0.2.7"))
+	v.live = &broken
+	v.End(200, 0, http.Header{})
+	if n := a.counters.panics.Load(); n != 2 {
+		t.Errorf("%d panics", n)
+	}
+	if v := overflows(a, "192.0.2.7"); v.Action != Refuse {
+		t.Errorf("afterwards the one who overflows meets %s", v.Action)
+	}
+}
+
 // TestFaultsAreSurvived: a panic costs one event and is told of.
 func TestFaultsAreSurvived(t *testing.T) {
 	a := open(t, Config{})

@@ -181,6 +181,7 @@ func (v *Visit) refuse(r *http.Request, in Arrival, verdict Verdict, act Action)
 // observe makes the event of a request and shows it to the request-phase
 // scenarios; the request that overflows one is itself refused.
 func (v *Visit) observe(r *http.Request, in Arrival) {
+	defer v.survive()
 	e := v.live.engine
 	v.event = e.Event()
 	requestFields(v.event, r, in.source(), v.live.settings.splits())
@@ -224,6 +225,15 @@ func (v *Visit) overflow(r *http.Request, in Arrival, over []*scenarios.Overflow
 	}
 }
 
+// survive lets a request go its way whose event brought a fault to light. Nobody
+// knows what became of the event.
+func (v *Visit) survive() {
+	if p := recover(); p != nil {
+		v.event = nil
+		v.live.state.owner.fault(p)
+	}
+}
+
 // direct: the packets of the connection came from the client itself.
 func direct(in Arrival) bool { return !in.Trusted && in.Peer == in.Client }
 
@@ -249,6 +259,7 @@ func (v *Visit) End(status int, size int64, h http.Header) {
 		return
 	}
 	v.event = nil
+	defer v.survive()
 	responseFields(ev, status, h)
 	if !v.whole && v.live.engine.Settled(ev) {
 		v.live.engine.Done(ev) // as most: no worker is woken for it

@@ -167,9 +167,7 @@ func (m *Memory) fill(p *pour, d *Drop) {
 		}
 		var o outcome
 		if s.judge == nil {
-			sh.mu.Lock()
-			o = sh.step(p)
-			sh.mu.Unlock()
+			o = sh.locked(p)
 		} else {
 			o = m.ask(p, sh)
 		}
@@ -178,6 +176,14 @@ func (m *Memory) fill(p *pour, d *Drop) {
 		}
 	}
 	p.whole = nil
+}
+
+// locked is step under the lock, which goes also where a fault comes to light: all
+// others of the shard would wait for ever.
+func (sh *shard) locked(p *pour) outcome {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return sh.step(p)
 }
 
 // expire overflows a bucket whose duration was over before the event came.
@@ -197,9 +203,7 @@ func (m *Memory) expire(p *pour, sh *shard) {
 func (m *Memory) ask(p *pour, sh *shard) outcome {
 	sh.turn.Lock()
 	defer sh.turn.Unlock()
-	sh.mu.Lock()
-	o := sh.step(p)
-	sh.mu.Unlock()
+	o := sh.locked(p)
 	if o != asked {
 		return o
 	}
