@@ -93,6 +93,8 @@ further() {
 	row 'replay, nginx access log, Hub'"'"'s set, alerts' "$(of Replay/hub/nginx alerts)" 'CrowdSec the same 91'
 	row 'replay, sshd log, Hub'"'"'s set, alerts' "$(of Replay/hub/sshd alerts)" ''
 	row 'replay, sshd log, Hub'"'"'s set, peak of a million lines' "$(of ReplayPeak/sshd MiB-peak) MiB" 'CrowdSec 621 to 851 for a tenth'
+	row 'replay with databases of places besides: nginx, sshd' \
+		"$(of Replay/places/nginx lines/cpu-s), $(of Replay/places/sshd lines/cpu-s) lines a second of CPU" 'CrowdSec had none'
 	row 'replay, nginx access log, all built-in collections' \
 		"$(of Replay/builtin/nginx lines/cpu-s) lines a second of CPU, $(of Replay/builtin/nginx alerts) alerts" ''
 	row 'replay, sshd log, all built-in collections' \

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -26,6 +27,20 @@ func incumbent(tb testing.TB) replay.Choice {
 			"crowdsecurity/sshd", "crowdsecurity/linux", "crowdsecurity/whitelist-good-actors"},
 		Parsers: []string{"crowdsecurity/whitelists"},
 	}
+}
+
+// placeless is the same without databases of places, which CrowdSec did not have
+// when its figures were taken.
+func placeless(tb testing.TB) replay.Choice {
+	c := incumbent(tb)
+	data := tb.TempDir()
+	for _, part := range []string{"web", "whitelists"} {
+		if err := os.Symlink(filepath.Join(c.Data, part), filepath.Join(data, part)); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	c.Data = data
+	return c
 }
 
 // logType is the label under which CrowdSec reads a kind of workload.
@@ -143,7 +158,8 @@ func BenchmarkReplay(b *testing.B) {
 			items  string
 			choice func(testing.TB) replay.Choice
 		}{
-			{"hub", incumbent},
+			{"hub", placeless},
+			{"places", incumbent},
 			{"builtin", func(testing.TB) replay.Choice { return replay.Choice{} }},
 		} {
 			b.Run(fmt.Sprintf("%s/%s", c.items, kind), func(b *testing.B) {
