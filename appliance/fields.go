@@ -75,12 +75,32 @@ func targetFields(ev *event.Event, target string) {
 	}
 }
 
+// maxStatic is the length of the longest of them.
+const maxStatic = len(".BROTLI")
+
 // isStatic: extensions that the Hub's HTTP parser calls static.
 func isStatic(ext string) bool {
-	if len(ext) < 3 || len(ext) > 7 {
+	if len(ext) < 3 || len(ext) > maxStatic {
 		return false
 	}
-	switch strings.ToUpper(ext) {
+	var room [maxStatic]byte
+	upper := room[:len(ext)]
+	for i := range upper {
+		c := ext[i]
+		if c >= utf8.RuneSelf { // there are letters beyond ASCII with capitals in it
+			return static(strings.ToUpper(ext))
+		}
+		if 'a' <= c && c <= 'z' {
+			c -= 'a' - 'A'
+		}
+		upper[i] = c
+	}
+	return static(string(upper))
+}
+
+// static is isStatic for capitals.
+func static(ext string) bool {
+	switch ext {
 	case ".JPG", ".CSS", ".JS", ".JPEG", ".PNG", ".SVG", ".MAP", ".ICO", ".OTF", ".GIF", ".MP3", ".MP4",
 		".WOFF", ".WOFF2", ".TTF", ".EOT", ".WEBP", ".WAV", ".GZ", ".BROTLI", ".BVR", ".TS", ".BMP",
 		".AVIF", ".MJS":

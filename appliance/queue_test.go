@@ -251,6 +251,12 @@ func TestFaultsAreSurvived(t *testing.T) {
 		l.state.queue.offer(finished{live: &l, event: ev, whole: true})
 	}
 	until(t, "all have failed", func() bool { return a.counters.panics.Load() == 5 })
+	o.Rules = nil
+	l.engine = engine.New(o)
+	(&Visit{live: &l, event: l.engine.Event()}).End(200, 0, nil) // before a worker would see it
+	if n := a.counters.panics.Load(); n != 6 {
+		t.Errorf("%d faults, want 6", n)
+	}
 	scan(t, a, "192.0.2.8")
 	if p := a.live.Load().status().Problems; len(p) != 1 || !strings.Contains(p[0], "fault of Rampart") {
 		t.Errorf("problems %q", p)
