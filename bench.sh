@@ -99,7 +99,7 @@ further() {
 		"$(of Replay/builtin/nginx lines/cpu-s) lines a second of CPU, $(of Replay/builtin/nginx alerts) alerts" ''
 	row 'replay, sshd log, all built-in collections' \
 		"$(of Replay/builtin/sshd lines/cpu-s) lines a second of CPU, $(of Replay/builtin/sshd alerts) alerts" ''
-	row 'the limit: read nginx lines and take them apart by hand' "$(of Limit/nginx lines/cpu-s) lines a second of CPU" 'peers measured 4.1 M'
+	row 'the limit: read nginx lines and take them apart by hand' "$(of Limit/parser lines/cpu-s) lines a second of CPU" 'peers measured 4.1 M'
 	row 'parse a line: sshd, combined, Caddy JSON' \
 		"$(of Parse/sshd cpu-ns/op 1000), $(of Parse/combined cpu-ns/op 1000), $(of Parse/caddy cpu-ns/op 1000) µs" ''
 	row 'follow a file' "$(of Follow cpu-ns/op) ns a line" 'position saved before each batch'

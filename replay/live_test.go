@@ -19,7 +19,7 @@ var responseSide = map[string]bool{"Meta.http_status": true, "Meta.sub_type": tr
 // and the buckets of its request-phase scenarios.
 func liveEngine(tb testing.TB) (*engine.Engine, *scenarios.Memory) {
 	tb.Helper()
-	_, content, _, err := incumbent(tb).Load()
+	_, content, _, err := placeless(tb).Load()
 	if err != nil {
 		tb.Fatal(err)
 	}
