@@ -161,7 +161,11 @@ func (n *node) start() {
 			n.t.Fatalf("the node ended: %v\n%s", err, tail(n.read("rampart.log"), 4000))
 		default:
 		}
-		_, err := n.try("GET", "/rampart/status", nil)
+		if _, err := n.try("GET", "/rampart/status", nil); err != nil {
+			return false
+		}
+		// Caddy tells its configuration when it has started all of it, the sites too.
+		_, err := n.try("GET", "/config/", nil)
 		return err == nil
 	})
 }
