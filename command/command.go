@@ -75,6 +75,11 @@ func online(o Options, cmd *cobra.Command, run func(c *call, args []string) erro
 	c := &call{o: o}
 	cmd.Flags().StringVar(&c.at.Address, "address", "", "address of the running node's admin endpoint")
 	cmd.Flags().StringVarP(&c.at.Config, "config", "c", "", "configuration file that names the admin endpoint")
+	return c.runs(cmd, run)
+}
+
+// runs has cmd do what run says, in the format that was asked for.
+func (c *call) runs(cmd *cobra.Command, run func(c *call, args []string) error) *cobra.Command {
 	c.outputFlag(cmd)
 	cmd.SilenceUsage = true
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

@@ -33,16 +33,7 @@ func hubtest(o Options, cmd *cobra.Command, run func(c *call, h *hubtestFlags, a
 	c, h := &call{o: o, offline: true}, &hubtestFlags{}
 	hubFlags(cmd, &h.hub, &h.data)
 	cmd.Flags().StringVar(&h.tests, "tests", "", "folder of the tests (default: .tests in the Hub)")
-	c.outputFlag(cmd)
-	cmd.SilenceUsage = true
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		c.cmd = cmd
-		if err := c.checkFormat(); err != nil {
-			return err
-		}
-		return run(c, h, args)
-	}
-	return cmd
+	return c.runs(cmd, func(c *call, args []string) error { return run(c, h, args) })
 }
 
 // runner opens the catalogue and the tests.

@@ -10,6 +10,7 @@ import (
 	"github.com/expr-lang/expr/builtin"
 
 	"github.com/rampart-edge/rampart/event"
+	"github.com/rampart-edge/rampart/spelling"
 )
 
 // variables are the names that an expression sees.
@@ -70,8 +71,8 @@ func (e *Env) adviseName(on On, name string) string {
 		names = append(names, n)
 	}
 	names = append(names, builtin.Names...)
-	if list := near(name, names); list != "" {
-		return "did you mean " + list + "?"
+	if list := spelling.Near(name, slices.Values(names)); len(list) > 0 {
+		return "did you mean " + strings.Join(list, ", ") + "?"
 	}
 	return "variables here are " + strings.Join(variables(on), ", ")
 }
@@ -86,8 +87,8 @@ func adviseMember(typ, name string) string {
 			continue
 		}
 		names := members(t)
-		if list := near(name, names); list != "" {
-			return "did you mean " + list + "?"
+		if list := spelling.Near(name, slices.Values(names)); len(list) > 0 {
+			return "did you mean " + strings.Join(list, ", ") + "?"
 		}
 		return "it has " + strings.Join(names, ", ")
 	}
@@ -118,56 +119,4 @@ func (e *Env) adviseCall(name string) string {
 		return "check the number and types of its arguments"
 	}
 	return fmt.Sprintf("it is %s%s", name, strings.TrimPrefix(f.Types[0].String(), "func"))
-}
-
-// near returns up to three of names that look most like name.
-func near(name string, names []string) string {
-	type candidate struct {
-		name string
-		d    int
-	}
-	var found []candidate
-	limit := max(len(name)/3, min(2, len(name)/2))
-	for _, n := range names {
-		if d := distance(strings.ToLower(name), strings.ToLower(n)); d <= limit {
-			found = append(found, candidate{n, d})
-		}
-	}
-	slices.SortFunc(found, func(a, b candidate) int {
-		if a.d != b.d {
-			return a.d - b.d
-		}
-		return strings.Compare(a.name, b.name)
-	})
-	var out []string
-	for _, c := range found[:min(3, len(found))] {
-		if c.d == found[0].d {
-			out = append(out, c.name)
-		}
-	}
-	return strings.Join(out, ", ")
-}
-
-// distance is how many letters must be inserted, removed or replaced to get from
-// a to b. Both are short names; long input is not compared.
-func distance(a, b string) int {
-	if len(a) > 40 || len(b) > 40 {
-		return 40
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost = 1 + min(diagonal, row[j], row[j+1])
-			}
-			diagonal, row[j+1] = row[j+1], cost
-		}
-	}
-	return row[len(b)]
 }

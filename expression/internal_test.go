@@ -66,7 +66,4 @@ func TestExcerpt(t *testing.T) {
 	if got := excerpt("a\n\t b", 0); got != "`a b`" {
 		t.Error(got)
 	}
-	if got := distance("kitten", "sitting"); got != 3 {
-		t.Error(got)
-	}
 }

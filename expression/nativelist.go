@@ -79,20 +79,30 @@ func (t translator) over(node ast.Node) (list value, inner translator) {
 	return list, inner
 }
 
-// quantifier is any, all or none of a list.
-func (t translator) quantifier(n *ast.BuiltinNode) *test {
-	if n.Name != "any" && n.Name != "all" && n.Name != "none" || len(n.Arguments) != 2 {
-		return nil
+// closure takes apart a built-in function of a list and of what is asked of each
+// item; the list is nil where it is no such one, or the list is not known.
+func (t translator) closure(n *ast.BuiltinNode) (list value, inner translator, body ast.Node) {
+	if len(n.Arguments) != 2 {
+		return nil, t, nil
 	}
 	p, ok := n.Arguments[1].(*ast.PredicateNode)
 	if !ok {
+		return nil, t, nil
+	}
+	list, inner = t.over(n.Arguments[0])
+	return list, inner, p.Node
+}
+
+// quantifier is any, all or none of a list.
+func (t translator) quantifier(n *ast.BuiltinNode) *test {
+	if n.Name != "any" && n.Name != "all" && n.Name != "none" {
 		return nil
 	}
-	list, inner := t.over(n.Arguments[0])
+	list, inner, body := t.closure(n)
 	if list == nil {
 		return nil
 	}
-	c := inner.truth(p.Node)
+	c := inner.truth(body)
 	if c == nil {
 		return nil
 	}
@@ -155,21 +165,14 @@ func (t translator) overItems(n *ast.BuiltinNode) value {
 	default:
 		return nil
 	}
-	if len(n.Arguments) != 2 {
-		return nil
-	}
-	p, ok := n.Arguments[1].(*ast.PredicateNode)
-	if !ok {
-		return nil
-	}
-	list, inner := t.over(n.Arguments[0])
+	list, inner, body := t.closure(n)
 	if list == nil {
 		return nil
 	}
 	if n.Name == "map" {
-		return mapped(list, inner.value(p.Node), inner.items.texts)
+		return mapped(list, inner.value(body), inner.items.texts)
 	}
-	c := inner.truth(p.Node)
+	c := inner.truth(body)
 	if c == nil {
 		return nil
 	}

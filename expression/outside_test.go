@@ -202,7 +202,7 @@ func TestLookupHost(t *testing.T) {
 func TestPlaceFunctions(t *testing.T) {
 	country := map[string]any{"iso_code": "FR", "is_in_european_union": true, "names": map[string]any{"fr": "France"}}
 	network := func(record map[string]any) []byte {
-		return mmdbtest.Database{Type: "x", IPVersion: 6, RecordSize: 28, Networks: map[netip.Prefix]any{netip.MustParsePrefix("192.0.2.0/25"): record}}.Bytes()
+		return mmdbtest.Database{Type: "x", IPVersion: 6, RecordSize: 28, Networks: map[netip.Prefix]any{netip.MustParsePrefix("192.0.2.0/25"): record}}.Bytes(t)
 	}
 	geo, err := geoip.New(network(map[string]any{"country": country, "location": map[string]any{"latitude": 45.75}}),
 		network(map[string]any{"autonomous_system_number": uint32(64500), "autonomous_system_organization": "Example"}))

@@ -62,8 +62,8 @@ func ipinfo() networks {
 
 func database(t testing.TB, city, asn networks) *geoip.Database {
 	t.Helper()
-	d, err := geoip.New(mmdbtest.Database{Type: "City", IPVersion: 6, RecordSize: 28, Networks: city}.Bytes(),
-		mmdbtest.Database{Type: "ASN", IPVersion: 6, RecordSize: 24, Networks: asn}.Bytes())
+	d, err := geoip.New(mmdbtest.Database{Type: "City", IPVersion: 6, RecordSize: 28, Networks: city}.Bytes(t),
+		mmdbtest.Database{Type: "ASN", IPVersion: 6, RecordSize: 24, Networks: asn}.Bytes(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +177,7 @@ func TestRecordSizes(t *testing.T) {
 	v4 := networks{prefix("192.0.2.0/24"): map[string]any{"country": iso("FR", true)}}
 	for _, version := range []int{4, 6} {
 		for _, size := range []int{24, 28, 32} {
-			d, err := geoip.New(mmdbtest.Database{Type: "City", IPVersion: version, RecordSize: size, Networks: v4}.Bytes(), nil)
+			d, err := geoip.New(mmdbtest.Database{Type: "City", IPVersion: version, RecordSize: size, Networks: v4}.Bytes(t), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -201,7 +201,7 @@ func TestAbsent(t *testing.T) {
 	}
 	dir := t.TempDir()
 	asn := filepath.Join(dir, "asn.mmdb")
-	bytes := mmdbtest.Database{Type: "ASN", IPVersion: 6, RecordSize: 24, Networks: ipinfo()}.Bytes()
+	bytes := mmdbtest.Database{Type: "ASN", IPVersion: 6, RecordSize: 24, Networks: ipinfo()}.Bytes(t)
 	if err := os.WriteFile(asn, bytes, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -228,7 +228,7 @@ func TestAbsent(t *testing.T) {
 
 // Whatever of a file is missing, it is an error or an answer, not the end.
 func TestTruncated(t *testing.T) {
-	whole := mmdbtest.Database{Type: "City", IPVersion: 6, RecordSize: 28, Networks: cities()}.Bytes()
+	whole := mmdbtest.Database{Type: "City", IPVersion: 6, RecordSize: 28, Networks: cities()}.Bytes(t)
 	refused := 0
 	for n := range len(whole) {
 		for _, data := range [][]byte{whole[:n], whole[n:]} {
@@ -257,7 +257,7 @@ func TestTruncated(t *testing.T) {
 func FuzzDatabase(f *testing.F) {
 	for _, n := range []networks{cities(), ipinfo()} {
 		for _, size := range []int{24, 28, 32} {
-			f.Add(mmdbtest.Database{Type: "x", IPVersion: 6, RecordSize: size, Networks: n}.Bytes(), []byte{192, 0, 2, 130})
+			f.Add(mmdbtest.Database{Type: "x", IPVersion: 6, RecordSize: size, Networks: n}.Bytes(f), []byte{192, 0, 2, 130})
 		}
 	}
 	f.Fuzz(func(_ *testing.T, data, where []byte) {

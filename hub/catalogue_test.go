@@ -359,19 +359,13 @@ func TestDatabases(t *testing.T) {
 	}
 }
 
-// TestDistance holds the names that someone may have meant to a table.
-func TestDistance(t *testing.T) {
-	for _, tt := range []struct {
-		a, b string
-		far  int
-	}{{"", "", 0}, {"abc", "", 3}, {"", "ab", 2}, {"kitten", "sitting", 3}, {"sshd-log", "sshd-logs", 1}, {"abc", "abc", 0}} {
-		if got := distance(tt.a, tt.b); got != tt.far {
-			t.Errorf("%s, %s: %d, want %d", tt.a, tt.b, got, tt.far)
-		}
-	}
+func TestStageOf(t *testing.T) {
 	if got := stageOf("./.tests/x/parsers/s02-enrich/crowdsecurity/geo.yaml"); got != "s02-enrich" {
 		t.Error(got)
 	}
+}
+
+func TestNoProblems(t *testing.T) {
 	if !reflect.DeepEqual(Problems(nil), []*Problem(nil)) {
 		t.Error("no error has problems")
 	}

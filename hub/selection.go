@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/rampart-edge/rampart/spelling"
 )
 
 // Selection says which items to load, by name (crowdsecurity/sshd-logs) or by
@@ -202,49 +203,18 @@ func guess(name string, have iter.Seq[string]) string {
 	return ""
 }
 
-// nearest returns at most three names that someone may have meant.
+// nearest returns at most three names that someone may have meant: those of other
+// authors, else those that are written alike.
 func nearest(name string, known iter.Seq[string]) []string {
-	type candidate struct {
-		name string
-		far  int
-	}
-	var list []candidate
+	var same []string
 	for have := range known {
-		far := distance(strings.ToLower(name), strings.ToLower(have))
 		if path.Base(have) == path.Base(name) {
-			far = min(far, 1)
-		}
-		if far <= max(2, len(name)/5) {
-			list = append(list, candidate{have, far})
+			same = append(same, have)
 		}
 	}
-	slices.SortFunc(list, func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(a.far, b.far), cmp.Compare(a.name, b.name))
-	})
-	var names []string
-	for _, n := range list[:min(len(list), 3)] {
-		names = append(names, n.name)
+	if len(same) == 0 {
+		return spelling.Near(name, known)
 	}
-	return names
-}
-
-// distance is how many letters must be put in, taken out or changed to make b of a.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	slices.Sort(same)
+	return same[:min(len(same), 3)]
 }

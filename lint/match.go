@@ -2,11 +2,13 @@ package lint
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/rampart-edge/rampart/event"
 	"github.com/rampart-edge/rampart/expression"
+	"github.com/rampart-edge/rampart/spelling"
 )
 
 // constant returns what a program gives, where it looks at nothing.
@@ -23,11 +25,11 @@ func constant(p *expression.Program) (value, known bool) {
 
 // filters looks for filters that nothing passes, and adds up what they cost.
 func (k *checker) filters(c Content) {
-	lists := make([][]scenarioFilter, len(c.Scenarios))
+	lists := make([][]scenario, len(c.Scenarios))
 	for i, it := range c.Scenarios {
-		lists[i] = scenarioFilters(it)
+		lists[i] = documents[scenario](it.Data)
 		for _, s := range lists[i] {
-			k.written.setters(s.filter.value)
+			k.written.setters(s.Filter.value)
 		}
 	}
 	for _, n := range k.parsed {
@@ -35,11 +37,11 @@ func (k *checker) filters(c Content) {
 	}
 	for i, it := range c.Scenarios {
 		for _, s := range lists[i] {
-			p := k.compile(s.filter.value)
+			p := k.compile(s.Filter.value)
 			if p == nil {
 				continue
 			}
-			at := Finding{Path: it.Path, Line: s.filter.line, Item: s.name}
+			at := Finding{Path: it.Path, Line: s.Filter.line, Item: s.Name.value}
 			k.never(at, p, demands(p))
 			k.unwritten(at, p.Requires())
 			k.cost(at, p, it.Path)
@@ -153,24 +155,39 @@ func (k *checker) unwritten(at Finding, list []expression.Requirement) {
 		if open || slices.ContainsFunc(r.Values, func(v string) bool { return values[v] }) {
 			continue
 		}
-		at.Text = fmt.Sprintf("no parser here writes %s to evt.%s", quotedList(r.Values), r.Field)
+		at.Text = fmt.Sprintf("no parser here writes %s to evt.%s", quotedList(r.Values, " or "), r.Field)
 		switch {
 		case len(values) == 0:
 			at.Text = fmt.Sprintf("no parser here writes evt.%s", r.Field)
 			at.Advice = "add the parser that does, with --parser, --collection or --hub"
 		default:
-			at.Advice = "the nearest that is written is " + nearest(r.Values[0], values)
+			at.Advice = adviseValue(r.Values[0], values)
 		}
 		k.add(at)
 		return
 	}
 }
 
-func quotedList(list []string) string {
+// fewValues is how many values are told of a field.
+const fewValues = 5
+
+// adviseValue says what value may have been meant, of those that are written.
+func adviseValue(v string, values map[string]bool) string {
+	if near := spelling.Near(v, maps.Keys(values)); len(near) > 0 {
+		return "did you mean " + quotedList(near, " or ") + "?"
+	}
+	list := slices.Sorted(maps.Keys(values))
+	if len(list) > fewValues {
+		return fmt.Sprintf("written are %s and %d more", quotedList(list[:fewValues], ", "), len(list)-fewValues)
+	}
+	return "written are " + quotedList(list, ", ")
+}
+
+func quotedList(list []string, between string) string {
 	var b strings.Builder
 	for i, v := range list {
 		if i > 0 {
-			b.WriteString(" or ")
+			b.WriteString(between)
 		}
 		fmt.Fprintf(&b, "%q", v)
 	}

@@ -1,12 +1,7 @@
 package lint
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"io"
-
-	"gopkg.in/yaml.v3"
 
 	"github.com/rampart-edge/rampart/event"
 	"github.com/rampart-edge/rampart/expression"
@@ -24,7 +19,7 @@ type profile struct {
 func (k *checker) profiles(list []Profile) {
 	for _, p := range list {
 		var taker *profile // takes every alert and breaks
-		for _, doc := range profileDocuments(p.Data) {
+		for _, doc := range documents[profile](p.Data) {
 			at := Finding{Path: p.Path, Line: doc.Name.line, Severity: Warning, Item: doc.Name.value}
 			if taker != nil {
 				at.Rule = RuleUnreachable
@@ -47,23 +42,6 @@ func (k *checker) profiles(list []Profile) {
 				taker = &doc
 			}
 		}
-	}
-}
-
-func profileDocuments(data []byte) []profile {
-	var list []profile
-	dec := yaml.NewDecoder(bytes.NewReader(data))
-	for {
-		var doc profile
-		err := dec.Decode(&doc)
-		if errors.Is(err, io.EOF) {
-			return list
-		}
-		var mistyped *yaml.TypeError
-		if err != nil && !errors.As(err, &mistyped) {
-			return list
-		}
-		list = append(list, doc)
 	}
 }
 

@@ -1,10 +1,7 @@
 package lint
 
 import (
-	"maps"
 	"regexp"
-	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -191,28 +188,3 @@ func closing(s string, i int) int {
 	}
 	return -1
 }
-
-// nearest is the written value that looks most like v, in quotes.
-func nearest(v string, values map[string]bool) string {
-	best, most := "", -1
-	for _, w := range slices.Sorted(maps.Keys(values)) {
-		if n := alike(v, w); n > most {
-			best, most = w, n
-		}
-	}
-	return strconv.Quote(best)
-}
-
-// alike counts the pairs of neighbouring bytes that two texts share, less what
-// they do not.
-func alike(a, b string) int {
-	n := -abs(len(a) - len(b))
-	for i := 0; i+2 <= len(a); i++ {
-		if strings.Contains(b, a[i:i+2]) {
-			n += 2
-		}
-	}
-	return max(n, 0)
-}
-
-func abs(n int) int { return max(n, -n) }

@@ -24,12 +24,12 @@ func places(t *testing.T, city, asn bool) *geoip.Database {
 		files[0] = mmdbtest.Database{Type: "City", IPVersion: 6, RecordSize: 28, Networks: map[netip.Prefix]any{network: map[string]any{
 			"country":  map[string]any{"iso_code": "FR", "is_in_european_union": true},
 			"location": map[string]any{"latitude": 46.0, "longitude": 2.25},
-		}}}.Bytes()
+		}}}.Bytes(t)
 	}
 	if asn {
 		files[1] = mmdbtest.Database{Type: "ASN", IPVersion: 6, RecordSize: 24, Networks: map[netip.Prefix]any{network: map[string]any{
 			"autonomous_system_number": uint32(64500), "autonomous_system_organization": "Example",
-		}}}.Bytes()
+		}}}.Bytes(t)
 	}
 	db, err := geoip.New(files[0], files[1])
 	if err != nil {

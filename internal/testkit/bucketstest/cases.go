@@ -16,10 +16,10 @@ func leaky(rest string) string { return "type: leaky\nfilter: '1 == 1'\n" + rest
 
 // cases returns the consequences that the specification lists for CrowdSec.
 func cases() []oneCase {
-	return slices.Concat(fillCases(), hookCases(), counterCases(), conditionCases(), bayesianCases())
+	return slices.Concat(fillCases(), distinctCases(), hookCases(), counterCases(), conditionCases(), bayesianCases())
 }
 
-// fillCases are about how a bucket fills, leaks and lives.
+// fillCases are about how a bucket fills and leaks.
 func fillCases() []oneCase {
 	return []oneCase{
 		{
@@ -55,6 +55,12 @@ func fillCases() []oneCase {
 			name: "cache_size above capacity is ignored", yaml: leaky("capacity: 3\nleakspeed: 10s\ncache_size: 10\n"),
 			steps: every(4, 0), want: []found{{3, 4, upTo(0, 3)}},
 		},
+	}
+}
+
+// distinctCases are about buckets of values that differ.
+func distinctCases() []oneCase {
+	return []oneCase{
 		{
 			name: "distinct", yaml: leaky("capacity: 3\nleakspeed: 10s\ndistinct: evt.Meta.x\n"),
 			steps: values("a", "a", "b", "b", "c", "c", "d", "d", "e", "e"),

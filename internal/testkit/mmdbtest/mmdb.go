@@ -8,11 +8,11 @@ package mmdbtest
 
 import (
 	"encoding/binary"
-	"fmt"
 	"maps"
 	"math"
 	"net/netip"
 	"slices"
+	"testing"
 )
 
 // Database is what Bytes writes. Records are map[string]any, []any, string, bool,
@@ -32,11 +32,12 @@ type node struct {
 }
 
 // Bytes returns the file. A network that is inside another one, and a type that it
-// does not know, make it panic.
-func (d Database) Bytes() []byte {
+// does not know, end the test.
+func (d Database) Bytes(tb testing.TB) []byte {
+	tb.Helper()
 	root := &node{}
 	for _, p := range slices.SortedFunc(maps.Keys(d.Networks), func(a, b netip.Prefix) int { return a.Addr().Compare(b.Addr()) }) {
-		d.insert(root, p, d.Networks[p])
+		d.insert(tb, root, p, d.Networks[p])
 	}
 	nodes := number(root, nil)
 	var data []byte
@@ -50,7 +51,7 @@ func (d Database) Bytes() []byte {
 			case n.child[side] != nil:
 				records[side] = uint32(n.child[side].index)
 			case n.leaf[side] != nil:
-				encoded := encode(nil, n.leaf[side])
+				encoded := encode(tb, nil, n.leaf[side])
 				at, ok := offsets[string(encoded)]
 				if !ok {
 					at = len(data)
@@ -60,12 +61,12 @@ func (d Database) Bytes() []byte {
 				records[side] = uint32(len(nodes) + 16 + at)
 			}
 		}
-		tree = appendNode(tree, records, d.RecordSize)
+		tree = appendNode(tb, tree, records, d.RecordSize)
 	}
 	out := append(tree, make([]byte, 16)...)
 	out = append(out, data...)
 	out = append(out, "\xab\xcd\xefMaxMind.com"...)
-	return encode(out, map[string]any{
+	return encode(tb, out, map[string]any{
 		"binary_format_major_version": uint16(2), "binary_format_minor_version": uint16(0), "build_epoch": uint64(1700000000),
 		"database_type": d.Type, "description": map[string]any{"en": "test"}, "ip_version": uint16(d.IPVersion), "languages": []any{"en"},
 		"node_count": uint32(len(nodes)), "record_size": uint16(d.RecordSize),
@@ -73,7 +74,7 @@ func (d Database) Bytes() []byte {
 }
 
 // insert walks down the bits of p. IPv4 is below ::/96 in a database of IPv6.
-func (d Database) insert(root *node, p netip.Prefix, record any) {
+func (d Database) insert(tb testing.TB, root *node, p netip.Prefix, record any) {
 	bits, n := p.Addr().AsSlice(), p.Bits()
 	if p.Addr().Is4() && d.IPVersion == 6 {
 		bits, n = append(make([]byte, 12), bits...), n+96
@@ -82,7 +83,7 @@ func (d Database) insert(root *node, p netip.Prefix, record any) {
 	for i := range n {
 		side := bits[i/8] >> (7 - i%8) & 1
 		if at.leaf[side] != nil {
-			panic(fmt.Sprintf("%s is inside another network", p))
+			tb.Fatalf("%s is inside another network", p)
 		}
 		if i == n-1 {
 			at.leaf[side] = record
@@ -106,7 +107,7 @@ func number(n *node, list []*node) []*node {
 	return list
 }
 
-func appendNode(out []byte, r [2]uint32, size int) []byte {
+func appendNode(tb testing.TB, out []byte, r [2]uint32, size int) []byte {
 	switch size {
 	case 24:
 		return append(out, byte(r[0]>>16), byte(r[0]>>8), byte(r[0]), byte(r[1]>>16), byte(r[1]>>8), byte(r[1]))
@@ -116,11 +117,12 @@ func appendNode(out []byte, r [2]uint32, size int) []byte {
 	case 32:
 		return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(out, r[0]), r[1])
 	}
-	panic(fmt.Sprintf("records of %d bits", size))
+	tb.Fatalf("records of %d bits", size)
+	return nil
 }
 
 // encode appends a value of the data section.
-func encode(out []byte, v any) []byte {
+func encode(tb testing.TB, out []byte, v any) []byte {
 	switch v := v.(type) {
 	case string:
 		return append(control(out, 2, len(v)), v...)
@@ -133,7 +135,7 @@ func encode(out []byte, v any) []byte {
 	case map[string]any:
 		out = control(out, 7, len(v))
 		for _, k := range slices.Sorted(maps.Keys(v)) {
-			out = encode(encode(out, k), v[k])
+			out = encode(tb, encode(tb, out, k), v[k])
 		}
 		return out
 	case int32:
@@ -143,7 +145,7 @@ func encode(out []byte, v any) []byte {
 	case []any:
 		out = control(out, 11, len(v))
 		for _, e := range v {
-			out = encode(out, e)
+			out = encode(tb, out, e)
 		}
 		return out
 	case bool:
@@ -153,7 +155,8 @@ func encode(out []byte, v any) []byte {
 		}
 		return control(out, 14, size)
 	}
-	panic(fmt.Sprintf("a value of type %T", v))
+	tb.Fatalf("a value of type %T", v)
+	return nil
 }
 
 // control appends the bytes that say type and size; kinds above 7 are extended.
