@@ -20,11 +20,15 @@ import (
 const linesInFlight = 0
 
 // queue carries lines and finished requests to the workers. Lines wait for room,
-// requests do not: what finds the queue full is dropped and counted.
+// requests do not: what finds the queue full is dropped and counted. Overflows that
+// no request could wait for have a lane and a worker of their own: other machines
+// may be asked about them, which holds up no requests there, and no flood of requests
+// takes their room.
 type queue struct {
 	st      *state
 	lines   chan []event.Line
 	visits  chan finished
+	over    chan finished
 	stop    chan struct{} // closed: workers end when they find nothing to do
 	done    chan struct{} // closed: no worker is left
 	stopped atomic.Bool   // nothing more is offered
@@ -44,10 +48,11 @@ type finished struct {
 
 func newQueue(st *state, l LimitConfig) *queue {
 	q := &queue{st: st, lines: make(chan []event.Line, linesInFlight),
-		visits: make(chan finished, l.Queue), stop: make(chan struct{}), done: make(chan struct{})}
+		visits: make(chan finished, l.Queue), over: make(chan finished, l.Queue), stop: make(chan struct{}), done: make(chan struct{})}
 	// One worker takes lines, so that those of a source keep their order.
-	q.workers.Add(1 + l.Workers)
+	q.workers.Add(2 + l.Workers)
 	go q.work(q.lines, nil)
+	go q.work(nil, q.over)
 	for range l.Workers {
 		go q.work(nil, q.visits)
 	}
@@ -67,9 +72,13 @@ func (q *queue) Accept(ctx context.Context, lines []event.Line) error {
 
 // offer queues a finished request, or drops it.
 func (q *queue) offer(f finished) {
+	lane := q.visits
+	if f.event == nil {
+		lane = q.over
+	}
 	if !q.stopped.Load() {
 		select {
-		case q.visits <- f:
+		case lane <- f:
 			if q.ended.Load() {
 				q.sweep() // it came too late, and nobody else would count it
 			}
@@ -90,6 +99,8 @@ func (q *queue) sweep() {
 	for {
 		select {
 		case f := <-q.visits:
+			q.drop(f)
+		case f := <-q.over:
 			q.drop(f)
 		case batch := <-q.lines:
 			q.st.owner.counters.dropped.Add(int64(len(batch)))

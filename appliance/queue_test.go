@@ -154,6 +154,25 @@ func TestFullQueue(t *testing.T) {
 	}
 }
 
+// TestConclusionsHaveALaneOfTheirOwn: neither a full queue nor workers that wait keep
+// an overflow from being concluded.
+func TestConclusionsHaveALaneOfTheirOwn(t *testing.T) {
+	a, release := held(t, LimitConfig{Queue: 8, Workers: 2})
+	for i := range 20 {
+		visit(a, from("192.0.2.7"), fmt.Sprintf("/%d", i), 404)
+	}
+	l := a.live.Load()
+	l.state.queue.offer(finished{live: l, over: []*scenarios.Overflow{{Scenario: l.settings.rules.All()[0]}}})
+	until(t, "it is concluded", func() bool { return a.counters.engine.Overflows.Load() == 1 })
+	if got := a.counters.dropped.Load(); got != 12 {
+		t.Errorf("%d dropped, want the 12 requests without room", got)
+	}
+	release()
+	if err := a.Close(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestCloseInTime: when time runs out what is queued is dropped, and all of it is
 // counted.
 func TestCloseInTime(t *testing.T) {
