@@ -67,7 +67,7 @@ func (c *call) alertTable(list []event.Alert) table {
 }
 
 func alertsInspect(o Options) *cobra.Command {
-	cmd := &cobra.Command{Use: "inspect ID", Short: "Show an alert with its events", Args: cobra.ExactArgs(1)}
+	cmd := &cobra.Command{Use: "inspect ID", Short: "Show an alert with its events", Args: one("the ID of an alert")}
 	return online(o, cmd, func(c *call, args []string) error {
 		var a event.Alert
 		if err := c.do(http.MethodGet, "/rampart/alerts/"+url.PathEscape(args[0]), nil, nil, &a); err != nil {

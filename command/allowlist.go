@@ -39,7 +39,7 @@ func (c *call) allowTable(list []decisions.AllowEntry) table {
 
 func allowlistAdd(o Options) *cobra.Command {
 	var q appliance.AllowRequest
-	cmd := &cobra.Command{Use: "add ADDRESS|NETWORK", Short: "Allow an address or a network", Args: cobra.ExactArgs(1),
+	cmd := &cobra.Command{Use: "add ADDRESS|NETWORK", Short: "Allow an address or a network", Args: one("an address or a network"),
 		Example: "  " + o.Prefix + " allowlist add 192.0.2.0/24 --comment office\n  " + o.Prefix + " allowlist add 192.0.2.7 --duration 24h"}
 	cmd.Flags().StringVarP(&q.Duration, "duration", "d", "", "how long, such as 90s, 4h or 2d (default: for ever)")
 	cmd.Flags().StringVar(&q.Comment, "comment", "", "why, for those who come after you")
@@ -54,7 +54,7 @@ func allowlistAdd(o Options) *cobra.Command {
 }
 
 func allowlistDelete(o Options) *cobra.Command {
-	cmd := &cobra.Command{Use: "delete ADDRESS|NETWORK", Short: "Delete an entry of the allowlist", Args: cobra.ExactArgs(1)}
+	cmd := &cobra.Command{Use: "delete ADDRESS|NETWORK", Short: "Delete an entry of the allowlist", Args: one("an address or a network")}
 	return online(o, cmd, func(c *call, args []string) error {
 		var gone map[string]string
 		q := url.Values{"value": {args[0]}}

@@ -144,7 +144,7 @@ func TestTrouble(t *testing.T) {
 		{"decisions add", exchange{}, []string{"give an address or a network"}},
 		{"decisions add 192.0.2.300", exchange{status: 400, answer: `{"error":"\"192.0.2.300\" is neither an address nor a network"}`},
 			[]string{"192.0.2.300"}},
-		{"why", exchange{}, []string{"accepts 1 arg"}},
+		{"why", exchange{}, []string{"needs an address, a network or an incident id"}},
 		{"replay x.log", exchange{}, []string{"--type syslog, nginx"}},
 		{"replay --type syslog -o xml x.log", exchange{}, []string{"human, json or raw"}},
 		{"replay --type syslog testdata/none.log", exchange{}, []string{"testdata/none.log", "no such file"}},

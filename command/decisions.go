@@ -152,7 +152,7 @@ func (c *call) printDeleted(gone appliance.Deleted, none string) error {
 func unbanCommand(o Options) *cobra.Command {
 	cmd := &cobra.Command{Use: "unban ADDRESS|NETWORK", Short: "Delete every decision against an address",
 		Long: "Deletes every decision against an address, those against networks around it included.",
-		Args: cobra.ExactArgs(1)}
+		Args: one("an address or a network")}
 	return online(o, cmd, func(c *call, args []string) error {
 		var gone appliance.Deleted
 		err := c.do(http.MethodPost, "/rampart/unban", nil, map[string]string{"value": args[0]}, &gone)

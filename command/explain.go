@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -67,14 +68,21 @@ func (c *call) explain(x *explainOptions, args []string) error {
 	c.warn(e.Problems)
 	show, total := c.teller(x.all)
 	if len(args) > 0 {
-		return show(e.Line(args[0], replay.Input{Type: x.kind, Labels: x.labels}))
+		one := e.Line(args[0], replay.Input{Type: x.kind, Labels: x.labels})
+		if stranger(one, x.kind) {
+			c.strange(x.kind)
+		}
+		return show(one)
 	}
 	if x.file == "" {
 		x.file = "-"
 	}
-	outcomes := map[string]int{}
+	outcomes, strangers := map[string]int{}, 0
 	err = e.Run(c.cmd.Context(), []replay.Input{{Path: x.file, Type: x.kind, Labels: x.labels}}, func(one *replay.Explanation) error {
 		outcomes[one.Outcome]++
+		if stranger(one, x.kind) {
+			strangers++
+		}
 		if x.unparsed && one.Outcome != replay.Unparsed {
 			return nil
 		}
@@ -83,7 +91,28 @@ func (c *call) explain(x *explainOptions, args []string) error {
 	if err != nil {
 		return err
 	}
+	if known := outcomes[replay.Unparsed] > strangers || len(outcomes) > 1; strangers > 0 && !known {
+		c.strange(x.kind)
+	}
 	return total(outcomes)
+}
+
+// stranger reports whether no parser took an interest in a line, so that its type
+// may be none. Of a system log any program may be unknown.
+func stranger(x *replay.Explanation, kind string) bool {
+	if x.Outcome != replay.Unparsed || len(x.Steps) == 0 || kind == "syslog" {
+		return false
+	}
+	last := x.Steps[len(x.Steps)-1].Stage
+	return !slices.ContainsFunc(x.Steps, func(s replay.Step) bool {
+		return s.Stage == last && s.Depth == 0 && s.Reason != parsers.ReasonFilter
+	})
+}
+
+// strange says so, beside the output.
+func (c *call) strange(kind string) {
+	fmt.Fprintf(c.cmd.ErrOrStderr(), "warning: no parser takes lines of type %s; the type names the program that wrote them "+
+		"(syslog, nginx, apache2, caddy…), and the parsers of the Hub need --hub DIR\n", printable(kind))
 }
 
 // teller returns what shows one explanation in the format asked for, and what sums

@@ -198,7 +198,7 @@ func hubtestList(o Options) *cobra.Command {
 }
 
 func hubtestCreate(o Options) *cobra.Command {
-	cmd := &cobra.Command{Use: "create NAME", Short: "Begin a test: its folder, with the assertions that hold now", Args: cobra.ExactArgs(1),
+	cmd := &cobra.Command{Use: "create NAME", Short: "Begin a test: its folder, with the assertions that hold now", Args: one("the NAME of the test to make"),
 		Long: "Makes the folder of a test. With --log it runs the log and writes the assertions that hold of it: look through them,\n" +
 			"for they say what is, not what should be.",
 		Example: "  " + o.Prefix + " hubtest create my-ssh --type syslog --parser crowdsecurity/syslog-logs --parser crowdsecurity/sshd-logs \\\n" +
@@ -270,7 +270,7 @@ func hubtestCoverage(o Options) *cobra.Command {
 }
 
 func hubtestExplain(o Options) *cobra.Command {
-	cmd := &cobra.Command{Use: "explain NAME", Short: "Show what a test's items make of its log, line by line", Args: cobra.ExactArgs(1)}
+	cmd := &cobra.Command{Use: "explain NAME", Short: "Show what a test's items make of its log, line by line", Args: one("the NAME of a test")}
 	all := cmd.Flags().BoolP("all", "a", false, "show nodes that did nothing, too, and texts in full")
 	return hubtest(o, cmd, func(c *call, h *hubtestFlags, args []string) error {
 		catalogue, r, err := h.runner(hub.RunnerOptions{})

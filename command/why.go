@@ -22,7 +22,7 @@ func whyCommand(o Options) *cobra.Command {
 	cmd := &cobra.Command{Use: "why ADDRESS|INCIDENT", Short: "Explain why an address was refused",
 		Long: "Explains what holds for an address, or what was behind an incident id that a visitor was shown:\n" +
 			"the verdict, the decision, the alert, and the events that filled the bucket.",
-		Args: cobra.ExactArgs(1)}
+		Args: one("an address, a network or an incident id")}
 	return online(o, cmd, func(c *call, args []string) error {
 		var w appliance.Why
 		// A network has a slash, which the path may keep.

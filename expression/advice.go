@@ -99,7 +99,9 @@ func members(t reflect.Type) []string {
 	var names []string
 	for i := range t.NumField() {
 		if f := t.Field(i); f.IsExported() {
-			if tag := f.Tag.Get("expr"); tag != "" {
+			if tag := f.Tag.Get("expr"); tag == "-" {
+				continue
+			} else if tag != "" {
 				names = append(names, tag)
 				continue
 			}

@@ -85,7 +85,7 @@ func (r *Runner) covered(k Kind, tests map[string][]string) []Covered {
 		if i.Origin != Hub {
 			continue
 		}
-		one := Covered{Kind: k, Name: i.Name}
+		one := Covered{Kind: k, Name: i.Name, Tests: []string{}}
 		for _, name := range documentNames(i) {
 			one.Tests = append(one.Tests, tests[name]...)
 		}

@@ -43,7 +43,8 @@ type items struct {
 	profiles  string
 	plain     bool
 	record    bool
-	faithful  bool // lines are taken as the tests of the Hub take them
+	faithful  bool     // lines are taken as the tests of the Hub take them
+	named     []string // items that were asked for one by one
 }
 
 // load opens the catalogue and reads the chosen items. What is wrong with items of
@@ -51,12 +52,17 @@ type items struct {
 func (c Choice) load() (*items, error) {
 	catalogue, content, problems, err := c.Load()
 	return &items{catalogue: catalogue, content: content, problems: problems, profiles: c.Profiles,
-		plain: c.Plain, record: c.Record}, err
+		plain: c.Plain, record: c.Record, named: c.named()}, err
+}
+
+// named are the items that are asked for one by one.
+func (c Choice) named() []string {
+	return slices.Concat(c.Parsers, c.Postoverflows, c.Scenarios, c.Contexts)
 }
 
 // Load opens the catalogue and reads the chosen items. What is wrong with items of
-// the Hub comes back as problems; the rest works without them. Anything else that
-// is wrong is the error.
+// the Hub that a collection brings comes back as problems; the rest works without
+// them. Anything else that is wrong is the error.
 func (c Choice) Load() (*hub.Catalogue, *hub.Content, []*hub.Problem, error) {
 	o := hub.Options{Hub: c.Hub, Data: c.Data}
 	s := hub.Selection{Local: true, Builtin: true}
@@ -92,13 +98,13 @@ func (c Choice) Load() (*hub.Catalogue, *hub.Content, []*hub.Problem, error) {
 		}
 	}
 	content, err := catalogue.Select(s)
-	problems, err := sift(catalogue, err)
+	problems, err := sift(catalogue, err, c.named())
 	if err != nil {
 		return nil, nil, nil, err
 	}
 	if c.Only {
 		own, err := catalogue.Select(hub.Selection{Local: true, Scenarios: s.Scenarios})
-		if _, err := sift(catalogue, err); err != nil {
+		if _, err := sift(catalogue, err, c.named()); err != nil {
 			return nil, nil, nil, err
 		}
 		content.Scenarios = own.Scenarios
@@ -137,11 +143,12 @@ func (c Choice) collections(from *hub.Catalogue) []string {
 	return names
 }
 
-// sift keeps apart what the operator can mend.
-func sift(c *hub.Catalogue, err error) (theirs []*hub.Problem, own error) {
+// sift keeps apart what the operator can mend. An item of the Hub that was named by
+// itself is the operator's affair as well: without it there is nothing to show.
+func sift(c *hub.Catalogue, err error, named []string) (theirs []*hub.Problem, own error) {
 	var errs []error
 	for _, p := range hub.Problems(err) {
-		if p.Warn || c.Theirs(p) {
+		if p.Warn || c.Theirs(p) && !slices.Contains(named, p.Name) {
 			theirs = append(theirs, p)
 		} else {
 			errs = append(errs, p)

@@ -45,7 +45,7 @@ func (i *items) open(log *zap.Logger, observe *engine.Observer, poured func(scen
 	s := &Session{history: history{seen: map[string][]time.Time{}}}
 	rules, err := i.content.Compile(hub.CompileOptions{Logger: log, Now: time.Now, Clock: s.history.clock,
 		Decisions: &s.history, Replay: true, Plain: i.plain, Strict: i.faithful})
-	more, err := sift(i.catalogue, err)
+	more, err := sift(i.catalogue, err, i.named)
 	if err != nil {
 		return nil, err
 	}
