@@ -46,7 +46,7 @@ remember() {
 	mkdir -p "$to"
 	room=$((most - $(find "$to" -type f | wc -l)))
 	((room > 0)) || return 0
-	find "$from" -type f -size -2k -printf '%T@ %p\n' | sort -rn | head -$room | cut -d' ' -f2- | xargs -r cp -t "$to"
+	find "$from" -type f -size -2k -printf '%T@ %p\n' | sort -rn | sed -n "1,${room}p" | cut -d' ' -f2- | xargs -r cp -t "$to"
 }
 
 for pkg in $(go list -tags $tags "${@:-./...}"); do
