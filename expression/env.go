@@ -114,7 +114,7 @@ type Env struct {
 type registry struct {
 	files   map[string]*dataFile
 	missing map[string]bool // files that AddData has said are not there
-	stashes map[string][]*cache.Cache[string]
+	stashes map[string][]*stash
 }
 
 // New returns an Env without data files and stashes.

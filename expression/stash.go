@@ -3,12 +3,26 @@ package expression
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/rampart-edge/rampart/cache"
 )
 
 const stashSize = 100
+
+// stash is a cache and what it was made with.
+type stash struct {
+	*cache.Cache[string]
+	size     int
+	ttl      time.Duration
+	strategy string
+}
+
+// like reports whether what is in one would be in the other.
+func (s *stash) like(o *stash) bool {
+	return s.size == o.size && s.ttl == o.ttl && s.strategy == o.strategy
+}
 
 // Stash makes a stash of that name: size entries (0: 100), each for ttl after it
 // was written, evicted by strategy (LRU, LFU, ARC; anything else is LRU).
@@ -23,10 +37,31 @@ func (e *Env) Stash(name string, size int, ttl time.Duration, strategy string) {
 	old := e.registry.Load()
 	stashes := maps.Clone(old.stashes)
 	if stashes == nil {
-		stashes = map[string][]*cache.Cache[string]{}
+		stashes = map[string][]*stash{}
 	}
 	list := stashes[name]
-	stashes[name] = append(list[:len(list):len(list)], cache.New[string](size, ttl, strategy, e.now))
+	stashes[name] = append(list[:len(list):len(list)], &stash{cache.New[string](size, ttl, strategy, e.now), size, ttl, strategy})
+	e.registry.Store(&registry{files: old.files, missing: old.missing, stashes: stashes})
+}
+
+// Inherit makes the stashes of before those of e, as far as both have them by the same
+// name, size, lifetime and strategy: what is in them outlives a change of items. Both
+// may go on using them.
+func (e *Env) Inherit(before *Env) {
+	theirs := before.registry.Load().stashes
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	old := e.registry.Load()
+	stashes := make(map[string][]*stash, len(old.stashes))
+	for name, list := range old.stashes {
+		list = slices.Clone(list)
+		for i := range list {
+			if i < len(theirs[name]) && list[i].like(theirs[name][i]) {
+				list[i] = theirs[name][i]
+			}
+		}
+		stashes[name] = list
+	}
 	e.registry.Store(&registry{files: old.files, missing: old.missing, stashes: stashes})
 }
 

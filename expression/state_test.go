@@ -75,3 +75,24 @@ func TestStash(t *testing.T) {
 	now = now.Add(time.Minute)
 	read(`GetFromStash('sessions', 'd') + GetFromStash('sessions', 'e')`, "5")
 }
+
+// TestInheritedStashes: what was kept under the items of before is there under those
+// of after, where the stash is the same.
+func TestInheritedStashes(t *testing.T) {
+	open := func(ttl time.Duration) *expression.Env {
+		env := expression.New(expression.Options{})
+		env.Stash("same", 2, time.Minute, "LRU")
+		env.Stash("changed", 2, ttl, "LRU")
+		return env
+	}
+	before, after := open(time.Minute), open(time.Hour)
+	for _, name := range []string{"same", "changed", "gone"} {
+		before.StashPut(name, "a", "1")
+	}
+	after.Inherit(before)
+	check(t, after, onRequest, [][2]any{
+		{`GetFromStash('same', 'a')`, "1"}, {`GetFromStash('changed', 'a')`, ""}, {`GetFromStash('gone', 'a')`, ""},
+	})
+	after.StashPut("same", "b", "2")
+	check(t, before, onRequest, [][2]any{{`GetFromStash('same', 'b')`, "2"}}) // which may still be in use
+}
