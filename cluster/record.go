@@ -12,7 +12,7 @@ import (
 // endian:
 //
 //	version u8 = 1 · owner [8] · stamp i64 · flags u8 · depth u8 · scenario [16] ·
-//	key [16] · first i64 · last i64 · at i64 · count u32 · nodes [32] ·
+//	key [16] · gen i64 · first i64 · last i64 · at i64 · count u32 · nodes [32] ·
 //	(length u16 · text) of group, site, incident and source
 //
 // Owner and stamp are in front so that a take-over changes nothing behind them.
@@ -23,6 +23,7 @@ type record struct {
 	depth           uint8
 	scenario        [16]byte // Scenario.ID
 	key             [16]byte // of the bucket
+	gen             int64    // of the samples: no other bucket of the key has it
 	first, last, at int64    // µs
 	count           uint32
 	nodes           nodeSet // that poured into it
@@ -42,7 +43,7 @@ const (
 // The layout of a record.
 const (
 	recordVersion = 1
-	recordHead    = 1 + 8 + 8 + 1 + 1 + 16 + 16 + 3*8 + 4 + 32
+	recordHead    = 1 + 8 + 8 + 1 + 1 + 16 + 16 + 4*8 + 4 + 32
 )
 
 // The longest texts of a record. A longer one is cut when it is sent.
@@ -73,7 +74,7 @@ func (r *record) append(b []byte) []byte {
 	b = le.AppendUint64(b, uint64(r.stamp))
 	b = append(b, r.flags, r.depth)
 	b = append(append(b, r.scenario[:]...), r.key[:]...)
-	for _, t := range [...]int64{r.first, r.last, r.at} {
+	for _, t := range [...]int64{r.gen, r.first, r.last, r.at} {
 		b = le.AppendUint64(b, uint64(t))
 	}
 	b = append(le.AppendUint32(b, r.count), r.nodes[:]...)
@@ -105,9 +106,11 @@ func decodeRecord(b []byte) (record, error) {
 	r.flags, r.depth = b[17], b[18]
 	copy(r.scenario[:], b[19:])
 	copy(r.key[:], b[35:])
-	r.first, r.last, r.at = int64(le.Uint64(b[51:])), int64(le.Uint64(b[59:])), int64(le.Uint64(b[67:]))
-	r.count = le.Uint32(b[75:])
-	copy(r.nodes[:], b[79:])
+	for i, t := range [...]*int64{&r.gen, &r.first, &r.last, &r.at} {
+		*t = int64(le.Uint64(b[51+8*i:]))
+	}
+	r.count = le.Uint32(b[83:])
+	copy(r.nodes[:], b[87:])
 	rest := b[recordHead:]
 	ok := true
 	text := func(most int) string {

@@ -10,7 +10,7 @@ import (
 func someRecord() record {
 	r := record{
 		owner: [8]byte{1, 2, 3, 4, 5, 6, 7, 8}, stamp: 1709251312926915, flags: flagDirect | flagWidth64, depth: 3,
-		scenario: [16]byte{15: 9}, key: [16]byte{0: 0xff, 7: 0}, first: 1709251312926910, last: 1709251312926914, at: 1709251312926915,
+		scenario: [16]byte{15: 9}, key: [16]byte{0: 0xff, 7: 0}, gen: -5, first: 1709251312926910, last: 1709251312926914, at: 1709251312926915,
 		count: 42, group: "192.0.2.7\x00b", site: "www.example.net", incident: "abc", source: []byte{0, 1, 255},
 	}
 	r.nodes.add(0)
@@ -57,9 +57,9 @@ func TestRecordRefuses(t *testing.T) {
 	for name, change := range map[string]func([]byte) []byte{
 		"a byte more":     func(b []byte) []byte { return append(b, 0) },
 		"another version": func(b []byte) []byte { b[0] = 2; return b },
-		"no event":        func(b []byte) []byte { copy(b[75:], "\x00\x00\x00\x00"); return b },
-		"before 1970":     func(b []byte) []byte { b[58] = 0x80; return b },
-		"far future":      func(b []byte) []byte { b[74] = 0x7f; return b },
+		"no event":        func(b []byte) []byte { copy(b[83:], "\x00\x00\x00\x00"); return b },
+		"before 1970":     func(b []byte) []byte { b[66] = 0x80; return b },
+		"far future":      func(b []byte) []byte { b[82] = 0x7f; return b },
 		"long group":      func(b []byte) []byte { b[recordHead+1] = 0xff; return b },
 	} {
 		if _, err := decodeRecord(change(append([]byte(nil), b...))); err == nil {
