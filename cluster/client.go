@@ -1,0 +1,103 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/zap"
+)
+
+// Client is a node's connection to Redis: it keeps trying, knows whether Redis can
+// be used, and holds what a node has in the fleet: its heartbeat, its number, its
+// leases. All of the package share one. It is safe for concurrent use.
+type Client struct {
+	o      Options
+	log    *zap.Logger
+	now    func() time.Time
+	redis  redis.UniversalClient
+	health health
+	server server
+
+	scripts scripts
+
+	ctx    context.Context
+	cancel context.CancelFunc
+	tasks  sync.WaitGroup
+	closed sync.Once
+}
+
+// silence is what the library logs: every failure reaches this package as an error.
+type silence struct{}
+
+func (silence) Printf(context.Context, string, ...any) {}
+
+// Open checks the options and returns a client that connects in the background. It
+// never waits for Redis.
+func Open(o Options) (*Client, error) {
+	if err := o.check(); err != nil {
+		return nil, fmt.Errorf("redis: %w", err)
+	}
+	redis.SetLogger(silence{})
+	c := &Client{o: o, log: o.Logger, now: o.Now, redis: o.connect()}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.health.open(c)
+	c.redis.AddHook(watch{&c.health})
+	if o.Hook != nil {
+		c.redis.AddHook(o.Hook)
+	}
+	c.tasks.Go(c.health.run)
+	return c, nil
+}
+
+// Close gives back leases and number, ends what runs in the background and awaits
+// it. Users of the client are closed before it.
+func (c *Client) Close() error {
+	var err error
+	c.closed.Do(func() {
+		c.cancel()
+		c.tasks.Wait()
+		if e := c.redis.Close(); e != nil && !errors.Is(e, redis.ErrClosed) {
+			err = fmt.Errorf("closing redis: %w", e)
+		}
+	})
+	return err
+}
+
+// Up reports whether Redis can be used now.
+func (c *Client) Up() bool { return c.health.up.Load() }
+
+// Health tells how Redis is.
+func (c *Client) Health() Health {
+	h := c.health.read()
+	c.server.fill(&h)
+	return h
+}
+
+// changed returns a channel that gets a value after each change of health; changes
+// that follow each other quickly may share one. stop ends that.
+func (c *Client) changed() (wake <-chan struct{}, stop func()) { return c.health.watch() }
+
+// rdb is the connection itself. Outcomes of its calls reach the health by
+// themselves.
+func (c *Client) rdb() redis.UniversalClient { return c.redis }
+
+// fail reports an error that did not come from a call of rdb, such as one of a
+// subscription. One that came from there may be reported too, it counts once.
+func (c *Client) fail(err error) { c.health.hear(err) }
+
+// succeed reports that Redis has answered.
+func (c *Client) succeed() { c.health.streak.Store(0) }
+
+// key is the prefix and the parts, joined by colons. A part "{x}" places the key in
+// a Redis Cluster: keys that are used together have the same.
+func (c *Client) key(parts ...string) string {
+	return c.o.Prefix + strings.Join(parts, ":")
+}
+
+// clustered reports whether keys of one call must have the same tag.
+func (c *Client) clustered() bool { return len(c.o.Cluster) > 0 }
