@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"crypto/sha1"
 	"fmt"
 	"math"
 	"net/netip"
@@ -39,6 +40,7 @@ func (o *Overflow) Event() (*event.Event, error) {
 	for _, value := range ev.Overflow.GetSources() {
 		a := alert
 		a.Source = sources[value]
+		a.UUID = o.uuid(value)
 		ev.Overflow.APIAlerts = append(ev.Overflow.APIAlerts, a)
 	}
 	ev.Overflow.Alert = &ev.Overflow.APIAlerts[0]
@@ -77,7 +79,28 @@ func (o *Overflow) sources() map[string]*event.Source {
 			add(&s.Others[j])
 		}
 	}
+	if last == nil {
+		for i := range o.spare {
+			add(&o.spare[i])
+		}
+	}
 	return found
+}
+
+// alertSpace is the name space of the alerts' UUIDs.
+const alertSpace = "\x5b\x1f\xc6\x0e\x9a\x3d\x4e\x27\xb4\x81\x7d\x06\xe2\x95\x33\xac"
+
+// uuid names the alert about one source (RFC 9562, version 5): an overflow that is
+// concluded a second time, by another node too, gives the same alerts. "" where the
+// overflow has no ID.
+func (o *Overflow) uuid(source string) string {
+	if o.ID == "" {
+		return ""
+	}
+	sum := sha1.Sum([]byte(alertSpace + o.ID + "\x00" + source))
+	sum[6] = sum[6]&0x0f | 0x50
+	sum[8] = sum[8]&0x3f | 0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", sum[:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16])
 }
 
 // network returns the /64 that stands for an address.

@@ -71,7 +71,7 @@ func TestAlert(t *testing.T) {
 		Kind: "crowdsec", Scenario: "us/rule", ScenarioHash: o.Scenario.Hash, ScenarioVersion: "0.3",
 		Message:     "Ip 3.3.3.3 performed 'us/rule' (2 events over 7.000075s) at 2024-03-01 10:00:07.000075 +0000 UTC",
 		EventsCount: 2, StartAt: "2024-03-01T10:00:00Z", StopAt: "2024-03-01T10:00:07.000075Z",
-		Capacity: 1, Leakspeed: "10s", Remediation: true, Source: source, Kept: 2, IncidentID: "INC",
+		Capacity: 1, Leakspeed: "10s", Remediation: true, Source: source, Kept: 2, IncidentID: "INC", UUID: ev.Overflow.Alert.UUID,
 		Events: []event.AlertEvent{
 			{Timestamp: "2024-03-01T10:00:00Z", Meta: event.Meta{{Key: "http_path", Value: "/a"}, {Key: "source_ip", Value: "3.3.3.3"}}},
 			{Timestamp: "2024-03-01T11:00:07+01:00", Meta: event.Meta{{Key: "SourceRange", Value: "3.3.3.7/24"}, {Key: "asn", Value: "x"}, {Key: "http_path", Value: "/b"}, {Key: "source_ip", Value: "3.3.3.3"}}},

@@ -1,7 +1,9 @@
 package scenarios
 
 import (
+	"hash/fnv"
 	"slices"
+	"strings"
 
 	"github.com/rampart-edge/rampart/event"
 	"github.com/rampart-edge/rampart/expression"
@@ -24,6 +26,7 @@ type judge struct {
 	whole     bool                  // more than these texts is read
 	queued    bool                  // a condition looks at the queue
 	leaky     bool                  // one may look at the bucket itself
+	form      uint16                // of records: what their bits and fields mean
 }
 
 // bayes is a bayesian network of one step, in CrowdSec's arithmetic: single
@@ -83,6 +86,12 @@ func (j *judge) seal() {
 		j.fields = append(j.fields, p)
 	}
 	slices.Sort(j.fields)
+	h := fnv.New32a()
+	for _, ask := range j.asks {
+		h.Write([]byte(ask.Source() + "\x00"))
+	}
+	h.Write([]byte("\x00" + strings.Join(j.fields, "\x00")))
+	j.form = uint16(h.Sum32())
 }
 
 // programs returns what is run on events.
@@ -99,57 +108,55 @@ func (j *judge) programs() []*expression.Program {
 	return list
 }
 
-// look notes what the conditions will want to know of the event.
-func (p *pour) look() {
-	j, ev := p.drop.Scenario.judge, p.drop.Event
-	p.vars.Evt = ev
-	p.holds, p.whole, p.record = 0, nil, p.record[:0]
-	if !j.queued {
-		return
-	}
-	for i, ask := range j.asks {
-		ok, err := ask.Bool(&p.vars)
-		switch {
-		case err != nil:
-			p.holds |= broken
-		case ok:
-			p.holds |= 1 << i
-		}
-	}
-	if j.whole || ev.Type == event.OverflowType {
-		p.whole = ev.Clone()
-		return
-	}
-	p.record = appendFields(p.record, ev, j.fields)
+// needs reports whether conditions can only be asked of ev as a whole. An overflow
+// has all it says in places that no record keeps.
+func (j *judge) needs(ev *event.Event) bool { return j.whole || ev.Type == event.OverflowType }
+
+// verdict is what came of asking.
+type verdict struct {
+	overflows bool
+	tripped   uint64 // the guillotines that have fallen by now
+	failed    int    // conditions that failed
+	err       error  // of the last of them
 }
 
-// verdict asks whether the bucket overflows, without a lock on the bucket. tripped
-// are the guillotines that have fallen by now.
+func (v *verdict) fault(err error) {
+	v.failed++
+	v.err = err
+}
+
+// ask asks whether the bucket that x shows overflows, without a lock on it; tripped
+// are the guillotines that have fallen before.
 //
 // CrowdSec compatible: a condition that fails is no overflow; one of a bayesian
 // network that fails changes nothing.
-func (j *judge) verdict(m *Memory, p *pour) (overflows bool, tripped uint64) {
-	tripped = p.tripped
+func (j *judge) ask(x *extract, tripped uint64) (v verdict) {
+	v.tripped = tripped
 	if j.condition != nil {
-		ok, err := p.ask(j.condition, 0)
+		ok, err := x.ask(j.condition, 0)
 		if err != nil {
-			m.fault(p.table, p.slot, err)
+			v.fault(err)
 		}
 		if ok {
-			return true, tripped
+			v.overflows = true
+			return v
 		}
 	}
-	if j.bayes == nil {
-		return false, tripped
+	if j.bayes != nil {
+		j.bayes.ask(x, &v)
 	}
-	posterior := j.bayes.prior
-	for i := range j.bayes.beliefs {
-		b := &j.bayes.beliefs[i]
-		holds := tripped&(1<<i) != 0
+	return v
+}
+
+func (n *bayes) ask(x *extract, v *verdict) {
+	posterior := n.prior
+	for i := range n.beliefs {
+		b := &n.beliefs[i]
+		holds := v.tripped&(1<<i) != 0
 		if !holds {
-			ok, err := p.ask(b.condition, b.base)
+			ok, err := x.ask(b.condition, b.base)
 			if err != nil {
-				m.fault(p.table, p.slot, err)
+				v.fault(err)
 				continue
 			}
 			holds = ok
@@ -160,20 +167,8 @@ func (j *judge) verdict(m *Memory, p *pour) (overflows bool, tripped uint64) {
 		}
 		posterior = update(posterior, b.evil, b.benign)
 		if b.guillotine {
-			tripped |= 1 << i
+			v.tripped |= 1 << i
 		}
 	}
-	return posterior > j.bayes.threshold, tripped
-}
-
-// ask runs one condition: the quick way where that can tell, else as a whole.
-func (p *pour) ask(c *expression.Condition, base int) (bool, error) {
-	if base >= 0 && p.window.queue.bad == 0 {
-		p.window.base = base
-		if holds, known := c.Quick(&p.window, &p.vars); known {
-			return holds, nil
-		}
-	}
-	p.vars.Queue = p.window.all()
-	return c.Bool(&p.vars)
+	v.overflows = posterior > n.threshold
 }

@@ -169,11 +169,11 @@ func (m *Memory) Failures() []Failure {
 	t := m.table.Load()
 	var out []Failure
 	for i, f := range t.faults {
-		if n := f.count.Load(); n > 0 {
-			out = append(out, Failure{t.scenarios[i], n, *f.last.Load()})
+		if one, ok := f.of(t.scenarios[i]); ok {
+			out = append(out, one)
 		}
 	}
-	slices.SortFunc(out, func(a, b Failure) int { return strings.Compare(a.Scenario.Name, b.Scenario.Name) })
+	slices.SortFunc(out, byName)
 	return out
 }
 

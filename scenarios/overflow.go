@@ -29,7 +29,8 @@ type Overflow struct {
 	Incident       string // of the overflowing event; "" at the end of a duration
 	Depth          int    // how many overflows led to the last event
 
-	sourceless error // why the overflowing event has no source
+	sourceless error          // why the overflowing event has no source
+	spare      []event.Source // who it was where no sample tells
 	contexts   *Contexts
 	mapkey     string // of the bucket
 }
@@ -70,18 +71,7 @@ func (m *Memory) overflow(p *pour) {
 // conclude makes the Overflow, without a lock; nil when the overflow filter or the
 // blackhole behind it keeps it quiet.
 func (m *Memory) conclude(b *burst) *Overflow {
-	zone := time.UTC
-	if b.replayed {
-		zone = b.zone
-	} else {
-		b.last, b.at = micro(b.last), micro(b.at)
-	}
-	o := &Overflow{
-		Scenario: b.scenario, Key: b.key, First: time.Unix(0, b.first).In(zone), Last: time.Unix(0, b.last).In(zone),
-		At: time.Unix(0, b.at).In(zone), Count: int(b.count), Direct: b.direct, Detect: b.detect, Replay: b.replayed,
-		Width64: b.width, Site: b.site, Incident: b.incident, Depth: b.depth, sourceless: b.sourceless, contexts: m.said.Load(),
-	}
-	o.mapkey = b.scenario.MapKey(b.key)
+	o := b.overflow(m.said.Load())
 	o.ID = fmt.Sprintf("%s:%d:%d:%d", o.mapkey, b.first, b.at, m.serial.Add(1))
 	o.Samples = make([]Sample, 0, len(b.samples))
 	var room [512]byte
@@ -96,6 +86,22 @@ func (m *Memory) conclude(b *burst) *Overflow {
 	return o
 }
 
+// overflow is b without ID and samples.
+func (b *burst) overflow(c *Contexts) *Overflow {
+	zone := time.UTC
+	if b.replayed {
+		zone = b.zone
+	} else {
+		b.last, b.at = micro(b.last), micro(b.at)
+	}
+	return &Overflow{
+		Scenario: b.scenario, Key: b.key, First: time.Unix(0, b.first).In(zone), Last: time.Unix(0, b.last).In(zone),
+		At: time.Unix(0, b.at).In(zone), Count: int(b.count), Direct: b.direct, Detect: b.detect, Replay: b.replayed,
+		Width64: b.width, Site: b.site, Incident: b.incident, Depth: b.depth, sourceless: b.sourceless, contexts: c,
+		mapkey: b.scenario.MapKey(b.key),
+	}
+}
+
 // LeakyVars is what conditions and overflow filters see as leaky, by CrowdSec's
 // names.
 type LeakyVars struct {
@@ -108,20 +114,36 @@ type LeakyVars struct {
 	Leakspeed time.Duration
 }
 
-// leakyVars is the bucket of p as its conditions see it.
-func (p *pour) leakyVars() *LeakyVars {
-	s := p.drop.Scenario
+// leakyVars is a bucket as its conditions see it; instants in ns.
+func (s *Scenario) leakyVars(group string, first, last int64, count int) *LeakyVars {
 	return &LeakyVars{
-		Mapkey: s.MapKey(p.drop.Key), First: time.Unix(0, p.first).UTC(), Last: time.Unix(0, p.t).UTC(),
-		Count: int(p.count), Capacity: s.Capacity, Leakspeed: s.LeakSpeed,
+		Mapkey: s.MapKey(group), First: time.Unix(0, first).UTC(), Last: time.Unix(0, last).UTC(),
+		Count: count, Capacity: s.Capacity, Leakspeed: s.LeakSpeed,
 	}
 }
 
 // passes asks the overflow filter and, if it agrees, the blackhole. CrowdSec
-// compatible: a filter that fails lets the overflow pass, and one that is turned
-// down begins no blackhole. Events in the queue have Meta, Time and MarshaledTime.
+// compatible: one that is turned down begins no blackhole.
 func (m *Memory) passes(o *Overflow, b *burst) bool {
-	s := b.scenario
+	ok, err := o.passes()
+	if err != nil {
+		m.fault(m.table.Load(), b.slot, 1, err)
+	}
+	if !ok {
+		m.other.filtered.Add(1)
+		return false
+	}
+	sh := m.shard(&b.hash)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return sh.pass(sh.find(&b.hash), b) == overflowed
+}
+
+// passes asks the overflow filter, which there must be. CrowdSec compatible: one that
+// fails lets the overflow pass. Events in the queue have Meta, Time and
+// MarshaledTime.
+func (o *Overflow) passes() (bool, error) {
+	s := o.Scenario
 	queue := &event.Queue{L: s.limit}
 	for i := range o.Samples {
 		queue.Queue = append(queue.Queue, o.Samples[i].event())
@@ -134,27 +156,15 @@ func (m *Memory) passes(o *Overflow, b *burst) bool {
 		Mapkey: signal.Mapkey, First: o.First, Last: o.Last, Overflow: o.At,
 		Count: o.Count, Capacity: s.Capacity, Leakspeed: s.LeakSpeed,
 	}
-	vars := &expression.Vars{Queue: queue, Signal: signal, Leaky: leaky}
-	ok, err := s.overflowFilter.Bool(vars)
-	if err != nil {
-		m.fault(m.table.Load(), b.slot, err)
-	} else if !ok {
-		m.other.filtered.Add(1)
-		return false
-	}
-	sh := m.shard(&b.hash)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	return sh.pass(sh.find(&b.hash), b) == overflowed
+	ok, err := s.overflowFilter.Bool(&expression.Vars{Queue: queue, Signal: signal, Leaky: leaky})
+	return ok || err != nil, err
 }
 
-// fault counts a condition or overflow filter that failed.
-func (m *Memory) fault(t *table, slot uint16, err error) {
-	m.other.failed.Add(1)
+// fault counts conditions or an overflow filter that failed, the last one with err.
+func (m *Memory) fault(t *table, slot uint16, n int, err error) {
+	m.other.failed.Add(int64(n))
 	if int(slot) < len(t.faults) {
-		f := t.faults[slot]
-		f.last.Store(&err)
-		f.count.Add(1)
+		t.faults[slot].note(n, err)
 	}
 }
 

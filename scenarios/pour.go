@@ -5,14 +5,13 @@ import (
 	"time"
 
 	"github.com/rampart-edge/rampart/event"
-	"github.com/rampart-edge/rampart/expression"
 )
 
-// pour is a drop on its way into a bucket, and what came of it. It is reused.
+// pour is a drop on its way into a bucket of a Memory, and what came of it. It is
+// reused.
 type pour struct {
-	drop    *Drop
+	extract
 	table   *table
-	said    *Contexts
 	slot    uint16
 	key     [16]byte
 	t       int64  // ns; whole microseconds for a live drop
@@ -22,31 +21,17 @@ type pour struct {
 	value   uint64 // hash of the distinct value
 	compare bool
 
-	sampled    *event.Event // that body is about
-	encoded    bool         // the event half is in body
-	body       []byte
-	owner      *Scenario // whose sources are in who
-	who        []byte
-	last       []byte // both, of the event that overflowed a bucket
-	sources    []event.Source
-	sourceless error // why sources is empty
-	home       place // where body and who are kept already
-
-	// For conditions: what of the event is kept for those of later events, and what
-	// those of this one look at.
-	holds   uint16
-	record  []byte
-	whole   *event.Event
-	vars    expression.Vars
-	window  window
-	count   uint32 // of the bucket, with this event
-	first   int64
-	tripped uint64
-
+	home  place  // where body and who are kept already
+	last  []byte // both, of the event that overflowed a bucket
 	prev  uint64 // the bucket's newest sample before this one
 	burst burst  // what overflowed
 	chain chain  // its samples
 	out   []*Overflow
+
+	// The bucket as its conditions see it, with this event.
+	count   uint32
+	first   int64
+	tripped uint64
 }
 
 // outcome is what a pour did.
@@ -138,12 +123,11 @@ func (m *Memory) giveBack(p *pour) {
 		clear(p.out)
 		p.out = p.out[:0]
 	}
-	p.drop, p.table, p.said, p.sampled, p.owner, p.sourceless = nil, nil, nil, nil, nil, nil
-	p.burst = burst{}
+	p.forget()
+	p.table, p.burst = nil, burst{}
 	if clear(p.chain.list); cap(p.chain.bodies) > maxBody {
 		p.chain.bodies = nil // what a long one took is given back
 	}
-	clear(p.sources)
 	m.pool.Put(p)
 }
 
@@ -162,7 +146,7 @@ func (m *Memory) fill(p *pour, d *Drop) {
 	s := d.Scenario
 	for range max(d.Count, 1) {
 		sh := m.shard(&p.key)
-		if s.timed() {
+		if s.Timed() {
 			m.expire(p, sh)
 		}
 		var o outcome
@@ -207,13 +191,17 @@ func (m *Memory) ask(p *pour, sh *shard) outcome {
 	if o != asked {
 		return o
 	}
-	if p.drop.Scenario.judge.leaky {
-		p.vars.Leaky = p.leakyVars()
+	s := p.drop.Scenario
+	if s.judge.leaky {
+		p.vars.Leaky = s.leakyVars(p.drop.Key, p.first, p.t, int(p.count))
 	}
-	overflows, tripped := p.drop.Scenario.judge.verdict(m, p)
+	v := s.judge.ask(&p.extract, p.tripped)
 	p.window.close()
 	p.vars.Queue, p.vars.Leaky = nil, nil
-	if !overflows && tripped == p.tripped {
+	if v.failed > 0 {
+		m.fault(p.table, p.slot, v.failed, v.err)
+	}
+	if !v.overflows && v.tripped == p.tripped {
 		return poured
 	}
 	sh.mu.Lock()
@@ -223,10 +211,10 @@ func (m *Memory) ask(p *pour, sh *shard) outcome {
 	if e == nil || e.flags&filled == 0 || e.count != p.count {
 		return poured
 	}
-	if overflows {
+	if v.overflows {
 		return sh.burst(e, p, p.prev)
 	}
-	sh.sides.of(e).tripped = tripped
+	sh.sides.of(e).tripped = v.tripped
 	return poured
 }
 
@@ -241,12 +229,8 @@ func (m *Memory) prepare(p *pour, d *Drop) bool {
 		p.table = m.table.Load()
 	}
 	key := m.key.Load()
-	p.drop, p.slot = d, slot
-	name := d.Key
-	if d.Lane != "" {
-		name += "\x00" + d.Lane
-	}
-	p.key = key.sum128(&s.id, name)
+	p.slot = slot
+	p.key = key.bucket(d)
 	p.t = instant(d.At)
 	if !d.Replay {
 		p.t = micro(p.t)
@@ -257,8 +241,8 @@ func (m *Memory) prepare(p *pour, d *Drop) bool {
 	if p.compare {
 		p.value = key.sum64(d.Distinct)
 	}
-	if d.Event != p.sampled {
-		p.sampled, p.encoded, p.owner, p.home = d.Event, false, nil, place{}
+	if p.about(d) {
+		p.home = place{}
 	}
 	if d.Cancel { // nothing is kept of it
 		return true
@@ -283,29 +267,11 @@ func (m *Memory) wall(p *pour, d *Drop) uint32 {
 	return p.read
 }
 
-// sample encodes the event and its sources, unless the drop before this one has
-// done so already.
+// sample is that of the extract; what is encoded anew has no home yet.
 func (p *pour) sample() {
-	d, s := p.drop, p.drop.Scenario
-	if !p.encoded {
-		p.body, p.encoded = appendEvent(p.body[:0], d.Event, d.At, p.said, maxBody), true
+	if p.extract.sample() {
+		p.home = place{}
 	}
-	// The source of address scopes without an expression is the same for all.
-	if p.owner == nil || p.owner != s && (p.owner.scopeValue != nil || s.scopeValue != nil || p.owner.Scope != s.Scope) {
-		p.sources, p.sourceless = s.sourcesOf(d.Event, p.sources[:0])
-		p.who = appendSources(p.who[:0], p.sources)
-		p.owner, p.home = s, place{}
-	}
-}
-
-// noted is the event as a record of a queue.
-func (p *pour) noted() record {
-	at := p.drop.Event.Time
-	if at.IsZero() {
-		at = p.drop.At
-	}
-	_, offset := at.Zone()
-	return record{time: instant(at), zone: int16(offset / 60), holds: p.holds}
 }
 
 // newBurst makes the burst of the event of p.

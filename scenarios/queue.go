@@ -104,6 +104,14 @@ func (q *queue) add(r record, text []byte, whole *event.Event, most int) (forgot
 	return forgotten
 }
 
+// empty gives up all records; the memory is kept, unless it is a lot.
+func (q *queue) empty() {
+	if cap(q.text) > maxBody {
+		*q = queue{}
+	}
+	*q = queue{list: q.list[:0], text: q.text[:0]}
+}
+
 // compact moves what is left to the front.
 func (q *queue) compact() {
 	base := q.at(0).at
@@ -151,6 +159,32 @@ func appendFields(b []byte, ev *event.Event, paths []string) []byte {
 	}
 	return b
 }
+
+// appendRecord appends an event as a record that stands for itself:
+//
+//	form 2 · time 8 · zone 2 · holds 2 · text
+//
+// form says what the rest means, which another release may see otherwise.
+func appendRecord(b []byte, j *judge, r record, ev *event.Event) []byte {
+	b = binary.LittleEndian.AppendUint16(b, j.form)
+	b = binary.LittleEndian.AppendUint64(b, uint64(r.time))
+	b = binary.LittleEndian.AppendUint16(b, uint16(r.zone))
+	b = binary.LittleEndian.AppendUint16(b, r.holds)
+	return appendFields(b, ev, j.fields)
+}
+
+// readRecord reads what appendRecord wrote, for the same conditions; text is a part
+// of b. ok is false for anything else.
+func readRecord(b []byte, j *judge) (r record, text []byte, ok bool) {
+	in := reader{b: b}
+	form := in.uint16()
+	r = record{time: int64(in.uint64()), zone: int16(in.uint16()), holds: in.uint16()}
+	ok = !in.bad && form == j.form && r.sound() && soundFields(in.b, len(j.fields))
+	return r, in.b, ok
+}
+
+// sound reports whether the numbers of r can be.
+func (r *record) sound() bool { return r.time >= 0 && r.time <= latest.UnixNano() }
 
 // fieldRange returns where field n is in a record's text; ok is false for one that
 // was not there or is damaged.

@@ -52,7 +52,15 @@ func (r *reader) uint64() uint64 {
 	return 0
 }
 
-func (r *reader) float() float32 { return math.Float32frombits(r.uint32()) }
+// degrees reads a part of a place; what is no number, which JSON could not carry, is
+// none.
+func (r *reader) degrees() float32 {
+	f := math.Float32frombits(r.uint32())
+	if f >= -360 && f <= 360 {
+		return f
+	}
+	return 0
+}
 
 // length reads how many things follow, at most most.
 func (r *reader) length(most int) int {

@@ -86,7 +86,7 @@ func (v *saved) sound(s *Scenario) bool {
 	if v.entry.flags&filled == 0 {
 		return v.tripped == 0 && !v.queued && v.timer == nil
 	}
-	if s.timed() != (v.timer != nil) || v.queued && (s.judge == nil || !s.judge.queued) ||
+	if s.Timed() != (v.timer != nil) || v.queued && (s.judge == nil || !s.judge.queued) ||
 		v.tripped != 0 && (s.judge == nil || s.judge.bayes == nil) {
 		return false
 	}
@@ -95,7 +95,7 @@ func (v *saved) sound(s *Scenario) bool {
 		return false
 	}
 	for i := range v.records {
-		if t := v.records[i].time; t < 0 || t > most || !soundFields(v.texts[i], len(s.judge.fields)) {
+		if !v.records[i].sound() || !soundFields(v.texts[i], len(s.judge.fields)) {
 			return false
 		}
 	}

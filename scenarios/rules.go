@@ -33,6 +33,24 @@ type fails struct {
 	last  atomic.Pointer[error]
 }
 
+// note counts n of them, the last one with err.
+func (f *fails) note(n int, err error) {
+	f.last.Store(&err)
+	f.count.Add(int64(n))
+}
+
+// of returns the failure of s; false: there was none.
+func (f *fails) of(s *Scenario) (Failure, bool) {
+	n := f.count.Load()
+	if n == 0 {
+		return Failure{}, false
+	}
+	return Failure{s, n, *f.last.Load()}, true
+}
+
+// byName puts failures in order of their scenarios' names.
+func byName(a, b Failure) int { return strings.Compare(a.Scenario.Name, b.Scenario.Name) }
+
 // Failure says how often the expressions of a scenario failed at run time. A
 // filter or groupby that fails is no match.
 type Failure struct {
@@ -165,21 +183,14 @@ func (r *Rules) RequestPhase() []*Scenario {
 func (r *Rules) Failures() []Failure {
 	var out []Failure
 	for i := range r.faults {
-		if n := r.faults[i].count.Load(); n > 0 {
-			f := Failure{Scenario: r.all[i], Count: n}
-			if e := r.faults[i].last.Load(); e != nil {
-				f.Last = *e
-			}
-			out = append(out, f)
+		if one, ok := r.faults[i].of(r.all[i]); ok {
+			out = append(out, one)
 		}
 	}
 	return out
 }
 
-func (r *Rules) failed(n int, err error) {
-	r.faults[n].count.Add(1)
-	r.faults[n].last.Store(&err)
-}
+func (r *Rules) failed(n int, err error) { r.faults[n].note(1, err) }
 
 // Drops appends to out what ev pours at the instant at, in the order of the
 // scenarios of the phase.

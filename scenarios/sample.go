@@ -238,7 +238,7 @@ func (r *reader) source() event.Source {
 		s.Cn = r.text()
 	}
 	if bits&sourcePlace != 0 {
-		s.Latitude, s.Longitude = r.float(), r.float()
+		s.Latitude, s.Longitude = r.degrees(), r.degrees()
 	}
 	return s
 }

@@ -66,9 +66,9 @@ type Scenario struct {
 	spares, sparing bool
 }
 
-// timed reports whether buckets have a deadline: then they live until that, however
-// many events come.
-func (s *Scenario) timed() bool { return s.Duration > 0 && s.Type != Trigger }
+// Timed reports whether buckets have a deadline: then they live until that, however
+// many events come, and overflow.
+func (s *Scenario) Timed() bool { return s.Duration > 0 && s.Type != Trigger }
 
 // Life is how long a bucket lives after its last pour, and one with a duration
 // after its first. CrowdSec compatible: (capacity+1) × leakspeed for a leaky bucket,
@@ -83,6 +83,31 @@ func (s *Scenario) Keep() int { return s.keep }
 
 // Distinct reports whether the scenario counts distinct values only.
 func (s *Scenario) Distinct() bool { return s.distinct != nil && s.Type != Trigger }
+
+// Shareable reports whether the scenario's buckets can be kept elsewhere: all but
+// those whose conditions read events in ways that cannot be named.
+func (s *Scenario) Shareable() bool { return s.judge == nil || !s.judge.whole }
+
+// ID is the fingerprint, shortened: it is the same on every node that has the same
+// scenario.
+func (s *Scenario) ID() [16]byte { return s.id }
+
+// Credit returns the numbers of a leaky scenario's live arithmetic, in microseconds:
+// what an empty bucket has, and what one event takes. Both are 0 for other types.
+func (s *Scenario) Credit() (full, each int64) { return s.leak.full, s.leak.each }
+
+// Judged reports whether a condition or a bayesian network is asked after each pour.
+func (s *Scenario) Judged() bool { return s.judge != nil }
+
+// Queued reports whether what is asked then looks at earlier events.
+func (s *Scenario) Queued() bool { return s.judge != nil && s.judge.queued }
+
+// Limit is how many events conditions look at, less one: the queue has the newest
+// Limit+1. -1: it has no bound of its own, and Keep is the bound.
+func (s *Scenario) Limit() int { return s.limit }
+
+// Filtered reports whether the scenario has an overflow_filter.
+func (s *Scenario) Filtered() bool { return s.overflowFilter != nil }
 
 // MapKey returns the name of the bucket for a groupby result. CrowdSec
 // compatible: hex SHA-1 of filter text, result and name with NUL between.
@@ -129,7 +154,7 @@ func (s *Scenario) seal(spec *Spec) {
 	if s.judge != nil {
 		s.judge.seal()
 	}
-	s.spares = s.Type == Leaky && s.keep <= s.Capacity && s.judge == nil && !s.timed()
+	s.spares = s.Type == Leaky && s.keep <= s.Capacity && s.judge == nil && !s.Timed()
 	s.sparing = s.spares && s.scopeValue == nil
 	// What only shows in alerts, such as labels, is left out, so that editing it
 	// does not empty the buckets.

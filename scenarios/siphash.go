@@ -2,11 +2,12 @@ package scenarios
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/binary"
 	"math/bits"
 )
 
-// hashKey is the secret of one Memory. Bucket names are hashed with it to 128
+// hashKey is the secret of one Memory, or of all nodes that share buckets. Bucket names are hashed with it to 128
 // bits, so that nobody who chooses names can make two buckets one; a snapshot
 // carries the key along.
 type hashKey struct{ k0, k1 uint64 }
@@ -15,6 +16,21 @@ func newHashKey() hashKey {
 	var b [16]byte
 	rand.Read(b[:]) // never fails: it ends the process where the system has no randomness
 	return hashKey{binary.LittleEndian.Uint64(b[:8]), binary.LittleEndian.Uint64(b[8:])}
+}
+
+// shareKey is the key of everybody who has the secret.
+func shareKey(secret []byte) hashKey {
+	sum := sha256.Sum256(secret)
+	return hashKey{binary.LittleEndian.Uint64(sum[:8]), binary.LittleEndian.Uint64(sum[8:16])}
+}
+
+// bucket is the name of the bucket that d is poured into.
+func (h hashKey) bucket(d *Drop) [16]byte {
+	name := d.Key
+	if d.Lane != "" {
+		name += "\x00" + d.Lane
+	}
+	return h.sum128(&d.Scenario.id, name)
 }
 
 // sum128 is SipHash-2-4 with 128 bits of result (Aumasson and Bernstein) over the

@@ -11,7 +11,7 @@ func (sh *shard) step(p *pour) outcome {
 	if s.Type == Trigger {
 		return sh.pull(p, e)
 	}
-	if e != nil && e.flags&filled != 0 && !s.timed() && e.clock(p.t) > later(e.touched, int64(s.life)) {
+	if e != nil && e.flags&filled != 0 && !s.Timed() && e.clock(p.t) > later(e.touched, int64(s.life)) {
 		sh.spill(e)
 		sh.stats.Expired++
 	}
@@ -39,7 +39,7 @@ func (sh *shard) step(p *pour) outcome {
 	}
 	p.prev = e.sample
 	sh.keep(e, p)
-	if s.timed() {
+	if s.Timed() {
 		sh.arm(e, p)
 		sh.trim(e)
 	}
