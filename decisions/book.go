@@ -46,6 +46,7 @@ type Book struct {
 	// write serialises all that change the book. mu guards the memory: whoever
 	// holds write may read without it, and takes it to change something.
 	write    sync.Mutex
+	listing  sync.Mutex // serialises changes of lists; taken before write
 	mu       sync.RWMutex
 	index    *index
 	alerts   *alertIndex

@@ -10,15 +10,19 @@ import (
 	"github.com/rampart-edge/rampart/event"
 )
 
-// List returns the decisions that match f, the newest (highest ID) first.
+// List returns the decisions that match f, the newest (highest ID) first. Entries of
+// lists are among them only if f has an ID, an address or a value, or the origin of a
+// list, of which the first thousand are returned: Lists has the others.
 func (b *Book) List(f Filter) []Decision {
+	now := b.o.Now()
 	b.mu.RLock()
-	hits := b.find(f, b.o.Now())
+	hits := b.find(f, now)
 	out := make([]Decision, len(hits))
 	for i, r := range hits {
 		out[i] = b.index.decision(r)
 	}
 	b.mu.RUnlock()
+	out = append(out, b.findListed(f, now)...)
 	slices.SortFunc(out, func(x, y Decision) int { return cmp.Compare(y.ID, x.ID) })
 	return out
 }
@@ -114,6 +118,10 @@ func (b *Book) Active(value string) (n int, left time.Duration) {
 				left = max(left, d)
 			}
 		}
+	}
+	for _, d := range b.findListed(Filter{Value: value, Active: true}, now) {
+		n++
+		left = max(left, d.Until.Sub(now))
 	}
 	return n, left
 }

@@ -39,6 +39,9 @@ func (b *Book) load() error {
 	if err == nil {
 		err = b.loadDecisions(now, j)
 	}
+	if err == nil {
+		err = b.loadLists(now, j)
+	}
 	if err != nil {
 		b.o.Allow.detach(b)
 		return fmt.Errorf("loading the journal: %w", err)

@@ -37,13 +37,14 @@ func (b *Book) Delete(f Filter, by string) ([]Decision, error) {
 	return out, nil
 }
 
-// Expire ends what is over at now and returns it, and lets old alerts, history and
-// allowlist entries go. The owner calls it every second; lookups do not depend on
+// Expire ends what is over at now and returns it, and lets old alerts, history,
+// allowlist entries and lists go. The owner calls it every second; lookups do not depend on
 // it.
 func (b *Book) Expire(now time.Time) (gone []Decision) {
 	if b.o.Allow.expire(now) {
 		b.sweepAllowed()
 	}
+	b.endLists(now)
 	b.write.Lock()
 	defer b.write.Unlock()
 	if b.closed {

@@ -24,6 +24,7 @@ type Set struct {
 type snapshot struct {
 	v4     *table4
 	ranges *ranges
+	lists  []listing
 }
 
 // NewSet returns an empty set that asks allow (nil: nobody) first.
@@ -89,8 +90,8 @@ func (s *Set) apply(e edits) {
 	s.state.Store(&next)
 }
 
-// Lookup returns the strongest decision in force that covers a, of equally strong
-// ones the longest. It takes no lock and allocates nothing; the clock is read
+// Lookup returns the strongest decision in force that covers a, those of lists
+// among them, of equally strong ones the longest. It takes no lock and allocates nothing; the clock is read
 // only when something covers a.
 func (s *Set) Lookup(a netip.Addr) Verdict {
 	e, allowed := s.find(a, instant{read: s.now, coarse: s.coarse.Load()})
@@ -117,15 +118,19 @@ func (s *Set) find(a netip.Addr, c instant) (best entry, allowed bool) {
 		return entry{}, true
 	}
 	st := s.state.Load()
+	ranged := true
 	if a.Is4() {
 		key := key4(a)
 		best = st.v4.best(key, &c)
-		if !st.ranges.reach.touches(key) {
-			return best, false
+		ranged = st.ranges.reach.touches(key)
+	}
+	if ranged {
+		if found, ok := st.ranges.table.Lookup(a); ok {
+			best = st.ranges.best(a, found, best, &c)
 		}
 	}
-	if found, ok := st.ranges.table.Lookup(a); ok {
-		best = st.ranges.best(a, found, best, &c)
+	if len(st.lists) > 0 {
+		best = st.listed(a, best, &c)
 	}
 	return best, false
 }

@@ -1,0 +1,113 @@
+package decisions
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+)
+
+// ErrOtherList is in the chain when a patch is for another list, or another state
+// of it.
+var ErrOtherList = errors.New("the patch is for another state of the list")
+
+// Diff returns the patch that makes old into next: the head, the indexes of what
+// goes, and what comes.
+func Diff(old, next *Blocklist) []byte {
+	gone, fresh := compareLists(old, next)
+	plain := appendHead(nil, &next.ListHead)
+	plain = binary.AppendUvarint(plain, uint64(len(gone)))
+	last := 0
+	for _, i := range gone {
+		plain = binary.AppendUvarint(plain, uint64(i-last))
+		last = i
+	}
+	var b listBuilder
+	for _, p := range fresh {
+		// An entry of a list is one that a list takes.
+		_ = b.add(p)
+	}
+	plain = appendEntries(plain, b.finish(ListHead{}))
+	from, to := old.Hash(), next.Hash()
+	return pack(slices.Concat([]byte(patchMagic), from[:], to[:]), plain)
+}
+
+// compareLists returns the indexes of what old has alone, in order, and what next
+// has alone.
+func compareLists(old, next *Blocklist) (gone []int, fresh []netip.Prefix) {
+	for i := range old.Len() {
+		if _, stays := next.Index(old.At(i)); !stays {
+			gone = append(gone, i)
+		}
+	}
+	for p := range next.All() {
+		if _, had := old.Index(p); !had {
+			fresh = append(fresh, p)
+		}
+	}
+	return gone, fresh
+}
+
+// Apply returns the list that a patch of Diff makes of l. Like DecodeBlocklist it is
+// safe with bytes from anywhere; a patch for another state is ErrOtherList.
+func (l *Blocklist) Apply(patch []byte) (*Blocklist, error) {
+	next, err := l.apply(patch)
+	if err != nil {
+		return nil, fmt.Errorf("patching list %s: %w", l.Name, err)
+	}
+	return next, nil
+}
+
+func (l *Blocklist) apply(patch []byte) (*Blocklist, error) {
+	rest, ok := bytes.CutPrefix(patch, []byte(patchMagic))
+	if !ok || len(rest) < 2*sha256.Size {
+		return nil, errListCode
+	}
+	if l.Hash() != [sha256.Size]byte(rest) {
+		return nil, ErrOtherList
+	}
+	rest = rest[sha256.Size:]
+	r, err := unpack(rest[sha256.Size:])
+	if err != nil {
+		return nil, err
+	}
+	head := r.head()
+	stays, gone := make([]bool, l.Len()), uint64(0)
+	for i := range stays {
+		stays[i] = true
+	}
+	for range r.number(uint64(l.Len())) {
+		gone += r.number(uint64(l.Len()))
+		if gone >= uint64(len(stays)) {
+			r.fail(errors.New("an index out of range"))
+		}
+		if r.err != nil {
+			return nil, r.err
+		}
+		stays[gone] = false
+	}
+	fresh := r.entries(head)
+	if err := r.close(); err != nil {
+		return nil, err
+	}
+	var b listBuilder
+	for i := range stays {
+		if stays[i] {
+			// It was in a list before.
+			_ = b.add(l.At(i))
+		}
+	}
+	for p := range fresh.All() {
+		if err := b.add(p); err != nil {
+			return nil, err
+		}
+	}
+	next := b.finish(head)
+	if next.Hash() != [sha256.Size]byte(rest) {
+		return nil, fmt.Errorf("%w: the hash is another one", errListCode)
+	}
+	return next, nil
+}

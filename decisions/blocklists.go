@@ -1,0 +1,180 @@
+package decisions
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+const (
+	listBucket = "lists"
+	// maxLists bounds the lists of a book: a lookup that finds nothing asks all.
+	maxLists = 64
+	// maxListed bounds the entries of a list that Book.List returns for an origin.
+	maxListed = 1000
+)
+
+// ErrNoList is in the chain when there is no list of a name.
+var ErrNoList = errors.New("no such list")
+
+// PutList brings a list into force in place of the one of its name, as one step for
+// lookups. Its entries get a new block of decision IDs unless it has a Base. It is
+// kept as one value in the database, and ends by itself.
+func (b *Book) PutList(l *Blocklist) error {
+	b.listing.Lock()
+	defer b.listing.Unlock()
+	if l.ended(b.o.Now()) {
+		return fmt.Errorf("list %s: %w: its end was at %s", l.Name, ErrOver, l.Until.Format(time.RFC3339))
+	}
+	lists := slices.DeleteFunc(b.Lists(), func(o *Blocklist) bool { return o.Name == l.Name })
+	if len(lists) >= maxLists {
+		return fmt.Errorf("list %s: there are %d lists, no more fit; drop one first", l.Name, len(lists))
+	}
+	if l.Base == 0 {
+		if err := b.enter(l.Len(), false); err != nil {
+			return fmt.Errorf("list %s: %w", l.Name, err)
+		}
+		l = l.Based(b.decision.next.Add(int64(l.Len())) - int64(l.Len()))
+		b.write.Unlock()
+	}
+	// Encoding a large list takes a while; nobody waits for it.
+	return b.useLists(append(lists, l), op{bucket: listBucket, key: l.Name, value: l.Encode()})
+}
+
+// DropList ends a list.
+func (b *Book) DropList(name string) error {
+	b.listing.Lock()
+	defer b.listing.Unlock()
+	lists := b.Lists()
+	rest := slices.DeleteFunc(slices.Clone(lists), func(l *Blocklist) bool { return l.Name == name })
+	if len(rest) == len(lists) {
+		return fmt.Errorf("dropping list %.80q: %w", name, ErrNoList)
+	}
+	return b.useLists(rest, op{bucket: listBucket, key: name})
+}
+
+// Lists are the lists in force, by name.
+func (b *Book) Lists() []*Blocklist { return b.set.lists() }
+
+// useLists makes lists those in force, and ops what the database hears of it. The
+// caller holds listing.
+func (b *Book) useLists(lists []*Blocklist, ops ...op) error {
+	if err := b.enter(0, false); err != nil {
+		return err
+	}
+	slices.SortFunc(lists, func(x, y *Blocklist) int { return strings.Compare(x.Name, y.Name) })
+	b.set.setLists(lists)
+	b.disk.add(ops...)
+	b.write.Unlock()
+	b.watch.wake()
+	return nil
+}
+
+// endLists drops the lists that are over at now.
+func (b *Book) endLists(now time.Time) {
+	if !slices.ContainsFunc(b.Lists(), func(l *Blocklist) bool { return l.ended(now) }) {
+		return
+	}
+	b.listing.Lock()
+	defer b.listing.Unlock()
+	var rest []*Blocklist
+	var ops []op
+	for _, l := range b.Lists() {
+		if l.ended(now) {
+			ops = append(ops, op{bucket: listBucket, key: l.Name})
+		} else {
+			rest = append(rest, l)
+		}
+	}
+	if err := b.useLists(rest, ops...); err != nil && !errors.Is(err, ErrClosed) {
+		// Lookups take no notice of what is over; the next call tries again.
+		b.o.Logger.Warn("lists that are over stay for a moment", zap.Error(err))
+	}
+}
+
+// loadLists reads the lists from disk; those that ended meanwhile go.
+func (b *Book) loadLists(now time.Time, j *job) error {
+	var lists []*Blocklist
+	err := b.o.DB.Each(listBucket, "", func(key string, value []byte) error {
+		l, err := DecodeBlocklist(value)
+		switch {
+		case err != nil || l.Name != key || l.Base == 0 || len(lists) >= maxLists:
+			b.damagedRecord("list", key, err)
+		case l.ended(now):
+			j.remove(listBucket, key)
+		default:
+			lists = append(lists, l)
+		}
+		return nil
+	})
+	b.set.setLists(lists)
+	return err
+}
+
+// listDecision is the decision that entry i of l is.
+func (b *Book) listDecision(l *Blocklist, i int) Decision {
+	p := l.At(i)
+	d := Decision{ID: l.Base + int64(i), Type: l.Type, Origin: l.Origin(), Scenario: l.Scenario, Created: l.Created,
+		Until: l.Until, Direct: true, Suppressed: b.o.Allow.Covers(p)}
+	setTarget(&d, p)
+	return d
+}
+
+// findListed returns the entries of lists that match f: one of each list for an ID,
+// an address or a value, and the first thousand for the origin of a list. No other
+// filter finds any.
+func (b *Book) findListed(f Filter, now time.Time) []Decision {
+	var out []Decision
+	if f.Value != "" {
+		f.Value, _ = normalValue(f.Value)
+	}
+	contains := plain(f.Contains)
+	take := func(l *Blocklist, i int) {
+		if d := b.listDecision(l, i); f.matches(&d, now) && (!contains.IsValid() || l.At(i).Contains(contains)) {
+			out = append(out, d)
+		}
+	}
+	for _, g := range b.set.state.Load().lists {
+		l := g.list
+		switch {
+		case f.ID != 0:
+			if i := f.ID - l.Base; i >= 0 && i < int64(l.Len()) {
+				take(l, int(i))
+			}
+		case contains.IsValid():
+			if i, ok := l.Find(contains); ok {
+				take(l, i)
+			}
+		case f.Value != "":
+			if p, _, err := parsePrefix(f.Value); err != nil {
+				return nil
+			} else if i, ok := l.Index(p); ok {
+				take(l, i)
+			}
+		case f.Origin == l.Origin():
+			for i := range min(l.Len(), maxListed) {
+				take(l, i)
+			}
+		}
+	}
+	return out
+}
+
+// Suppressed counts the entries of l that the allowlist covers.
+func (b *Book) Suppressed(l *Blocklist) int {
+	n, now := 0, b.o.Now()
+	var around netip.Prefix
+	for _, e := range b.o.Allow.List() { // a range comes before what is in it
+		if !e.Until.IsZero() && !e.Until.After(now) || around.IsValid() && around.Contains(e.Prefix.Addr()) {
+			continue
+		}
+		around = e.Prefix
+		n += l.inside(around)
+	}
+	return n
+}
