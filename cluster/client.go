@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"strings"
@@ -23,7 +24,10 @@ type Client struct {
 	health health
 	server server
 
-	scripts scripts
+	scripts   scripts
+	presence  presence
+	numbering numbering
+	leases    leases
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -46,11 +50,16 @@ func Open(o Options) (*Client, error) {
 	c := &Client{o: o, log: o.Logger, now: o.Now, redis: o.connect()}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.health.open(c)
+	c.presence.session, c.presence.started = rand.Text()[:12], c.now()
+	c.presence.beat = c.script("beat", beatSource)
+	c.numbering.had.Store(noNumber)
+	c.leases.script, c.leases.wake, c.leases.byName = c.script("lease", leaseSource), make(chan struct{}, 1), map[string]*Lease{}
 	c.redis.AddHook(watch{&c.health})
 	if o.Hook != nil {
 		c.redis.AddHook(o.Hook)
 	}
 	c.tasks.Go(c.health.run)
+	c.tasks.Go(c.tend)
 	return c, nil
 }
 

@@ -75,7 +75,7 @@ func (o *Options) check() error {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if len(o.Node) != 16 || strings.Trim(o.Node, "0123456789abcdef") != "" {
+	if !validNode(o.Node) {
 		return fmt.Errorf("node id %q: 16 lower-case hex digits are needed", o.Node)
 	}
 	if len(o.Name) > maxName {

@@ -61,6 +61,7 @@ type health struct {
 	c      *Client
 	up     atomic.Bool
 	streak atomic.Int32 // failures in a row that may be a connection's
+	falls  atomic.Int64 // how often it was lost
 	doubt  chan struct{}
 
 	mu     sync.Mutex
@@ -149,6 +150,7 @@ func (h *health) fall(f *failure) {
 		}
 		return
 	}
+	h.falls.Add(1)
 	h.turn(StateDegraded, now)
 	h.c.log.Warn("redis is out of use: this node goes on by itself", zap.String("reason", f.reason), zap.Time("since", now))
 }
