@@ -108,6 +108,27 @@ func (m *Memory) sweep(s *burnShard, current int64) {
 // Allow implements Store.
 func (m *Memory) Allow(_ context.Context, key string, period time.Duration, burst int) (bool, time.Duration) {
 	now := m.now().UnixNano()
+	var retry time.Duration
+	m.set(key, now, func(full int64) int64 {
+		full, retry = rate{period, burst}.take(full, now)
+		return full
+	})
+	return retry == 0, retry
+}
+
+// Raise is told by those who share the counters that the bucket named key will be
+// full at that instant, in ns since 1970, and not earlier: tokens were taken
+// elsewhere.
+func (m *Memory) Raise(key string, full int64) {
+	now := m.now().UnixNano()
+	if full <= now {
+		return
+	}
+	m.set(key, now, func(ours int64) int64 { return max(ours, full) })
+}
+
+// set replaces the instant at which the bucket named key is full, 0 if unknown.
+func (m *Memory) set(key string, now int64, change func(full int64) int64) {
 	s := &m.rates[maphash.String(m.seed, key)%memoryShards]
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -116,7 +137,7 @@ func (m *Memory) Allow(_ context.Context, key string, period time.Duration, burs
 		full = s.old[key]
 		delete(s.old, key)
 	}
-	next, retry := rate{period, burst}.take(full, now)
+	next := change(full)
 	if !known && len(s.young) >= maxRates {
 		m.turn(s, now)
 	}
@@ -124,7 +145,6 @@ func (m *Memory) Allow(_ context.Context, key string, period time.Duration, burs
 		s.young = make(map[string]int64)
 	}
 	s.young[key] = next
-	return retry == 0, retry
 }
 
 // turn starts a new generation and counts the counters that were forgotten

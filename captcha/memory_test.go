@@ -148,3 +148,35 @@ func TestAllowBounded(t *testing.T) {
 		t.Error("evictions are not counted")
 	}
 }
+
+// TestRaise: what others took is missing here, and nothing that is told gives back.
+func TestRaise(t *testing.T) {
+	now := time.Unix(1000, 0)
+	m := captcha.NewMemory(func() time.Time { return now })
+	allowed := func() (n int) {
+		for n < 10 {
+			if ok, _ := m.Allow(t.Context(), "k", time.Second, 5); !ok {
+				return n
+			}
+			n++
+		}
+		return n
+	}
+	m.Raise("k", now.Add(2*time.Second).UnixNano())
+	if n := allowed(); n != 3 {
+		t.Errorf("2 of 5 were taken elsewhere, %d were left", n)
+	}
+	m.Raise("k", now.Add(time.Second).UnixNano())
+	if n := allowed(); n != 0 {
+		t.Errorf("old news gave back %d", n)
+	}
+	m.Raise("k", now.Add(8*time.Second).UnixNano())
+	now = now.Add(3 * time.Second)
+	if n := allowed(); n != 0 {
+		t.Errorf("full in 5 s, yet %d were left", n)
+	}
+	now = now.Add(2 * time.Second)
+	if n := allowed(); n != 2 {
+		t.Errorf("full in 3 s, so 2 of 5, not %d", n)
+	}
+}
