@@ -1,0 +1,275 @@
+package cluster
+
+import (
+	"context"
+	_ "embed"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/rampart-edge/rampart/decisions"
+	"github.com/rampart-edge/rampart/event"
+)
+
+//go:embed journalplace.lua
+var placeLua string
+
+//go:embed journaljoin.lua
+var joinLua string
+
+//go:embed journalappend.lua
+var appendLua string
+
+//go:embed journallist.lua
+var listLua string
+
+//go:embed journalprune.lua
+var pruneLua string
+
+const (
+	defaultLogEntries   = 1_000_000
+	defaultLogAge       = 24 * time.Hour
+	defaultMaxDecisions = 1_000_000
+	defaultMaxAlerts    = 10_000
+	defaultAlertAge     = 7 * 24 * time.Hour
+)
+
+// JournalOptions are those of a Journal.
+type JournalOptions struct {
+	Book   *decisions.Book // required; stays the caller's, close it after the Journal
+	Logger *zap.Logger
+	Now    func() time.Time
+	Wake   func() // called after changes of other nodes were taken over; may be nil
+
+	// What Redis keeps; 0 takes the default.
+	LogEntries   int64         // changes in the log, 1,000,000
+	LogAge       time.Duration // and for how long, a day
+	MaxDecisions int           // 1,000,000; those that end first go
+	MaxAlerts    int           // 10,000; the oldest go
+	AlertAge     time.Duration // seven days
+}
+
+// Journal makes the Books of a fleet one: what a Book records goes to a log in Redis,
+// and what stands there, in its order, into the Books of all nodes. Redis has a copy
+// of the whole besides, for nodes that come late. It is a decisions.Journal whose
+// methods ask the Book alone and never wait for Redis. Safe for concurrent use.
+type Journal struct {
+	c    *Client
+	book *decisions.Book
+	o    JournalOptions
+	log  *zap.Logger
+	now  func() time.Time
+	keys journalKeys
+
+	joinScript, appendScript, listScript, pruneScript, placeScript *script
+
+	lease *Lease
+
+	sending sync.Mutex // held while changes are sent, so that they stay in order
+	failing int        // times that Redis refused the oldest; guarded by sending
+	mu      sync.Mutex
+	at      position
+	told    map[string]bool // what was logged and is not again
+
+	listing sync.Mutex                      // held while lists change here
+	former  map[string]*decisions.Blocklist // by name, versions before those that wait to be sent
+
+	turn  chan struct{} // for the sender: there is something else to try
+	lists chan struct{} // for the keeper of lists: look again
+
+	refused, over, dropped, known, sent, adopted, reconciles, restores, listLoads, listPatches, listFails atomic.Int64
+
+	cancel context.CancelFunc
+	tasks  sync.WaitGroup
+	closed sync.Once
+}
+
+// position is where a node stands in the log.
+type position struct {
+	joined bool
+	epoch  string
+	cursor string // last entry taken over
+	n      int64  // its number
+	last   string // last entry that is known to be there
+	lastN  int64
+	seen   time.Time // when last was read
+}
+
+// NewJournal starts to share the Book. Close ends it.
+func NewJournal(c *Client, o JournalOptions) (*Journal, error) {
+	if o.Book == nil {
+		return nil, errors.New("sharing the journal: no book")
+	}
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Wake == nil {
+		o.Wake = func() {}
+	}
+	o.setDefaults()
+	raw, err := hex.DecodeString(c.o.Node)
+	if err != nil || len(raw) != 8 {
+		return nil, fmt.Errorf("sharing the journal: node id %q: expected 16 hex digits", c.o.Node)
+	}
+	if err := o.Book.Share(binary.BigEndian.Uint64(raw), decisions.ShareOptions{}); err != nil {
+		return nil, fmt.Errorf("sharing the journal: %w", err)
+	}
+	j := &Journal{
+		c: c, book: o.Book, o: o, log: o.Logger, now: o.Now, keys: newJournalKeys(c), told: map[string]bool{}, former: map[string]*decisions.Blocklist{},
+		turn: make(chan struct{}, 1), lists: make(chan struct{}, 1),
+		placeScript:  c.script("journal-place", placeLua+"return {place(ARGV[1], ARGV[2])}"),
+		joinScript:   c.script("journal-join", placeLua+joinLua),
+		appendScript: c.script("journal-append", placeLua+appendLua),
+		listScript:   c.script("journal-list", placeLua+listLua),
+		pruneScript:  c.script("journal-prune", pruneLua),
+		lease:        c.Lease(houseLease),
+	}
+	j.at.epoch, j.at.cursor = j.book.Position()
+	c.describe(func() (string, int64) {
+		p := j.place()
+		return p.cursor, max(p.lastN-p.n, 0)
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	j.cancel = cancel
+	for _, task := range []func(context.Context){j.follow, j.send, j.keepHouse, j.keepLists} {
+		j.tasks.Go(func() { task(ctx) })
+	}
+	return j, nil
+}
+
+func (o *JournalOptions) setDefaults() {
+	if o.LogEntries <= 0 {
+		o.LogEntries = defaultLogEntries
+	}
+	if o.LogAge <= 0 {
+		o.LogAge = defaultLogAge
+	}
+	if o.MaxDecisions <= 0 {
+		o.MaxDecisions = defaultMaxDecisions
+	}
+	if o.MaxAlerts <= 0 {
+		o.MaxAlerts = defaultMaxAlerts
+	}
+	if o.AlertAge <= 0 {
+		o.AlertAge = defaultAlertAge
+	}
+}
+
+// Append is the Book's: in force here at once, on the other nodes soon.
+func (j *Journal) Append(a *event.Alert, ds []decisions.Decision) error { return j.book.Append(a, ds) }
+
+// Delete is the Book's.
+func (j *Journal) Delete(f decisions.Filter, by string) ([]decisions.Decision, error) {
+	return j.book.Delete(f, by)
+}
+
+// Since is the Book's: it has what came from other nodes as well. Cursors are this
+// node's own.
+func (j *Journal) Since(cursor int64, limit int) ([]decisions.Change, int64) {
+	return j.book.Since(cursor, limit)
+}
+
+// Close tries to send what waits until ctx ends, then stops. What is left stays in
+// the Book and is sent after the next start.
+func (j *Journal) Close(ctx context.Context) error {
+	var err error
+	j.closed.Do(func() {
+		for err == nil && j.place().joined && j.c.Up() {
+			var more bool
+			if more, err = j.sendSome(ctx); !more {
+				break
+			}
+		}
+		j.cancel()
+		j.tasks.Wait()
+	})
+	if err != nil {
+		return fmt.Errorf("sending the last changes, which stay recorded here: %w", err)
+	}
+	return nil
+}
+
+// JournalStats are a Journal's figures. Those of the second block only grow.
+type JournalStats struct {
+	Joined      bool          `json:"joined"` // at work with Redis; else alone
+	Epoch       string        `json:"epoch,omitempty"`
+	Cursor      string        `json:"cursor,omitempty"` // last entry of the log that was taken over
+	Last        string        `json:"last,omitempty"`   // last entry of the log, as known
+	LagEntries  int64         `json:"lag_entries"`
+	Lag         time.Duration `json:"lag"`     // between those two
+	Waiting     int           `json:"waiting"` // changes of this node that Redis does not have, as far as counted
+	WaitingMore bool          `json:"waiting_more,omitempty"`
+
+	Sent       int64 `json:"sent"`
+	Adopted    int64 `json:"adopted"`
+	Known      int64 `json:"known"`   // alerts that another node had told of before
+	Refused    int64 `json:"refused"` // what was read from Redis and must not be
+	Over       int64 `json:"over"`    // and what had ended by then
+	Dropped    int64 `json:"dropped"` // changes that Redis would not take
+	Reconciles int64 `json:"reconciles"`
+	Restores   int64 `json:"restores"` // times this node brought back what it had
+	ListLoads  int64 `json:"list_loads"`
+	// ListPatches are those of ListLoads for which only the difference was read.
+	ListPatches int64 `json:"list_patches"`
+	ListFails   int64 `json:"list_fails"`
+}
+
+const countWaiting = 1000
+
+// Stats returns the figures.
+func (j *Journal) Stats() JournalStats {
+	p := j.place()
+	s := JournalStats{
+		Joined: p.joined, Epoch: p.epoch, Cursor: p.cursor, Last: p.last, LagEntries: max(p.lastN-p.n, 0), Lag: lagOf(p.cursor, p.last),
+		Sent: j.sent.Load(), Adopted: j.adopted.Load(), Known: j.known.Load(), Refused: j.refused.Load(), Over: j.over.Load(),
+		Dropped: j.dropped.Load(), Reconciles: j.reconciles.Load(), Restores: j.restores.Load(),
+		ListLoads: j.listLoads.Load(), ListPatches: j.listPatches.Load(), ListFails: j.listFails.Load(),
+	}
+	if ops, err := j.book.Ops(0, countWaiting); err == nil {
+		s.Waiting, s.WaitingMore = len(ops), len(ops) == countWaiting
+	}
+	return s
+}
+
+// place returns where the node stands.
+func (j *Journal) place() position {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.at
+}
+
+// moved changes where the node stands, and lets the sender look again.
+func (j *Journal) moved(change func(*position)) {
+	j.mu.Lock()
+	change(&j.at)
+	j.mu.Unlock()
+	poke(j.turn)
+}
+
+func poke(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}
+
+// pause waits; false when ctx ended.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
