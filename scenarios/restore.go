@@ -120,7 +120,7 @@ func (m *Memory) readHead(b []byte, rules *Rules) ([]target, error) {
 
 // sound checks that the numbers can be those of an entry of s.
 func (e *entry) sound(s *Scenario) bool {
-	const known = used | filled | replay | late | direct | detect | watched
+	const known = used | filled | replay | late | direct | detect | watched | laned
 	if e.flags&used == 0 || e.flags&^known != 0 {
 		return false
 	}

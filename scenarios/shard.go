@@ -32,6 +32,7 @@ const (
 	direct              // all events came straight from the source
 	detect              // all events were for sites that only detect
 	watched             // and the overflow that began the blackhole was so fed
+	laned               // it is one of a lane
 )
 
 const (

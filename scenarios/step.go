@@ -55,6 +55,9 @@ func (sh *shard) start(e *entry, p *pour) {
 	if p.drop.Replay {
 		e.flags |= replay
 	}
+	if p.drop.Lane != "" {
+		e.flags |= laned
+	}
 	e.level = p.drop.Scenario.leak.empty(p.drop.Replay)
 	e.last, e.first, e.touched = p.t, p.t, p.t
 	if !p.drop.Replay {

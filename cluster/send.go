@@ -1,0 +1,127 @@
+package cluster
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/zap"
+)
+
+const (
+	retryMin = 20 * time.Millisecond
+	retryMax = time.Second
+)
+
+// send pours the buckets whose first heads are given, round by round.
+func (g *group) send(c *chunk, buckets []int32) {
+	if len(buckets) == 0 {
+		return
+	}
+	g.mail.sort(c, buckets, g.b.c.clustered())
+	for {
+		round := g.mail.round(g, c)
+		if len(round) == 0 {
+			return
+		}
+		g.deliver(c, round)
+	}
+}
+
+// deliver makes the calls, again and again while it is not known whether they ran:
+// the script knows a call that comes a second time. When Redis is given up, the pours
+// go to the node's own memory.
+func (g *group) deliver(c *chunk, round []*pourCall) {
+	todo := slices.Clone(round)
+	for wait := retryMin; ; wait = min(2*wait, retryMax) {
+		if todo = g.attempt(c, todo); len(todo) == 0 {
+			return
+		}
+		if !g.b.c.Up() || !g.b.pause(wait) {
+			break
+		}
+		g.b.counts.retried.Add(int64(len(todo)))
+	}
+	for _, one := range todo {
+		g.untake(c, one)
+	}
+}
+
+// attempt makes the calls once and returns those of which it is not known whether
+// they ran.
+func (g *group) attempt(c *chunk, todo []*pourCall) (left []*pourCall) {
+	calls := make([]call, len(todo))
+	for i, one := range todo {
+		one.stamp(g.b.o.Now(), g.b.o.Absolute)
+		calls[i] = one.call
+	}
+	g.b.counts.calls.Add(int64(len(calls)))
+	g.flight.Lock()
+	defer g.flight.Unlock()
+	for i, r := range g.pour.RunAll(g.b.ctx, calls) {
+		switch {
+		case r.err == nil:
+			g.answered(c, todo[i], r.value)
+		case uncertain(r.err):
+			left = append(left, todo[i])
+		default:
+			g.b.counts.failed.Add(int64(len(todo[i].items)))
+			g.b.complain("a call for shared buckets failed: its pours are lost", r.err)
+		}
+	}
+	return left
+}
+
+// settle waits until the calls that are under way now have been dealt with: the
+// samples of what Redis knows are evidence then.
+func (b *Buckets) settle() {
+	for _, g := range b.groups {
+		g.flight.Lock()
+		g.flight.Unlock() //nolint:staticcheck // waiting is all that is wanted
+	}
+}
+
+// uncertain reports whether a call with this error may be made again: nobody knows
+// that it ran, or it is known that it did not. A script that failed half-way is not
+// run again.
+func uncertain(err error) bool {
+	var said redis.Error
+	if !errors.As(err, &said) || judge(err) != nil {
+		return true
+	}
+	for _, word := range [...]string{"TRYAGAIN", "MOVED", "ASK", "NOSCRIPT"} {
+		if strings.HasPrefix(said.Error(), word) {
+			return true
+		}
+	}
+	return false
+}
+
+// untake gives what a call was to pour to the node's own memory.
+func (g *group) untake(c *chunk, one *pourCall) {
+	for _, head := range one.items {
+		for n := head; n >= 0; n = c.parcels[n].next {
+			g.b.untake(c, &c.parcels[n])
+		}
+	}
+}
+
+// pause waits; false: Buckets end.
+func (b *Buckets) pause(d time.Duration) bool {
+	select {
+	case <-b.ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// complain logs an error that concerns no single request, once a minute at most.
+func (b *Buckets) complain(text string, err error) {
+	now := b.o.Now().UnixNano()
+	if last := b.complained.Load(); now-last >= int64(time.Minute) && b.complained.CompareAndSwap(last, now) {
+		b.log.Warn(text, zap.Error(err))
+	}
+}
