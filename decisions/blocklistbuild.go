@@ -80,7 +80,7 @@ func (b *listBuilder) add(p netip.Prefix) error {
 func (b *listBuilder) finish(h ListHead) *Blocklist {
 	nets := b.outermost4()
 	v4 := b.alone4(nets)
-	l := &Blocklist{ListHead: h, v4: newSorted4(slices.Clip(v4)), v6: slices.Clip(b.outermost6())}
+	l := &Blocklist{ListHead: h, v4: newSorted4(slices.Clone(v4)), v6: slices.Clone(b.outermost6())}
 	keys := make([]uint32, len(nets))
 	l.bits = make([]uint8, len(nets))
 	for i, n := range nets {

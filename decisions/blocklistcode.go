@@ -15,7 +15,8 @@ import (
 
 // The coded forms of a list and of a patch: a magic word, hashes of what the lists
 // hold, and the rest compressed. Numbers are varints; of sorted addresses, what is
-// between one and the next.
+// between one and the next. Of IPv4 addresses the lowest bytes of that come first,
+// which nothing compresses, then the rest, which is alike.
 const (
 	listMagic  = "rbl1"
 	patchMagic = "rbp1"
@@ -88,7 +89,12 @@ func appendEntries(b []byte, l *Blocklist) []byte {
 	b = binary.AppendUvarint(b, uint64(len(l.v4.keys)))
 	last := uint32(0)
 	for _, key := range l.v4.keys {
-		b = binary.AppendUvarint(b, uint64(key-last))
+		b = append(b, uint8(key-last))
+		last = key
+	}
+	last = 0
+	for _, key := range l.v4.keys {
+		b = binary.AppendUvarint(b, uint64((key-last)>>8))
 		last = key
 	}
 	b = binary.AppendUvarint(b, uint64(len(l.nets.keys)))
@@ -166,14 +172,16 @@ func (r *listReader) byte() uint8 {
 	return c
 }
 
-func (r *listReader) text() string {
-	b := make([]byte, r.number(maxText))
+func (r *listReader) bytes(n uint64) []byte {
+	b := make([]byte, n)
 	if r.err == nil {
 		_, err := io.ReadFull(r.r, b)
 		r.fail(err)
 	}
-	return string(b)
+	return b
 }
+
+func (r *listReader) text() string { return string(r.bytes(r.number(maxText))) }
 
 // head reads a head; one that is not in normal form is an error.
 func (r *listReader) head() ListHead {
@@ -193,9 +201,9 @@ func (r *listReader) head() ListHead {
 func (r *listReader) entries(h ListHead) *Blocklist {
 	var b listBuilder
 	key := uint64(0)
-	n4 := r.number(maxListEntries)
-	for i := uint64(0); i < n4 && r.err == nil; i++ {
-		key += r.number(math.MaxUint32)
+	low := r.bytes(r.number(maxListEntries))
+	for i := 0; i < len(low) && r.err == nil; i++ {
+		key += r.number(math.MaxUint32>>8)<<8 | uint64(low[i])
 		r.take4(&b, key, 32)
 	}
 	key = 0

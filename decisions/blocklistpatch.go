@@ -38,17 +38,37 @@ func Diff(old, next *Blocklist) []byte {
 // compareLists returns the indexes of what old has alone, in order, and what next
 // has alone.
 func compareLists(old, next *Blocklist) (gone []int, fresh []netip.Prefix) {
-	for i := range old.Len() {
-		if _, stays := next.Index(old.At(i)); !stays {
-			gone = append(gone, i)
-		}
-	}
-	for p := range next.All() {
-		if _, had := old.Index(p); !had {
-			fresh = append(fresh, p)
+	i, j := 0, 0
+	for kind, end := range old.ends() {
+		for last := next.ends()[kind]; i < end || j < last; {
+			order := 0
+			switch {
+			case j == last:
+				order = -1
+			case i == end:
+				order = 1
+			default:
+				order = old.At(i).Compare(next.At(j))
+			}
+			if order < 0 {
+				gone = append(gone, i)
+			} else if order > 0 {
+				fresh = append(fresh, next.At(j))
+			}
+			if order <= 0 {
+				i++
+			}
+			if order >= 0 {
+				j++
+			}
 		}
 	}
 	return gone, fresh
+}
+
+// ends are the indexes behind the entries of each kind.
+func (l *Blocklist) ends() [3]int {
+	return [3]int{len(l.v4.keys), len(l.v4.keys) + len(l.nets.keys), l.Len()}
 }
 
 // Apply returns the list that a patch of Diff makes of l. Like DecodeBlocklist it is
