@@ -139,8 +139,9 @@ func (b *Book) findListed(f Filter, now time.Time) []Decision {
 			out = append(out, d)
 		}
 	}
-	for _, g := range b.set.state.Load().lists {
-		l := g.list
+	lists := b.set.state.Load().lists
+	for i := 0; lists != nil && i < len(lists.all); i++ {
+		l := lists.all[i].list
 		switch {
 		case f.ID != 0:
 			if i := f.ID - l.Base; i >= 0 && i < int64(l.Len()) {

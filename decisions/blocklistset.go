@@ -27,11 +27,51 @@ func (g *listing) entry(index int) entry {
 	}
 }
 
-// listed returns the winner among have (zero: none) and the entries of lists that
+// beats reports whether its entries may win over e.
+func (g *listing) beats(e entry) bool {
+	mine := entry{what: g.what}
+	if x, y := mine.action().strength(), e.action().strength(); x != y {
+		return x > y
+	}
+	return g.until >= e.until
+}
+
+// listings are the lists of a set; immutable.
+type listings struct {
+	all   []listing
+	reach *reach // of the IPv4 entries of all: most addresses need no search
+}
+
+func newListings(lists []*Blocklist) *listings {
+	if len(lists) == 0 {
+		return nil
+	}
+	s := &listings{all: make([]listing, len(lists))}
+	var g grown
+	for i, l := range lists {
+		s.all[i] = newListing(l)
+		for _, key := range l.v4.keys {
+			g.mark(key >> 8)
+		}
+		for i, key := range l.nets.keys {
+			g.add(prefix4(key, l.bits[i]))
+		}
+	}
+	s.reach = &g.reach
+	return s
+}
+
+// best returns the winner among have (zero: none) and the entries of lists that
 // cover a, which is plain.
-func (s *snapshot) listed(a netip.Addr, have entry, at *instant) entry {
-	for i := range s.lists {
-		g := &s.lists[i]
+func (s *listings) best(a netip.Addr, have entry, at *instant) entry {
+	if a.Is4() && !s.reach.touches(key4(a)) {
+		return have
+	}
+	for i := range s.all {
+		g := &s.all[i]
+		if have.what != 0 && !g.beats(have) {
+			continue
+		}
 		index, ok := g.list.find(a)
 		if !ok || at.past(g.until) {
 			continue
@@ -45,22 +85,21 @@ func (s *snapshot) listed(a netip.Addr, have entry, at *instant) entry {
 
 // setLists makes lists what lookups consult beside single decisions, as one step.
 func (s *Set) setLists(lists []*Blocklist) {
+	fresh := newListings(lists)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	next := *s.state.Load()
-	next.lists = nil
-	for _, l := range lists {
-		next.lists = append(next.lists, newListing(l))
-	}
+	next.lists = fresh
 	s.state.Store(&next)
 }
 
 // lists are those that lookups consult, by name.
 func (s *Set) lists() []*Blocklist {
-	all := s.state.Load().lists
-	out := make([]*Blocklist, len(all))
-	for i := range all {
-		out[i] = all[i].list
+	var out []*Blocklist
+	if now := s.state.Load().lists; now != nil {
+		for i := range now.all {
+			out = append(out, now.all[i].list)
+		}
 	}
 	return out
 }

@@ -30,17 +30,22 @@ func (g *grown) add(p netip.Prefix) {
 	first := binary.BigEndian.Uint32(b[:])
 	last := uint64(first) | (1<<(32-p.Bits()) - 1)
 	for net := first >> 8; uint64(net) <= last>>8; net++ {
-		i := net >> 16
-		if !g.own[i] {
-			g.own[i] = true
-			fresh := new([1024]uint64)
-			if g.nets[i] != nil {
-				*fresh = *g.nets[i]
-			}
-			g.nets[i] = fresh
-		}
-		g.nets[i][net>>6&1023] |= 1 << (net & 63)
+		g.mark(net)
 	}
+}
+
+// mark sets the bit of a /24.
+func (g *grown) mark(net uint32) {
+	i := net >> 16
+	if !g.own[i] {
+		g.own[i] = true
+		fresh := new([1024]uint64)
+		if g.nets[i] != nil {
+			*fresh = *g.nets[i]
+		}
+		g.nets[i] = fresh
+	}
+	g.nets[i][net>>6&1023] |= 1 << (net & 63)
 }
 
 // makeReach makes one for all IPv4 ranges of table.

@@ -24,7 +24,7 @@ type Set struct {
 type snapshot struct {
 	v4     *table4
 	ranges *ranges
-	lists  []listing
+	lists  *listings // nil: none
 }
 
 // NewSet returns an empty set that asks allow (nil: nobody) first.
@@ -129,8 +129,8 @@ func (s *Set) find(a netip.Addr, c instant) (best entry, allowed bool) {
 			best = st.ranges.best(a, found, best, &c)
 		}
 	}
-	if len(st.lists) > 0 {
-		best = st.listed(a, best, &c)
+	if st.lists != nil {
+		best = st.lists.best(a, best, &c)
 	}
 	return best, false
 }
