@@ -237,8 +237,12 @@ func (b *Buckets) enqueue(p *scenarios.Pour) {
 // keyOf is a key of a shard, such as "b:" before the name of a bucket.
 func (b *Buckets) keyOf(shard int, tail string) string { return b.prefixes[shard] + tail }
 
-// Sweep ends what is over in the node's own memory. Shared buckets end by themselves.
-func (b *Buckets) Sweep(now time.Time) { b.local.Sweep(now) }
+// Sweep ends what is over in the node's own memory, and has shared buckets looked at
+// whose duration is over; the others end by themselves. Call it once a second.
+func (b *Buckets) Sweep(now time.Time) {
+	b.local.Sweep(now)
+	b.outbox.deadlines.poke(now)
+}
 
 // Flush ends buckets with a duration at the end of a replay, which are in the node's
 // own memory.
