@@ -1,0 +1,90 @@
+package cluster
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/rampart-edge/rampart/internal/testkit/bucketstest"
+	"github.com/rampart-edge/rampart/internal/testkit/redistest"
+	"github.com/rampart-edge/rampart/scenarios"
+)
+
+// secret is what all nodes of tests name their buckets with.
+var secret = [16]byte{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}
+
+// node is a node's buckets in a test.
+type node struct {
+	*Buckets
+	local *scenarios.Memory
+}
+
+// openBuckets makes the buckets of a node, which end with the test or by stop.
+func openBuckets(t testing.TB, c *Client, o BucketOptions, sink func(*scenarios.Overflow)) (n *node, stop func()) {
+	t.Helper()
+	var mu sync.Mutex
+	locked := func(o *scenarios.Overflow) {
+		mu.Lock()
+		defer mu.Unlock()
+		sink(o)
+	}
+	if o.Local == nil {
+		o.Local = scenarios.NewMemory(scenarios.MemoryOptions{Overflow: locked, MaxBuckets: 4096, SampleBytes: 1 << 20, Now: o.Now})
+	}
+	if o.Remote == nil {
+		o.Remote = scenarios.NewRemote(scenarios.RemoteOptions{Secret: secret[:]})
+	}
+	if o.Overflow == nil {
+		o.Overflow = func(o *scenarios.Overflow, done func()) {
+			locked(o)
+			done()
+		}
+	}
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+	if o.SampleBytes == 0 {
+		o.SampleBytes = 4 << 20
+	}
+	n = &node{NewBuckets(c, o), o.Local}
+	stop = sync.OnceFunc(func() {
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(stop)
+	return n, stop
+}
+
+// drain waits for the effect of all that was poured.
+func drain(t testing.TB, n *node) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := n.Drain(ctx); err != nil {
+		t.Fatalf("%v; %+v", err, n.Stats())
+	}
+}
+
+// opener opens buckets for the suite, one after the other in the same Redis.
+func opener(c *Client, wipe func()) bucketstest.Open {
+	var before func()
+	return func(t *testing.T, now func() time.Time, sink func(*scenarios.Overflow)) (bucketstest.Buckets, func()) {
+		if before != nil {
+			before()
+		}
+		wipe()
+		n, stop := openBuckets(t, c, BucketOptions{Absolute: true, FlushEvery: time.Millisecond, Now: now}, sink)
+		before = stop
+		return n, func() { drain(t, n) }
+	}
+}
+
+func TestBucketsConformance(t *testing.T) {
+	s := redistest.Start(t, redistest.Options{})
+	c := up(t, 1, at(s.Addr()))
+	bucketstest.Run(t, opener(c, func() { s.Do("FLUSHALL") }))
+}
