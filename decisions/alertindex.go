@@ -1,6 +1,7 @@
 package decisions
 
 import (
+	"cmp"
 	"container/heap"
 	"iter"
 	"slices"
@@ -15,6 +16,7 @@ type alertRecord struct {
 	decision  int64 // the first that it led to, 0 for none; the others are in alertIndex.more
 	key       key   // of its source's value
 	incident  key   // of its incident id, if it has one
+	uuid      key
 	scope     name
 	scenario  name
 	kind      name
@@ -32,19 +34,27 @@ type alertIndex struct {
 
 	byID       map[int64]int32 // slots
 	byIncident map[key]int64
-	order      []int64 // ids ascending, with some that went
-	free       idHeap  // of alerts without a decision, with some that went or got one again
+	byUUID     map[key]int64
+	order      []dated   // the oldest first, with some that went
+	mixed      bool      // order has to be sorted
+	free       datedHeap // of alerts without a decision, with some that went or got one again
 }
+
+// dated is the id of an alert and when it was recorded, Unix milliseconds.
+type dated struct{ at, id int64 }
+
+func compareDated(a, b dated) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.id, b.id)) }
 
 func newAlertIndex(names *names, keys keyer) *alertIndex {
-	return &alertIndex{names: names, keys: keys, more: map[int64][]int64{}, byID: map[int64]int32{}, byIncident: map[key]int64{}}
+	return &alertIndex{names: names, keys: keys, more: map[int64][]int64{}, byID: map[int64]int32{}, byIncident: map[key]int64{}, byUUID: map[key]int64{}}
 }
 
-// add files an alert that live decisions point at.
+// add files an alert that live decisions point at. Those of other nodes may come
+// late: settle puts them in their place.
 func (x *alertIndex) add(h *alertHead, live int) {
 	slot, r := x.records.take()
 	*r = alertRecord{
-		id: h.ID, at: h.At.UnixMilli(), key: x.keys.of(h.Value), live: int32(live), simulated: h.Simulated,
+		id: h.ID, at: h.At.UnixMilli(), uuid: x.keys.hash(h.UUID), key: x.keys.of(h.Value), live: int32(live), simulated: h.Simulated,
 		scope: x.names.hold(h.Scope), scenario: x.names.hold(h.Scenario), kind: x.names.hold(h.Kind),
 	}
 	if len(h.Decisions) > 0 {
@@ -54,13 +64,30 @@ func (x *alertIndex) add(h *alertHead, live int) {
 		x.more[h.ID] = slices.Clone(h.Decisions[1:])
 	}
 	x.byID[h.ID] = slot
-	x.order = append(x.order, h.ID)
+	d := dated{r.at, r.id}
+	last := dated{}
+	if n := len(x.order); n > 0 {
+		last = x.order[n-1]
+	}
+	if last != d { // it may have been there before
+		x.mixed = x.mixed || compareDated(d, last) < 0
+		x.order = append(x.order, d)
+	}
+	x.byUUID[r.uuid] = h.ID
 	if r.incidents = h.Incident != ""; r.incidents {
 		r.incident = x.keys.hash(h.Incident)
 		x.byIncident[r.incident] = h.ID
 	}
 	if live == 0 {
-		heap.Push(&x.free, h.ID)
+		heap.Push(&x.free, d)
+	}
+}
+
+// settle brings the alerts into the order of their times.
+func (x *alertIndex) settle() {
+	if x.mixed {
+		slices.SortFunc(x.order, compareDated)
+		x.order, x.mixed = slices.Compact(x.order), false
 	}
 }
 
@@ -74,8 +101,8 @@ func (x *alertIndex) byNumber(id int64) *alertRecord {
 
 func (x *alertIndex) newestFirst() iter.Seq[*alertRecord] {
 	return func(yield func(*alertRecord) bool) {
-		for _, id := range slices.Backward(x.order) {
-			if r := x.byNumber(id); r != nil && !yield(r) {
+		for _, o := range slices.Backward(x.order) {
+			if r := x.byNumber(o.id); r != nil && r.at == o.at && !yield(r) {
 				return
 			}
 		}
@@ -114,8 +141,9 @@ func (x *alertIndex) hold(id int64) {
 
 func (x *alertIndex) release(id int64) {
 	if r := x.byNumber(id); r != nil {
-		if r.live--; r.live == 0 {
-			heap.Push(&x.free, id)
+		// A decision may point at an alert that came after it, and does not count.
+		if r.live = max(0, r.live-1); r.live == 0 {
+			heap.Push(&x.free, dated{r.at, id})
 		}
 	}
 }
@@ -125,8 +153,8 @@ func (x *alertIndex) release(id int64) {
 func (x *alertIndex) evict(limit int, since time.Time) []int64 {
 	var out []int64
 	for len(x.free) > 0 {
-		r := x.byNumber(x.free[0])
-		if r != nil && r.live == 0 {
+		r := x.byNumber(x.free[0].id)
+		if r != nil && r.live == 0 && r.at == x.free[0].at {
 			if len(x.byID) <= limit && !time.UnixMilli(r.at).Before(since) {
 				break
 			}
@@ -136,7 +164,7 @@ func (x *alertIndex) evict(limit int, since time.Time) []int64 {
 		heap.Pop(&x.free)
 	}
 	if len(x.order) > 2*len(x.byID)+1024 {
-		x.order = slices.DeleteFunc(x.order, func(id int64) bool { return x.byID[id] == 0 })
+		x.order = slices.DeleteFunc(x.order, func(o dated) bool { return x.byID[o.id] == 0 })
 	}
 	return out
 }
@@ -144,6 +172,9 @@ func (x *alertIndex) evict(limit int, since time.Time) []int64 {
 func (x *alertIndex) remove(r *alertRecord) {
 	if r.incidents && x.byIncident[r.incident] == r.id {
 		delete(x.byIncident, r.incident)
+	}
+	if x.byUUID[r.uuid] == r.id {
+		delete(x.byUUID, r.uuid)
 	}
 	for _, n := range []name{r.scope, r.scenario, r.kind} {
 		x.names.drop(n)
@@ -154,20 +185,20 @@ func (x *alertIndex) remove(r *alertRecord) {
 	x.records.give(slot)
 }
 
-// idHeap has the lowest id at its head.
-type idHeap []int64
+// datedHeap has the oldest alert at its head.
+type datedHeap []dated
 
-func (h idHeap) Len() int           { return len(h) }
-func (h idHeap) Less(i, j int) bool { return h[i] < h[j] }
-func (h idHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h datedHeap) Len() int           { return len(h) }
+func (h datedHeap) Less(i, j int) bool { return compareDated(h[i], h[j]) < 0 }
+func (h datedHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
 
 // Push is for package heap.
-func (h *idHeap) Push(x any) { *h = append(*h, x.(int64)) }
+func (h *datedHeap) Push(x any) { *h = append(*h, x.(dated)) }
 
 // Pop is for package heap.
-func (h *idHeap) Pop() any {
+func (h *datedHeap) Pop() any {
 	old := *h
-	id := old[len(old)-1]
+	d := old[len(old)-1]
 	*h = old[:len(old)-1]
-	return id
+	return d
 }

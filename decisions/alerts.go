@@ -58,17 +58,18 @@ func newAlertHead(a *event.Alert, now time.Time) alertHead {
 	return h
 }
 
-// encodeAlert makes the value of the database.
-func encodeAlert(h *alertHead, a *event.Alert) ([]byte, error) {
+// encodeAlert makes the value of the database, whose end is the alert's JSON.
+func encodeAlert(h *alertHead, a *event.Alert) (value, body []byte, err error) {
 	head, err := json.Marshal(h)
 	if err != nil {
-		return nil, fmt.Errorf("encoding alert: %w", err)
+		return nil, nil, fmt.Errorf("encoding alert: %w", err)
 	}
-	body, err := json.Marshal(a)
+	body, err = json.Marshal(a)
 	if err != nil {
-		return nil, fmt.Errorf("encoding alert: %w", err)
+		return nil, nil, fmt.Errorf("encoding alert: %w", err)
 	}
-	return append(append(head, '\n'), body...), nil
+	value = append(append(head, '\n'), body...)
+	return value, body, nil
 }
 
 func decodeAlertHead(value []byte) (h alertHead, err error) {

@@ -68,7 +68,7 @@ type allowTable struct {
 // after it and without the lock.
 type allowKeeper interface {
 	saveAllow(e AllowEntry) error
-	forgetAllow(p netip.Prefix) error
+	forgetAllow(p netip.Prefix, over bool) error
 	sweepAllowed()
 }
 
@@ -205,7 +205,7 @@ func (t *Allow) Remove(p netip.Prefix) error {
 			return fmt.Errorf("removing %s from the allowlist: %w", p, ErrNotAllowed)
 		}
 		if t.keep != nil {
-			if err := t.keep.forgetAllow(p); err != nil {
+			if err := t.keep.forgetAllow(p, false); err != nil {
 				return fmt.Errorf("removing %s from the allowlist: %w", p, err)
 			}
 		}
@@ -240,6 +240,11 @@ func (t *Allow) Len() int {
 	return n
 }
 
+// manual returns the operators' entries in the order of their prefixes.
+func (t *Allow) manual() []AllowEntry {
+	return slices.DeleteFunc(t.List(), func(e AllowEntry) bool { return e.Kind != KindManual })
+}
+
 // List returns all entries in the order of their prefixes.
 func (t *Allow) List() []AllowEntry {
 	t.mu.Lock()
@@ -266,7 +271,7 @@ func (t *Allow) expire(now time.Time) bool {
 		if e.Until.IsZero() || e.Until.After(now) {
 			continue
 		}
-		if t.keep != nil && t.keep.forgetAllow(p) != nil {
+		if t.keep != nil && t.keep.forgetAllow(p, true) != nil {
 			continue
 		}
 		delete(t.entries, p)

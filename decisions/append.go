@@ -21,6 +21,7 @@ const (
 // and counts as made now. A decision against an allowed value is kept suppressed.
 // a and ds are filled in and are the caller's again afterwards.
 func (b *Book) Append(a *event.Alert, ds []Decision) error {
+	b.leave()
 	now := wholeMillis(b.o.Now())
 	ready, err := prepare(a, ds, now, b.o.Allow)
 	if werr := b.enter(len(ready), a != nil); werr != nil {
@@ -39,14 +40,19 @@ func (b *Book) Append(a *event.Alert, ds []Decision) error {
 		}
 	}
 	j := b.commit(alertID, ready, now)
+	var told []byte // the alert as the fleet hears of it
 	if a != nil {
 		a.Decisions = a.Decisions[:0:0]
 		for _, r := range ready {
 			a.Decisions = append(a.Decisions, alertDecision(r.d, now))
 		}
-		if aerr := b.recordAlert(a, ready, j, now); aerr != nil {
+		var aerr error
+		if told, aerr = b.recordAlert(a, ready, j, now); aerr != nil {
 			err = errors.Join(err, aerr)
 		}
+	}
+	if b.fleet.ops.on {
+		b.recordAppend(a, told, j, now)
 	}
 	b.finish(j)
 	return err
@@ -121,7 +127,11 @@ func (b *Book) enter(n int, alert bool) error {
 		if b.decision.has(int64(n)) && (!alert || b.alert.has(1)) {
 			return nil
 		}
+		short := b.decision.short(int64(n)) || alert && b.alert.short(1)
 		b.write.Unlock()
+		if short {
+			return ErrNoIDs
+		}
 		if err := b.disk.await(turn); err != nil {
 			return fmt.Errorf("setting ids aside: %w", err)
 		}
@@ -172,12 +182,23 @@ func (b *Book) commit(alertID int64, ready []prepared, now time.Time) *job {
 // create makes a record of d, which gets its id and uuid. If there is no place,
 // those that end first make it.
 func (b *Book) create(d *Decision, p netip.Prefix, j *job) *record {
+	b.evict(j)
+	d.ID, d.UUID = b.decision.take(), formatUUID(newUUID())
+	return b.add(d, p, j)
+}
+
+// evict makes place for one decision.
+func (b *Book) evict(j *job) {
 	for len(b.index.byID) >= b.o.MaxDecisions {
 		b.end(b.index.first(), j)
 		b.evictedDecisions.Add(1)
 	}
-	d.ID, d.UUID = b.decision.take(), formatUUID(newUUID())
+}
+
+// add makes a record of d, which has its id. The caller holds mu.
+func (b *Book) add(d *Decision, p netip.Prefix, j *job) *record {
 	r := b.index.add(d, p)
+	b.met(d.ID, d.AlertID)
 	b.alerts.hold(r.alertID)
 	if !r.suppressed {
 		b.log.note(r)
@@ -191,6 +212,9 @@ func (b *Book) prolong(old *record, d *Decision, j *job) {
 	if !d.Until.After(timeOf(old.until)) {
 		return
 	}
+	if b.fleet.ops.on {
+		j.before(b.index.decision(old))
+	}
 	b.index.extend(old, d.Until)
 	old.created = d.Created.UnixMilli()
 	b.alerts.release(old.alertID)
@@ -202,15 +226,24 @@ func (b *Book) prolong(old *record, d *Decision, j *job) {
 	j.changed(old)
 }
 
-// recordAlert files a, its evidence bounded, and lets old ones go.
-func (b *Book) recordAlert(a *event.Alert, ready []prepared, j *job, now time.Time) error {
+// recordAlert files a, its evidence bounded, and lets old ones go. It returns the
+// JSON of what is kept.
+func (b *Book) recordAlert(a *event.Alert, ready []prepared, j *job, now time.Time) ([]byte, error) {
 	kept, cutValues, dropped := bounded(a)
 	b.cutValues.Add(int64(cutValues))
 	b.droppedEvidence.Add(int64(dropped))
-	head := newAlertHead(&kept, now)
-	value, err := encodeAlert(&head, &kept)
+	if b.fleet.ops.on {
+		kept = boundedWhole(&kept)
+	}
+	return b.fileAlert(&kept, ready, j, now)
+}
+
+// fileAlert keeps an alert that is within bounds, recorded at an instant.
+func (b *Book) fileAlert(a *event.Alert, ready []prepared, j *job, at time.Time) ([]byte, error) {
+	head := newAlertHead(a, at)
+	value, body, err := encodeAlert(&head, a)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	b.pending.put(a.ID, value)
 	seen := map[*record]bool{}
@@ -221,12 +254,13 @@ func (b *Book) recordAlert(a *event.Alert, ready []prepared, j *job, now time.Ti
 	}
 	b.mu.Lock()
 	b.alerts.add(&head, len(seen))
-	for _, id := range b.alerts.evict(b.o.MaxAlerts, now.Add(-b.o.AlertAge)) {
+	b.met(0, a.ID)
+	for _, id := range b.alerts.evict(b.o.MaxAlerts, b.o.Now().Add(-b.o.AlertAge)) {
 		j.remove(alertBucket, idKey(id))
 	}
 	b.mu.Unlock()
 	j.ops = append(j.ops, op{alertBucket, idKey(a.ID), value, func() { b.pending.done(head.ID) }})
-	return nil
+	return body, nil
 }
 
 func newUUID() (u [16]byte) {
@@ -241,6 +275,7 @@ type job struct {
 	records map[*record]bool
 	order   []*record
 	ops     []op
+	bases   map[int64]*Decision // prolonged ones as they were; nil unless the Book is shared
 }
 
 func newJob(n int) *job {
@@ -251,6 +286,15 @@ func (j *job) changed(r *record) {
 	if !j.records[r] {
 		j.records[r] = true
 		j.order = append(j.order, r)
+	}
+}
+
+func (j *job) before(d Decision) {
+	if j.bases == nil {
+		j.bases = map[int64]*Decision{}
+	}
+	if j.bases[d.ID] == nil {
+		j.bases[d.ID] = &d
 	}
 }
 

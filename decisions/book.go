@@ -53,6 +53,7 @@ type Book struct {
 	history  history
 	log      changelog
 	pending  pending
+	fleet    fleet
 	decision *counter
 	alert    *counter
 	closed   bool
@@ -61,7 +62,7 @@ type Book struct {
 	stop     chan struct{}
 	ticking  sync.WaitGroup
 
-	cutValues, droppedEvidence, evictedDecisions, damaged atomic.Int64
+	cutValues, droppedEvidence, evictedDecisions, damaged, refusedOps atomic.Int64
 }
 
 // OpenBook loads the journal. A record that cannot be understood is logged,
@@ -161,8 +162,8 @@ func (b *Book) Close() error {
 		b.write.Lock()
 		b.closed = true
 		b.disk.add(
-			op{bucket: metaBucket, key: b.decision.key, value: be64(b.decision.next.Load())},
-			op{bucket: metaBucket, key: b.alert.key, value: be64(b.alert.next.Load())},
+			b.decision.closing(),
+			b.alert.closing(),
 		)
 		b.write.Unlock()
 		b.closing = b.disk.close()
@@ -188,6 +189,12 @@ type BookStats struct {
 	Blocked          int64 // writes that had to wait for the disk
 	WriteFailures    int64
 	Damaged          int64 // records on disk that could not be understood
+	DroppedOps       int64 // changes the fleet was not told of, for want of place
+	RefusedOps       int64 // what others said and was not believed
+
+	// Ops are those that the fleet's log has not told of yet, OpBytes their size.
+	Ops     int
+	OpBytes int64
 }
 
 // Stats returns the figures; it costs the same however many decisions there are.
@@ -205,6 +212,10 @@ func (b *Book) Stats() BookStats {
 	b.disk.mu.Lock()
 	s.Queued, s.WriteError = len(b.disk.queue), b.disk.err
 	b.disk.mu.Unlock()
+	b.fleet.ops.mu.Lock()
+	s.Ops, s.OpBytes, s.DroppedOps = b.fleet.ops.count, b.fleet.ops.bytes, b.fleet.ops.dropped
+	b.fleet.ops.mu.Unlock()
+	s.RefusedOps = b.refusedOps.Load()
 	s.CutValues = b.cutValues.Load()
 	s.DroppedEvidence = b.droppedEvidence.Load()
 	s.EvictedDecisions = b.evictedDecisions.Load()

@@ -3,6 +3,8 @@ package decisions
 import (
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/rampart-edge/rampart/event"
 )
@@ -12,6 +14,7 @@ const (
 	maxContext  = 16 << 10 // and of its own meta
 	maxValue    = 2 << 10  // bytes of one key or value
 	eventBytes  = 64       // that an event costs beside its meta
+	maxLabels   = 64
 	cutMark     = "…"
 )
 
@@ -67,6 +70,59 @@ func boundedMeta(m event.Meta, budget, values int) (event.Meta, int, int) {
 		size += len(k) + len(v)
 	}
 	return out, size, values
+}
+
+// boundedWhole is bounded for an alert that is not from here, or goes elsewhere: all
+// its texts and lists are within limits. Doing it twice changes nothing more.
+func boundedWhole(a *event.Alert) event.Alert {
+	out, _, _ := bounded(a)
+	for _, s := range []*string{&out.MachineID, &out.CreatedAt, &out.Kind, &out.Scenario, &out.ScenarioHash, &out.ScenarioVersion,
+		&out.StartAt, &out.StopAt, &out.Leakspeed, &out.IncidentID, &out.Site} {
+		*s = tidyText(*s, maxText)
+	}
+	out.Message = tidyText(out.Message, maxValue)
+	if out.Source != nil {
+		src := *out.Source
+		for _, s := range []*string{&src.Scope, &src.Value, &src.IP, &src.Range, &src.AsName, &src.AsNumber, &src.Cn} {
+			*s = tidyText(*s, maxText)
+		}
+		out.Source = &src
+	}
+	for i := range out.Events {
+		out.Events[i].Timestamp = tidyText(out.Events[i].Timestamp, maxScope)
+	}
+	out.Labels = slices.Clone(out.Labels[:min(len(out.Labels), maxLabels)])
+	for i, s := range out.Labels {
+		out.Labels[i] = tidyText(s, maxText)
+	}
+	out.Decisions = slices.Clone(out.Decisions[:min(len(out.Decisions), maxOpDecisions)])
+	for i := range out.Decisions {
+		d := &out.Decisions[i]
+		for _, s := range []*string{&d.UUID, &d.Type, &d.Scope, &d.Value, &d.Origin, &d.Scenario, &d.Duration, &d.Until} {
+			*s = tidyText(*s, maxText)
+		}
+	}
+	return out
+}
+
+// tidyText returns s without control characters and what is no text, cut to a number
+// of bytes.
+func tidyText(s string, limit int) string {
+	if len(s) > limit {
+		s = s[:limit]
+		for !utf8.ValidString(s[max(0, len(s)-utf8.UTFMax):]) && len(s) > limit-utf8.UTFMax {
+			s = s[:len(s)-1]
+		}
+	}
+	if utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl) {
+		return s
+	}
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == utf8.RuneError {
+			return -1
+		}
+		return r
+	}, s)
 }
 
 // cut returns s, or its beginning if it is too long, and count, then one more.

@@ -120,8 +120,41 @@ func (h *history) trim(since int64) []stamp {
 	return out
 }
 
-func (h *history) forget(k key) {
+// take takes back the first entry of a value from an instant on. Its place in the
+// queue stays, of no value.
+func (h *history) take(k key, at int64) (taken stamp, ok bool) {
 	v := h.values[k]
+	var found, newer int64 // places
+	place, above := v.newest, int64(0)
+	for range min(v.count, maxHistoryValue) {
+		s := &h.queue[place-h.base]
+		if s.at < at {
+			break
+		}
+		found, newer = place, above
+		place, above = s.before, place
+	}
+	if found == 0 {
+		return stamp{}, false
+	}
+	s := &h.queue[found-h.base]
+	taken = *s
+	if newer == 0 {
+		v.newest = s.before
+	} else {
+		h.queue[newer-h.base].before = s.before
+	}
+	h.values[k] = v
+	h.forget(k)
+	s.key = key{}
+	return taken, true
+}
+
+func (h *history) forget(k key) {
+	v, ok := h.values[k]
+	if !ok {
+		return // it was taken back
+	}
 	if v.count--; v.count == 0 {
 		delete(h.values, k)
 	} else {

@@ -153,11 +153,7 @@ func (x *index) first() *record { return x.records.at(x.due.slots[0]) }
 // and evidence. Direct counts, so that hearsay never prolongs a ban that may act
 // below HTTP.
 func (x *index) same(d *Decision, p netip.Prefix, now time.Time) *record {
-	k := keyOf(p)
-	if !p.IsValid() {
-		k = x.keys.of(d.Value)
-	}
-	for r := range x.against(k) {
+	for r := range x.against(x.keyFor(d.Value, p)) {
 		b := x.brief(r)
 		if b.Scope == d.Scope && b.Type == d.Type && b.Origin == d.Origin && b.Scenario == d.Scenario &&
 			b.Direct == d.Direct && b.Simulated == d.Simulated && b.Suppressed == d.Suppressed && b.Until.After(now) {
@@ -165,6 +161,14 @@ func (x *index) same(d *Decision, p netip.Prefix, now time.Time) *record {
 		}
 	}
 	return nil
+}
+
+// keyFor is the key of a value, whose prefix is p.
+func (x *index) keyFor(value string, p netip.Prefix) key {
+	if p.IsValid() {
+		return keyOf(p)
+	}
+	return x.keys.of(value)
 }
 
 // covering calls fn for the records of a and of the ranges around it.

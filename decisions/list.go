@@ -45,7 +45,12 @@ func (b *Book) find(f Filter, now time.Time) []*record {
 	contains := plain(f.Contains)
 	switch {
 	case f.ID != 0:
-		if r := b.index.byNumber(f.ID); r != nil && (!contains.IsValid() || r.prefix().Contains(contains)) {
+		r := b.index.byNumber(f.ID)
+		if r == nil && !b.fleet.moved.At.IsZero() { // an id from before the node joined a fleet
+			f.ID = b.fleet.moved.of(f.ID, b.fleet.moved.At)
+			r = b.index.byNumber(f.ID)
+		}
+		if r != nil && (!contains.IsValid() || r.prefix().Contains(contains)) {
 			take(r)
 		}
 	case contains.IsValid():
@@ -170,6 +175,7 @@ func (b *Book) Alert(id int64) (event.Alert, bool) {
 // with an id or prolonged it, also when the decision is over.
 func (b *Book) Decided(id int64, until time.Time) (event.Alert, bool) {
 	b.mu.RLock()
+	id = b.fleet.moved.of(id, until)
 	found := int64(0)
 	for r := range b.alerts.newestFirst() {
 		if time.UnixMilli(r.at).Before(until) && b.alerts.ledTo(r, id) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -24,6 +25,9 @@ func (b *Book) load() error {
 	}
 	if err == nil {
 		err = b.loadEpoch()
+	}
+	if err == nil {
+		err = b.loadFleet()
 	}
 	now := b.o.Now()
 	j := newJob(0)
@@ -53,6 +57,7 @@ func (b *Book) load() error {
 		return fmt.Errorf("loading the journal: %w", err)
 	}
 	defer b.write.Unlock()
+	b.alerts.settle()
 	b.tidy(now, j)
 	b.enforce(j.order)
 	b.disk.add(j.ops...)
@@ -70,6 +75,19 @@ func (b *Book) loadEpoch() error {
 	}
 	b.log.begin(epoch)
 	return b.o.DB.Put(metaBucket, epochKey, be64(epoch))
+}
+
+func (b *Book) loadFleet() error {
+	v, err := b.o.DB.Get(metaBucket, fleetKey)
+	b.fleet.member.Store(v != nil)
+	if err == nil && v != nil {
+		err = b.fleet.moved.load(b.o.DB)
+	}
+	if err == nil {
+		v, err = b.o.DB.Get(metaBucket, positionKey)
+		b.fleet.epoch, b.fleet.cursor, _ = strings.Cut(string(v), "\n")
+	}
+	return err
 }
 
 func (b *Book) loadAllow() error {
@@ -110,6 +128,7 @@ func (b *Book) loadAlerts() error {
 			return nil
 		}
 		b.alert.after(head.ID)
+		b.met(0, head.ID)
 		b.alerts.add(&head, 0)
 		return nil
 	})
@@ -129,6 +148,7 @@ func (b *Book) loadDecisions(now time.Time, j *job) error {
 			return nil
 		}
 		b.decision.after(d.ID)
+		b.met(d.ID, d.AlertID)
 		if !d.Until.After(now) {
 			j.remove(decisionBucket, key)
 			return nil
@@ -152,17 +172,4 @@ func (b *Book) loadDecisions(now time.Time, j *job) error {
 func (b *Book) damagedRecord(kind, key string, err error) {
 	b.damaged.Add(1)
 	b.o.Logger.Warn(damagedText, zap.String("kind", kind), zap.Binary("key", []byte(key)), zap.Error(err))
-}
-
-// saveAllow writes an operator's entry at once: it is rare and must be kept.
-func (b *Book) saveAllow(e AllowEntry) error {
-	value, err := json.Marshal(&e)
-	if err != nil {
-		return err
-	}
-	return b.o.DB.Put(allowBucket, e.Prefix.String(), value)
-}
-
-func (b *Book) forgetAllow(p netip.Prefix) error {
-	return b.o.DB.Delete(allowBucket, p.String())
 }

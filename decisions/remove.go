@@ -14,6 +14,7 @@ func (b *Book) Delete(f Filter, by string) ([]Decision, error) {
 	if f.empty() {
 		return nil, fmt.Errorf("deleting decisions: %w; name an id, a value, an origin… or Active for all", ErrNoFilter)
 	}
+	b.leave()
 	if err := b.enter(0, false); err != nil {
 		return nil, fmt.Errorf("deleting decisions: %w", err)
 	}
@@ -32,6 +33,9 @@ func (b *Book) Delete(f Filter, by string) ([]Decision, error) {
 	}
 	b.tidy(now, j)
 	b.mu.Unlock()
+	if b.fleet.ops.on {
+		b.recordDelete(out, by)
+	}
 	b.finish(j)
 	b.o.Logger.Info("decisions deleted", zap.Int("count", len(out)), zap.String("by", by))
 	return out, nil

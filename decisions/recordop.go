@@ -1,0 +1,159 @@
+package decisions
+
+import (
+	"encoding/json"
+	"net/netip"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/rampart-edge/rampart/event"
+	"github.com/rampart-edge/rampart/store"
+)
+
+// wireOp is an Op whose alert is JSON already.
+type wireOp struct {
+	opFields
+	Alert json.RawMessage `json:"alert,omitempty"`
+}
+
+// encodeOp makes the text of an op. body, if there is one, is the JSON of its alert.
+// What it says of suppression is left out.
+func encodeOp(o *Op, body []byte) ([]byte, error) {
+	w := wireOp{opFields: opFields(*o), Alert: body}
+	if body == nil && o.Alert != nil {
+		var err error
+		if w.Alert, err = json.Marshal(o.Alert); err != nil {
+			return nil, err
+		}
+	}
+	w.Decisions = append([]Decision(nil), o.Decisions...)
+	for i := range w.Decisions {
+		w.Decisions[i].Suppressed = false
+	}
+	return json.Marshal(&w)
+}
+
+// recordAppend makes ops of what Append did. body is the JSON of the alert as it is
+// kept, nil for none. The caller holds write.
+func (b *Book) recordAppend(a *event.Alert, body []byte, j *job, at time.Time) {
+	var ds []Decision
+	for _, r := range j.order {
+		if !r.gone {
+			ds = append(ds, b.index.decision(r))
+		}
+	}
+	if body == nil {
+		a = nil
+	}
+	for len(ds) > 0 || a != nil {
+		n := min(len(ds), maxOpDecisions)
+		b.recordOp(Op{Kind: OpAppend, Alert: a, Decisions: ds[:n], At: at}, body, j.bases)
+		ds, a, body = ds[n:], nil, nil
+	}
+}
+
+// recordDelete makes ops of the end of decisions. The caller holds write.
+func (b *Book) recordDelete(gone []Decision, by string) {
+	bases := make(map[int64]*Decision, len(gone))
+	ids := make([]int64, len(gone))
+	for i := range gone {
+		ids[i], bases[gone[i].ID] = gone[i].ID, &gone[i]
+	}
+	by = tidyText(by, maxText)
+	for len(ids) > 0 {
+		n := min(len(ids), maxOpIDs)
+		b.recordOp(Op{Kind: OpDelete, IDs: ids[:n], By: by, At: b.o.Now().UTC()}, nil, bases)
+		ids = ids[n:]
+	}
+}
+
+// ShareList records that a list was put in force or dropped here, as an OpList. On
+// a Book that is not shared it does nothing.
+func (b *Book) ShareList(name, by string) error {
+	if err := b.enter(0, false); err != nil {
+		return err
+	}
+	defer b.write.Unlock()
+	if b.fleet.ops.on {
+		b.recordOp(Op{Kind: OpList, List: name, By: by, At: b.o.Now().UTC()}, nil, nil)
+	}
+	return nil
+}
+
+// recordOp files one op, and queues it for the disk: before the change that it tells
+// of, so that the one is never there without the other. bases are the decisions it
+// is about as they were before; those that are not there were not. The caller holds
+// write.
+func (b *Book) recordOp(o Op, body []byte, bases map[int64]*Decision) {
+	s := &b.fleet.ops
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o.Seq = s.next()
+	value, err := encodeOp(&o, body)
+	if err != nil { // cannot be: texts, numbers and instants that were checked
+		s.dropped++
+		b.o.Logger.Error("change not told to the fleet", zap.Error(err))
+		return
+	}
+	s.values.put(o.Seq, value)
+	writes := s.put(o.spooled(int64(len(value))), bases)
+	b.disk.add(op{opBucket, idKey(o.Seq), value, func() { s.values.done(o.Seq) }})
+	b.disk.add(writes...)
+	b.watch.wake()
+}
+
+// keepAllow writes a change of the allowlist at once, and with it the op that tells
+// of it (Kind 0: none). The caller holds the Allow's lock, so that there is one at
+// a time.
+func (b *Book) keepAllow(change op, o Op) error {
+	s := &b.fleet.ops
+	s.mu.Lock()
+	if !s.on || o.Kind == 0 {
+		s.mu.Unlock()
+		return b.o.DB.Update(change.apply)
+	}
+	o.Seq = s.next()
+	s.flying = o.Seq
+	s.mu.Unlock()
+	value, err := encodeOp(&o, nil)
+	if err == nil {
+		err = b.o.DB.Update(func(tx *store.Tx) error {
+			if err := tx.Put(opBucket, idKey(o.Seq), value); err != nil {
+				return err
+			}
+			return change.apply(tx)
+		})
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.flying = 0
+	if err == nil {
+		b.disk.add(s.put(o.spooled(int64(len(value))), nil)...)
+		b.watch.wake()
+	}
+	return err
+}
+
+// saveAllow writes an operator's entry at once: it is rare and must be kept.
+func (b *Book) saveAllow(e AllowEntry) error {
+	value, err := json.Marshal(&e)
+	if err != nil {
+		return err
+	}
+	b.leave()
+	return b.keepAllow(op{bucket: allowBucket, key: e.Prefix.String(), value: value},
+		Op{Kind: OpAllow, Allow: &e, At: b.o.Now().UTC()})
+}
+
+// forgetAllow takes an entry off the disk. One that is over went everywhere by
+// itself: that is no op.
+func (b *Book) forgetAllow(p netip.Prefix, over bool) error {
+	o := Op{Kind: OpUnallow, Prefix: p, At: b.o.Now().UTC()}
+	if over {
+		o = Op{}
+	} else {
+		b.leave()
+	}
+	return b.keepAllow(op{bucket: allowBucket, key: p.String()}, o)
+}
