@@ -145,7 +145,8 @@ func (b *Book) examine(o *Op, own int64, r *refusals) (adoptee, bool) {
 
 // foreign brings a decision from elsewhere into normal form.
 func foreign(d *Decision, at time.Time) (netip.Prefix, error) {
-	if d.ID < 1 || d.ID > maxDecision || d.AlertID < 0 || d.AlertID > maxDecision {
+	listed := d.ID >= listsFrom && d.ID < emergencyFrom // what is in lists does not come as decisions
+	if d.ID < 1 || d.ID > maxDecision || listed || d.AlertID < 0 || d.AlertID > maxDecision {
 		return netip.Prefix{}, fmt.Errorf("decision %d of alert %d against %.80q: %w", d.ID, d.AlertID, d.Value, ErrForeignID)
 	}
 	p, err := normalise(d, false)

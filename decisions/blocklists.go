@@ -35,11 +35,14 @@ func (b *Book) PutList(l *Blocklist) error {
 	if len(lists) >= maxLists {
 		return fmt.Errorf("list %s: there are %d lists, no more fit; drop one first", l.Name, len(lists))
 	}
+	if l.Base == 0 && b.decision.shared() {
+		l = l.Based(listBase(l.Name, l.Version))
+	}
 	if l.Base == 0 {
 		if err := b.enter(l.Len(), false); err != nil {
 			return fmt.Errorf("list %s: %w", l.Name, err)
 		}
-		l = l.Based(b.decision.next.Add(int64(l.Len())) - int64(l.Len()))
+		l = l.Based(b.decision.row(int64(l.Len())))
 		b.write.Unlock()
 	}
 	// Encoding a large list takes a while; nobody waits for it.

@@ -1,6 +1,8 @@
 package decisions
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"sync/atomic"
@@ -8,10 +10,13 @@ import (
 	"github.com/rampart-edge/rampart/store"
 )
 
+// How the 40 bits that an incident id has for a decision are shared out: ids below
+// listsFrom are granted by the fleet, those from there on are of lists, those from
+// emergencyFrom on of emergency blocks.
 const (
-	// Ids from here on are of emergency blocks, those below are granted by the
-	// fleet. All fit the 40 bits that an incident id has for them.
+	listsFrom     = 1 << 38
 	emergencyFrom = 1 << 39
+
 	emergencyBits = 20
 	emergencyIDs  = 1 << emergencyBits
 	nodeMask      = emergencyFrom>>emergencyBits - 1
@@ -52,6 +57,14 @@ type blockState struct {
 
 // emergencyBase is where a node's emergency block begins.
 func emergencyBase(node uint64) int64 { return emergencyFrom | int64(node&nodeMask)<<emergencyBits }
+
+// listBase is the id of the first entry of a list in a fleet: it needs no grant, is
+// the same on every node, and another for nearly every version.
+func listBase(name string, version int64) int64 {
+	sum := sha256.Sum256(be64(version))
+	sum = sha256.Sum256(append(sum[:], name...))
+	return listsFrom | int64(binary.BigEndian.Uint16(sum[:]))*maxListEntries
+}
 
 func blocksKey(counter string) string { return counter + "_blocks" }
 
@@ -162,23 +175,9 @@ func (k *blocks) take() int64 {
 	return id
 }
 
-// row takes n numbers that follow each other, if the next ones do.
-func (k *blocks) row(n int64) (first int64, ok bool) {
-	if len(k.ready) == 0 || k.ready[0].size() < n {
-		return 0, false
-	}
-	first = k.ready[0].From
-	if k.ready[0].From += n; k.ready[0].From > k.ready[0].To {
-		k.ready = k.ready[1:]
-	}
-	k.left -= n
-	k.usable.Add(-n)
-	return first, true
-}
-
 // grant adds a block. What makes no sense is left out.
 func (k *blocks) grant(s span, w *writer) {
-	if s.From < 1 || s.To < s.From || s.To >= emergencyFrom || len(k.state.Granted) >= maxGrants {
+	if s.From < 1 || s.To < s.From || s.To >= listsFrom || len(k.state.Granted) >= maxGrants {
 		return
 	}
 	k.state.Granted = append(k.state.Granted, s)

@@ -77,10 +77,10 @@ func (c *counter) short(n int64) bool {
 // spare reports whether enough numbers are set aside for what may come at once.
 func (c *counter) spare() bool { return c.has(idBlock / 10) }
 
-// after makes sure that no number up to and with id is given out. Those of
-// emergency blocks are far away, and not passed.
+// after makes sure that no number up to and with id is given out. Those that a
+// fleet does not grant are far away, and not passed.
 func (c *counter) after(id int64) {
-	if id < emergencyFrom {
+	if id < listsFrom {
 		c.next.Store(max(c.next.Load(), id+1))
 	}
 }
@@ -92,13 +92,11 @@ func (c *counter) take() int64 {
 	return c.next.Add(1) - 1
 }
 
-// row takes n numbers that follow each other; ok is false if there are no such.
-func (c *counter) row(n int64) (first int64, ok bool) {
-	if k := c.blocks.Load(); k != nil {
-		return k.row(n)
-	}
-	return c.next.Add(n) - n, true
-}
+// row takes n numbers that follow each other. It is not for a Book that is shared.
+func (c *counter) row(n int64) (first int64) { return c.next.Add(n) - n }
+
+// shared reports whether the numbers are those of a fleet.
+func (c *counter) shared() bool { return c.blocks.Load() != nil }
 
 // unused reports whether id is one of the fleet's that only this node may give
 // out, and has not.

@@ -24,7 +24,7 @@ type fleet struct {
 	// epoch and cursor are guarded by the spool's mu.
 	epoch, cursor string
 	refused       int64
-	highest       struct{ decision, alert int64 } // ids met, below emergencyFrom; under Book.mu
+	highest       struct{ decision, alert int64 } // ids met that a fleet grants; under Book.mu
 }
 
 // Share makes the Book one of a fleet: from now on local changes are recorded as
@@ -136,7 +136,7 @@ func (b *Book) Sent(upTo int64) {
 }
 
 // Grant gives the Book ids to use, each block from first to last, both included;
-// 0 and 0 are none. Ids of decisions and alerts are below 2^39.
+// 0 and 0 are none. Ids of decisions and alerts are below 2^38.
 func (b *Book) Grant(decisionFrom, decisionTo, alertFrom, alertTo int64) {
 	b.write.Lock()
 	defer b.write.Unlock()
@@ -190,7 +190,7 @@ func (b *Book) HasAlert(uuid string) bool {
 	return uuid != "" && b.alerts.byUUID[b.index.keys.hash(uuid)] != 0
 }
 
-// Highest returns the highest ids of decisions and alerts below 2^39 that the Book
+// Highest returns the highest ids of decisions and alerts below 2^38 that the Book
 // has met: a fleet that lost count goes on after them.
 func (b *Book) Highest() (decision, alert int64) {
 	b.mu.RLock()
@@ -211,10 +211,10 @@ func (b *Book) place(epoch, cursor string) op {
 // met notes ids, for Highest. The caller holds mu.
 func (b *Book) met(decision, alert int64) {
 	h := &b.fleet.highest
-	if decision < emergencyFrom {
+	if decision < listsFrom {
 		h.decision = max(h.decision, decision)
 	}
-	if alert < emergencyFrom {
+	if alert < listsFrom {
 		h.alert = max(h.alert, alert)
 	}
 }
