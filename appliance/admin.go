@@ -64,6 +64,10 @@ func routes() map[string]admin {
 		"GET /rampart/allowlist":        listAllowed,
 		"POST /rampart/allowlist":       addAllowed,
 		"DELETE /rampart/allowlist":     deleteAllowed,
+		"GET /rampart/lists":            listLists,
+		"GET /rampart/lists/{name}":     showList,
+		"PUT /rampart/lists/{name}":     putList,
+		"DELETE /rampart/lists/{name}":  dropList,
 	}
 }
 

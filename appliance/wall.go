@@ -37,13 +37,16 @@ type wall struct {
 	mu        sync.Mutex
 	conf      FirewallConfig
 	prefix6   int
-	table     *firewall.Table // nil when the mode is off
-	running   bool            // Start succeeded
-	retry     time.Time       // when to start again
-	cursor    int64           // in the book's changes
-	allow     []netip.Prefix  // as last given to the table
+	table     *firewall.Table        // nil when the mode is off
+	running   bool                   // Start succeeded
+	retry     time.Time              // when to start again
+	cursor    int64                  // in the book's changes
+	allow     []netip.Prefix         // as last given to the table
+	lists     []*decisions.Blocklist // likewise
 	wide      map[netip.Prefix]struct{}
 	escalated *escalations
+
+	unlisted atomic.Int64 // entries of lists that the table has no place for
 
 	problem atomic.Pointer[string]
 	face    atomic.Pointer[wallFace]
@@ -94,7 +97,7 @@ func (w *wall) use(s *Settings) {
 	w.cursor = w.st.book.Cursor()
 	if c.Mode != FirewallOff {
 		w.table = firewall.New(firewall.Options{DryRun: c.Mode == FirewallDryRun, Table: c.Table, Owner: *c.Owner,
-			Now: time.Now, IPv6Prefix: w.prefix6, Report: w.report})
+			Now: time.Now, IPv6Prefix: w.prefix6, MaxEntries: maxBans, Report: w.report})
 		w.start()
 	}
 	if old != nil {
@@ -248,6 +251,10 @@ func (w *wall) change() bool {
 	if err := w.escalated.drop(over); err != nil {
 		w.st.owner.logger().Error("forgetting escalated decisions", zap.Error(err))
 	}
+	if !slices.Equal(w.lists, w.st.book.Lists()) {
+		w.replace() // costs the kernel no more than what is different
+		return true
+	}
 	w.update(touched)
 	return len(page) > 0
 }
@@ -309,8 +316,11 @@ func (w *wall) refresh() {
 	var touched []decisions.Decision
 	for _, a := range pending {
 		for _, d := range w.st.book.List(decisions.Filter{Contains: a, Type: decisions.TypeBan, Active: true}) {
-			if d.Direct && !d.Simulated {
-				ids, touched = append(ids, d.ID), append(touched, d)
+			if !d.Direct || d.Simulated {
+				continue
+			}
+			if touched = append(touched, d); d.Host != "" { // the others belong there anyway
+				ids = append(ids, d.ID)
 			}
 		}
 	}

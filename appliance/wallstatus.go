@@ -14,8 +14,11 @@ type FirewallStatus struct {
 	Dropped map[string]firewall.Traffic `json:"dropped,omitempty"`
 	Refused int64                       `json:"bans_refused"` // reserved or too wide
 	Evicted int64                       `json:"bans_evicted"`
-	Repairs int64                       `json:"repairs"`
-	Errors  int64                       `json:"errors"`
+	// Unlisted counts entries of lists that the kernel has no place for; they hold at
+	// the HTTP layer.
+	Unlisted int64 `json:"bans_of_lists_left_out"`
+	Repairs  int64 `json:"repairs"`
+	Errors   int64 `json:"errors"`
 }
 
 func (w *wall) status() FirewallStatus {
@@ -24,6 +27,7 @@ func (w *wall) status() FirewallStatus {
 	if p := w.problem.Load(); p != nil {
 		f.Problem = *p
 	}
+	f.Unlisted = w.unlisted.Load()
 	if now.table != nil {
 		s := now.table.Stats()
 		f.Active, f.Table, f.Owner, f.Entries, f.Dropped = s.Mode, s.Table, s.Owner, s.Entries, s.Dropped

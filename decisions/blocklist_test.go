@@ -201,7 +201,12 @@ func TestPatchOfAnother(t *testing.T) {
 	if _, err := b.Apply(patch); !errors.Is(err, decisions.ErrOtherList) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := a.Based(7).Apply(patch); !errors.Is(err, decisions.ErrOtherList) {
+	later := listHead("x")
+	later.Version = 7
+	if _, err := newList(t, later, prefixes("192.0.2.1")).Apply(patch); !errors.Is(err, decisions.ErrOtherList) {
+		t.Errorf("of another version: %v", err)
+	}
+	if l, err := a.Based(7).Apply(patch); err != nil || l.Base != b.Base || l.Hash() != b.Hash() {
 		t.Errorf("with other ids: %v", err)
 	}
 }

@@ -35,8 +35,12 @@ func (l *Blocklist) Encode() []byte {
 	return pack(append([]byte(listMagic), sum[:]...), plain)
 }
 
-// Hash stands for all that the list says.
-func (l *Blocklist) Hash() [sha256.Size]byte { return sha256.Sum256(l.plainBytes()) }
+// Hash stands for all that the list says, apart from Base, which one node may have
+// and another not.
+func (l *Blocklist) Hash() [sha256.Size]byte { return l.Based(0).sum() }
+
+// sum is that of all of the list.
+func (l *Blocklist) sum() [sha256.Size]byte { return sha256.Sum256(l.plainBytes()) }
 
 // DecodeBlocklist reads what Encode wrote. It checks everything that NewBlocklist
 // does, and is safe with bytes from anywhere: what it allocates is bounded, by
@@ -63,7 +67,7 @@ func decodeBlocklist(data []byte) (*Blocklist, error) {
 	if err := r.close(); err != nil {
 		return nil, err
 	}
-	if l.Hash() != [sha256.Size]byte(rest) {
+	if l.sum() != [sha256.Size]byte(rest) {
 		return nil, fmt.Errorf("%w: the hash is another one", errListCode)
 	}
 	return l, nil

@@ -31,7 +31,7 @@ func Diff(old, next *Blocklist) []byte {
 		_ = b.add(p)
 	}
 	plain = appendEntries(plain, b.finish(ListHead{}))
-	from, to := old.Hash(), next.Hash()
+	from, to := old.Hash(), next.sum()
 	return pack(slices.Concat([]byte(patchMagic), from[:], to[:]), plain)
 }
 
@@ -71,7 +71,8 @@ func (l *Blocklist) ends() [3]int {
 	return [3]int{len(l.v4.keys), len(l.v4.keys) + len(l.nets.keys), l.Len()}
 }
 
-// Apply returns the list that a patch of Diff makes of l. Like DecodeBlocklist it is
+// Apply returns the list that a patch of Diff makes of l, whatever the Base of l.
+// Like DecodeBlocklist it is
 // safe with bytes from anywhere; a patch for another state is ErrOtherList.
 func (l *Blocklist) Apply(patch []byte) (*Blocklist, error) {
 	next, err := l.apply(patch)
@@ -126,7 +127,7 @@ func (l *Blocklist) apply(patch []byte) (*Blocklist, error) {
 		}
 	}
 	next := b.finish(head)
-	if next.Hash() != [sha256.Size]byte(rest) {
+	if next.sum() != [sha256.Size]byte(rest) {
 		return nil, fmt.Errorf("%w: the hash is another one", errListCode)
 	}
 	return next, nil

@@ -1,0 +1,204 @@
+package appliance
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rampart-edge/rampart/decisions"
+)
+
+const (
+	// maxListBody bounds a list as text, in bytes: more than four million lines.
+	maxListBody = 64 << 20
+	// maxListShown bounds the entries of a list that one answer shows.
+	maxListShown = 10_000
+)
+
+// listKeeper is where lists are put and dropped.
+type listKeeper interface {
+	PutList(l *decisions.Blocklist) error
+	DropList(name string) error
+}
+
+// listKeeper is the node's: its book.
+func (st *state) listKeeper() listKeeper { return st.book }
+
+// ListStatus is a list in force, without its entries.
+type ListStatus struct {
+	Name       string    `json:"name"`
+	Origin     string    `json:"origin"` // of its decisions
+	Type       string    `json:"type"`
+	Scenario   string    `json:"scenario"`
+	Version    int64     `json:"version"`
+	Created    time.Time `json:"created"`
+	Until      time.Time `json:"until"`
+	Entries    int       `json:"entries"`
+	Addresses4 int       `json:"ipv4_addresses"`
+	Ranges4    int       `json:"ipv4_ranges"`
+	All6       int       `json:"ipv6"`
+	Suppressed int       `json:"suppressed"` // entries that the allowlist covers
+	FirstID    int64     `json:"first_id"`   // decision id of the first entry; the others follow
+}
+
+func (st *state) listStatus(l *decisions.Blocklist) ListStatus {
+	s := ListStatus{Name: l.Name, Origin: l.Origin(), Type: l.Type, Scenario: l.Scenario, Version: l.Version, Created: l.Created,
+		Until: l.Until, Entries: l.Len(), Suppressed: st.book.Suppressed(l), FirstID: l.Base}
+	s.Addresses4, s.Ranges4, s.All6 = l.Kinds()
+	return s
+}
+
+// list returns the list of a name.
+func (st *state) list(name string) (*decisions.Blocklist, error) {
+	for _, l := range st.book.Lists() {
+		if l.Name == name {
+			return l, nil
+		}
+	}
+	return nil, notFound("there is no list %.80q; `lists list` shows those that there are", name)
+}
+
+func listLists(l *live, r *http.Request) (any, error) {
+	if err := only(r); err != nil {
+		return nil, err
+	}
+	out := []ListStatus{}
+	for _, b := range l.state.book.Lists() {
+		out = append(out, l.state.listStatus(b))
+	}
+	return out, nil
+}
+
+// ListDetail is a list with its first entries.
+type ListDetail struct {
+	List  ListStatus `json:"list"`
+	First []string   `json:"first"` // addresses and networks
+}
+
+func showList(l *live, r *http.Request) (any, error) {
+	if err := only(r, "limit"); err != nil {
+		return nil, err
+	}
+	limit := 20
+	if s := r.FormValue("limit"); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 0 || n > maxListShown {
+			return nil, badRequest(fmt.Errorf("limit %q is not a number from 0 to %d", s, maxListShown))
+		}
+		limit = n
+	}
+	b, err := l.state.list(r.PathValue("name"))
+	if err != nil {
+		return nil, err
+	}
+	out := ListDetail{List: l.state.listStatus(b), First: []string{}}
+	for i := range min(limit, b.Len()) {
+		text := b.At(i).String()
+		if b.At(i).IsSingleIP() {
+			text = b.At(i).Addr().String()
+		}
+		out.First = append(out.First, text)
+	}
+	return out, nil
+}
+
+// ListAnswer is what became of a list that was put.
+type ListAnswer struct {
+	List     ListStatus           `json:"list"`
+	Replaced bool                 `json:"replaced"` // there was one of that name
+	Report   decisions.ListReport `json:"report"`
+}
+
+// putList reads a list as text.
+func putList(l *live, r *http.Request) (any, error) {
+	h, err := listHead(r, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	b, report, err := decisions.ReadBlocklist(h, http.MaxBytesReader(nil, r.Body, maxListBody))
+	var long *http.MaxBytesError
+	switch {
+	case errors.As(err, &long):
+		return nil, adminError{http.StatusRequestEntityTooLarge, fmt.Errorf("the list has more than %d bytes; split it", maxListBody)}
+	case err != nil:
+		return nil, badRequest(err)
+	case b.Len() == 0:
+		return nil, badRequest(fmt.Errorf("there is no address in the list, which stays as it was%s", firstOf(report.Problems)))
+	}
+	report.Problems = orEmpty(report.Problems)
+	l.spareProxies(b)
+	_, err = l.state.list(b.Name)
+	out := ListAnswer{Replaced: err == nil, Report: report}
+	if err := l.state.listKeeper().PutList(b); err != nil {
+		return nil, err
+	}
+	if b, err = l.state.list(b.Name); err != nil {
+		return nil, err // dropped meanwhile
+	}
+	out.List = l.state.listStatus(b)
+	return out, nil
+}
+
+func firstOf(problems []string) string {
+	if len(problems) == 0 {
+		return ""
+	}
+	return ": " + problems[0]
+}
+
+// listHead is what the address of a request says of the list in its body.
+func listHead(r *http.Request, now time.Time) (decisions.ListHead, error) {
+	q := r.URL.Query() // FormValue would take the list for a form
+	h := decisions.ListHead{Name: r.PathValue("name"), Type: cmp.Or(q.Get("type"), decisions.TypeBan),
+		Scenario: q.Get("scenario"), Created: now}
+	if err := only(r, "type", "duration", "scenario"); err != nil {
+		return h, err
+	}
+	if err := text("scenario", h.Scenario); err != nil {
+		return h, err
+	}
+	switch strings.ToLower(h.Type) {
+	case decisions.TypeBan, decisions.TypeCaptcha, decisions.TypeThrottle:
+	default:
+		return h, badRequest(fmt.Errorf("type %q is not possible; use ban, captcha or throttle", h.Type))
+	}
+	length, err := positive(cmp.Or(q.Get("duration"), "7d"))
+	if err != nil {
+		return h, badRequest(err)
+	}
+	h.Until = now.Add(length)
+	return h, nil
+}
+
+// spareProxies puts trusted proxies that are on a list on the allowlist.
+func (l *live) spareProxies(b *decisions.Blocklist) {
+	trusted := l.settings.config.Trusted
+	if trusted == nil {
+		return
+	}
+	for p := range b.All() {
+		if p.IsSingleIP() && trusted(p.Addr()) {
+			l.state.proxies.meet(p.Addr())
+		}
+	}
+	l.state.proxies.learn()
+}
+
+func dropList(l *live, r *http.Request) (any, error) {
+	if err := only(r); err != nil {
+		return nil, err
+	}
+	b, err := l.state.list(r.PathValue("name"))
+	if err != nil {
+		return nil, err
+	}
+	out := l.state.listStatus(b)
+	if err := l.state.listKeeper().DropList(b.Name); err != nil && !errors.Is(err, decisions.ErrNoList) {
+		return nil, err
+	}
+	return out, nil
+}
