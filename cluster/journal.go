@@ -83,7 +83,7 @@ type Journal struct {
 	turn  chan struct{} // for the sender: there is something else to try
 	lists chan struct{} // for the keeper of lists: look again
 
-	refused, over, dropped, known, sent, adopted, reconciles, restores, listLoads, listPatches, listFails atomic.Int64
+	refused, dropped, known, sent, adopted, reconciles, restores, listLoads, listPatches, listFails atomic.Int64
 
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup
@@ -200,20 +200,18 @@ func (j *Journal) Close(ctx context.Context) error {
 
 // JournalStats are a Journal's figures. Those of the second block only grow.
 type JournalStats struct {
-	Joined      bool          `json:"joined"` // at work with Redis; else alone
-	Epoch       string        `json:"epoch,omitempty"`
-	Cursor      string        `json:"cursor,omitempty"` // last entry of the log that was taken over
-	Last        string        `json:"last,omitempty"`   // last entry of the log, as known
-	LagEntries  int64         `json:"lag_entries"`
-	Lag         time.Duration `json:"lag"`     // between those two
-	Waiting     int           `json:"waiting"` // changes of this node that Redis does not have, as far as counted
-	WaitingMore bool          `json:"waiting_more,omitempty"`
+	Joined     bool          `json:"joined"` // at work with Redis; else alone
+	Epoch      string        `json:"epoch,omitempty"`
+	Cursor     string        `json:"cursor,omitempty"` // last entry of the log that was taken over
+	Last       string        `json:"last,omitempty"`   // last entry of the log, as known
+	LagEntries int64         `json:"lag_entries"`
+	Lag        time.Duration `json:"lag"`     // between those two
+	Waiting    int           `json:"waiting"` // changes of this node that it has not met in the log yet
 
 	Sent       int64 `json:"sent"`
 	Adopted    int64 `json:"adopted"`
 	Known      int64 `json:"known"`   // alerts that another node had told of before
 	Refused    int64 `json:"refused"` // what was read from Redis and must not be
-	Over       int64 `json:"over"`    // and what had ended by then
 	Dropped    int64 `json:"dropped"` // changes that Redis would not take
 	Reconciles int64 `json:"reconciles"`
 	Restores   int64 `json:"restores"` // times this node brought back what it had
@@ -223,21 +221,16 @@ type JournalStats struct {
 	ListFails   int64 `json:"list_fails"`
 }
 
-const countWaiting = 1000
-
 // Stats returns the figures.
 func (j *Journal) Stats() JournalStats {
 	p := j.place()
-	s := JournalStats{
+	return JournalStats{
 		Joined: p.joined, Epoch: p.epoch, Cursor: p.cursor, Last: p.last, LagEntries: max(p.lastN-p.n, 0), Lag: lagOf(p.cursor, p.last),
-		Sent: j.sent.Load(), Adopted: j.adopted.Load(), Known: j.known.Load(), Refused: j.refused.Load(), Over: j.over.Load(),
+		Sent: j.sent.Load(), Adopted: j.adopted.Load(), Known: j.known.Load(), Refused: j.refused.Load(),
 		Dropped: j.dropped.Load(), Reconciles: j.reconciles.Load(), Restores: j.restores.Load(),
 		ListLoads: j.listLoads.Load(), ListPatches: j.listPatches.Load(), ListFails: j.listFails.Load(),
+		Waiting: j.book.Stats().Ops,
 	}
-	if ops, err := j.book.Ops(0, countWaiting); err == nil {
-		s.Waiting, s.WaitingMore = len(ops), len(ops) == countWaiting
-	}
-	return s
 }
 
 // place returns where the node stands.

@@ -78,6 +78,9 @@ func (j *Journal) check(ctx context.Context) error {
 	if s.state != "ok" {
 		return fmt.Errorf("%w (%s)", errPlace, s.state)
 	}
+	if j.book.Incomplete() {
+		return fmt.Errorf("%w (changes were dropped)", errPlace)
+	}
 	j.moved(func(p *position) {
 		p.last, p.lastN, p.seen = s.last, s.n, j.now()
 		if p.cursor == s.last {
@@ -190,10 +193,6 @@ func before(a, b string) bool {
 func (j *Journal) refuse(what string, err error) {
 	kind := what
 	switch {
-	case errors.Is(err, decisions.ErrOver):
-		// An old log tells of what has ended since. That is as it should be.
-		j.over.Add(1)
-		return
 	case errors.Is(err, decisions.ErrTooWide):
 		kind = "range too wide"
 	case errors.Is(err, decisions.ErrBadOp), errors.Is(err, errEntry):

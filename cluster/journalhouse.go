@@ -9,6 +9,7 @@ import (
 
 const (
 	idBlock    = 10_000
+	ownIDs     = 1 << 39 // where the ids begin that a node gives without asking; see Book.Grant
 	houseEvery = time.Second
 	pruneEvery = time.Minute
 	pruneMany  = 1000 // of each in one call

@@ -1,10 +1,9 @@
--- Makes the state that a node joins, and tells where the node stands. An empty Redis
--- gets an epoch. One that went back gets a new one, and loses what may have been
--- deleted since: the nodes bring back what they have.
+-- Makes the state that a node joins, and returns its epoch. An empty Redis gets one. One
+-- that went back gets a new one, and loses what may have been deleted since: the
+-- nodes bring back what they have.
 -- KEYS: m log d du a au uuid w ids ls
 -- ARGV: the node's epoch, its cursor, an epoch to begin with, ids to begin after (of
 -- decisions and of alerts) where the node knows better than Redis
--- Reply: 'ok', 'old', 'epoch' or 'first' (it has the node's epoch now), epoch.
 local state, epoch = place(ARGV[1], ARGV[2])
 if epoch == '' or state == 'back' then
   state, epoch = 'first', ARGV[3]
@@ -17,4 +16,4 @@ if state == 'first' or state == 'epoch' and ARGV[1] ~= '' then
     redis.call('HSET', KEYS[9], field, string.format('%.0f', from))
   end
 end
-return {state, epoch}
+return epoch

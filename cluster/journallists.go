@@ -20,7 +20,7 @@ import (
 const (
 	listChunk    = 512 << 10
 	maxListBytes = 96 << 20
-	maxListNames = 64
+	maxListNames = 256
 	asideFor     = 10 * time.Minute // what was stored and not put in force goes after it
 	listsEvery   = time.Minute
 	listRetry    = time.Second
@@ -50,14 +50,14 @@ func (s listState) String() string { return fmt.Sprintf("%d %d %s", s.version, s
 func parseListState(text string) (s listState, err error) {
 	parts := strings.Fields(text)
 	if len(parts) != 3 || len(parts[2]) != 64 {
-		return s, fmt.Errorf("%w: state of a list", errEntry)
+		return listState{}, fmt.Errorf("%w: state of a list", errEntry)
 	}
 	s.hash = parts[2]
 	if s.version, err = strconv.ParseInt(parts[0], 10, 64); err == nil {
 		s.until, err = strconv.ParseInt(parts[1], 10, 64)
 	}
-	if err != nil {
-		return s, fmt.Errorf("%w: state of a list", errEntry)
+	if err != nil || s.version <= 0 {
+		return listState{}, fmt.Errorf("%w: state of a list", errEntry)
 	}
 	return s, nil
 }

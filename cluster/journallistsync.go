@@ -39,17 +39,25 @@ func (j *Journal) keepLists(ctx context.Context) {
 	}
 }
 
-// listStates are the lists that Redis has in force.
+// listStates are the lists that Redis has in force; one whose state is not
+// understood has version 0.
 func (j *Journal) listStates(ctx context.Context) (map[string]listState, error) {
+	one, cancel := context.WithTimeout(ctx, callLimit)
+	n, err := j.c.rdb().HLen(one, j.keys.ls).Result()
+	cancel()
+	if err != nil {
+		return nil, err
+	}
+	if n > maxListNames {
+		return nil, fmt.Errorf("there are %d lists in redis, at most %d are taken", n, maxListNames)
+	}
 	out := map[string]listState{}
-	err := j.scan(ctx, j.keys.ls, maxListNames, 256, func(name string, text []byte) error {
+	err = j.scan(ctx, j.keys.ls, maxListNames, 256, func(name string, text []byte) error {
+		if err := decisions.CheckListName(name); err != nil {
+			return err
+		}
 		s, err := parseListState(string(text))
-		if err == nil {
-			err = decisions.CheckListName(name)
-		}
-		if err == nil {
-			out[name] = s
-		}
+		out[name] = s
 		return err
 	})
 	return out, err
@@ -76,7 +84,7 @@ func (j *Journal) syncLists(ctx context.Context, given map[string]listState) err
 	for name, want := range all {
 		have := j.listNamed(name)
 		switch {
-		case waiting[name], given[name] == want, want.until <= j.now().UnixMilli():
+		case want.version == 0, waiting[name], given[name] == want, want.until <= j.now().UnixMilli():
 			continue
 		case have != nil && (have.Version > want.version || stateOf(have) == want):
 			continue
@@ -100,7 +108,7 @@ func (j *Journal) syncLists(ctx context.Context, given map[string]listState) err
 func (j *Journal) waitingLists() (map[string]bool, error) {
 	out := map[string]bool{}
 	for after := int64(0); ; {
-		ops, err := j.book.Ops(after, countWaiting)
+		ops, err := j.book.Ops(after, askMany)
 		if err != nil || len(ops) == 0 {
 			return out, err
 		}
@@ -175,7 +183,7 @@ func (j *Journal) dropOverLists(ctx context.Context) error {
 		return err
 	}
 	for name, s := range all {
-		if s.until > j.now().UnixMilli() {
+		if s.version == 0 || s.until > j.now().UnixMilli() {
 			continue
 		}
 		op, err := j.listOp(name)

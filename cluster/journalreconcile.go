@@ -1,16 +1,12 @@
 package cluster
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
-	"net/netip"
-	"slices"
 	"strconv"
 
 	"github.com/redis/go-redis/v9"
@@ -24,8 +20,6 @@ const (
 	maxAllowed = 100_000
 	// logStart is before the first entry.
 	logStart = "0-0"
-	// ownIDs is where the ids begin that a node gives without asking; see Book.Grant.
-	ownIDs = 1 << 39
 	// unseenIDs is more than what a fleet has set aside and not used: when the count
 	// of ids was lost, it goes on that much higher.
 	unseenIDs = 10_000_000
@@ -42,22 +36,20 @@ func (j *Journal) join(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	restore := j.book.Incomplete()
+	whole, restore := j.book.Incomplete() || s.state == "old", false
 	if s.state == "ok" || s.state == "old" {
 		j.enter(s.epoch, cursor)
 	} else {
-		state, now, err := j.begin(ctx, epoch, cursor)
+		now, err := j.begin(ctx, epoch, cursor)
 		if err != nil {
 			return err
 		}
 		if s, err = j.stand(ctx, now, logStart); err != nil {
 			return err
 		}
-		if epoch == "" && state != "first" {
-			return j.bring(ctx, s)
-		}
 		j.enter(now, s.last)
-		restore, s.state = true, "old"
+		// A Book that was in no fleet before has all that it has among its ops.
+		whole, restore = true, epoch != ""
 	}
 	if err := j.grant(ctx); err != nil {
 		return err
@@ -70,7 +62,7 @@ func (j *Journal) join(ctx context.Context) error {
 			return fmt.Errorf("bringing back what this node has: %w", err)
 		}
 	}
-	if restore || s.state == "old" {
+	if whole {
 		return j.reconcile(ctx)
 	}
 	poke(j.lists)
@@ -84,37 +76,25 @@ func (j *Journal) enter(epoch, cursor string) {
 	})
 }
 
-// begin makes the state in Redis, where it is lost, and returns how the node stands
-// to it.
-func (j *Journal) begin(ctx context.Context, epoch, cursor string) (state, now string, err error) {
+// begin makes the state in Redis, where it is lost, and returns its epoch.
+func (j *Journal) begin(ctx context.Context, epoch, cursor string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	own := j.book.Export()
-	var highest, alert int64
-	for i := range own.Decisions {
-		if id := own.Decisions[i].ID; id < ownIDs {
-			highest = max(highest, id)
-		}
-	}
-	for i := range own.Alerts {
-		if id := own.Alerts[i].ID; id < ownIDs {
-			alert = max(alert, id)
-		}
-	}
+	decision, alert := j.book.Highest()
 	if epoch != "" {
-		highest, alert = highest+unseenIDs, alert+unseenIDs
+		decision, alert = decision+unseenIDs, alert+unseenIDs
 	}
 	var fresh [8]byte
 	_, _ = rand.Read(fresh[:]) // never fails
-	v, err := j.joinScript.Run(ctx, j.keys.join(), epoch, cursor, hex.EncodeToString(fresh[:]), highest, alert)
+	v, err := j.joinScript.Run(ctx, j.keys.join(), epoch, cursor, hex.EncodeToString(fresh[:]), decision, alert)
 	if err != nil {
-		return "", "", err
+		return "", err
 	}
-	list, ok := texts(v)
-	if !ok || len(list) != 2 || list[1] == "" {
-		return "", "", errors.New("the script gave no answer")
+	now, _ := v.(string)
+	if now == "" {
+		return "", errors.New("the script gave no answer")
 	}
-	return list[0], list[1], nil
+	return now, nil
 }
 
 // reconcile makes the Book what Redis has, and what waits here.
@@ -128,11 +108,7 @@ func (j *Journal) reconcile(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("loading the whole: %w", err)
 	}
-	return j.replace(&all, s)
-}
-
-func (j *Journal) replace(all *decisions.Snapshot, s stand) error {
-	if err := j.book.Reconcile(*all); err != nil {
+	if err := j.book.Reconcile(all); err != nil {
 		if errors.Is(err, decisions.ErrClosed) {
 			return err
 		}
@@ -226,77 +202,4 @@ func (j *Journal) scan(ctx context.Context, key string, most, size int, take fun
 			return nil
 		}
 	}
-}
-
-// bring makes the Book what a fleet has that it was no part of, and then records
-// again what it had, as changes of now: ids mean something else there. Alerts keep
-// their uuids, so that none is told twice.
-func (j *Journal) bring(ctx context.Context, s stand) error {
-	all, err := j.load(ctx, s)
-	if err != nil {
-		return fmt.Errorf("loading the whole: %w", err)
-	}
-	own := j.book.Export()
-	for {
-		ops, err := j.book.Ops(0, sendOps)
-		if err != nil {
-			return err
-		}
-		if len(ops) == 0 {
-			break
-		}
-		j.book.Sent(ops[len(ops)-1].Seq)
-	}
-	all.Own = math.MaxInt64
-	if err := j.replace(&all, s); err != nil {
-		return err
-	}
-	if err := j.grant(ctx); err != nil {
-		return err
-	}
-	for _, err := range j.again(&own) {
-		j.refuse("own", err)
-	}
-	j.restores.Add(1)
-	return nil
-}
-
-// again records what is not there.
-func (j *Journal) again(own *decisions.Snapshot) (errs []error) {
-	note := func(err error) {
-		if err != nil {
-			errs = append(errs, err)
-		}
-	}
-	now, of := j.now(), map[int64][]decisions.Decision{}
-	for _, d := range own.Decisions {
-		if d.Until.After(now) {
-			of[d.AlertID] = append(of[d.AlertID], d)
-		}
-	}
-	slices.SortFunc(own.Alerts, func(x, y event.Alert) int { return cmp.Compare(x.ID, y.ID) })
-	for i := range own.Alerts {
-		a := &own.Alerts[i]
-		ds := of[a.ID]
-		delete(of, a.ID)
-		if !j.book.HasAlert(a.UUID) {
-			note(j.book.Append(a, ds))
-		}
-	}
-	for _, ds := range of {
-		note(j.book.Append(nil, ds))
-	}
-	have := map[netip.Prefix]bool{}
-	for _, e := range j.book.Allow().List() {
-		have[e.Prefix] = have[e.Prefix] || e.Kind == decisions.KindManual
-	}
-	for _, e := range own.Allow {
-		if !have[e.Prefix] {
-			note(j.book.Allow().Add(e))
-		}
-	}
-	for _, l := range j.book.Lists() {
-		note(j.book.ShareList(l.Name, ""))
-	}
-	return errs
 }

@@ -1,0 +1,224 @@
+package cluster
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"github.com/rampart-edge/rampart/decisions"
+	"github.com/rampart-edge/rampart/internal/testkit/redistest"
+)
+
+// act does something random on a node.
+func act(m *member, r *rand.Rand) {
+	value := fmt.Sprintf("198.51.100.%d", r.IntN(40))
+	switch r.IntN(10) {
+	case 0, 1, 2, 3:
+		m.ban(value, time.Hour+time.Duration(r.IntN(600))*time.Minute)
+	case 4, 5:
+		m.alert(fmt.Sprintf("44444444-4444-4444-8444-%012d", r.IntN(200)), value)
+	case 6, 7:
+		m.unban(value)
+	case 8:
+		_ = m.book.Allow().Add(decisions.AllowEntry{Prefix: netip.MustParsePrefix(fmt.Sprintf("198.51.100.%d/32", 200+r.IntN(8))), Comment: fmt.Sprint(r.IntN(9))})
+	case 9:
+		_ = m.book.Allow().Remove(netip.MustParsePrefix(fmt.Sprintf("198.51.100.%d/32", 200+r.IntN(8)))) // may not be there
+	}
+}
+
+// logModel is what the last writers in the log say.
+func logModel(t *testing.T, s *redistest.Server, key string) (ds, allow []string) {
+	t.Helper()
+	byID, entries := map[int64]string{}, map[string]string{}
+	list, _ := s.Do("XRANGE", key, "-", "+").([]any)
+	for _, e := range list {
+		fields, _ := e.([]any)[1].([]any)
+		v := map[string]string{}
+		for i := 0; i+1 < len(fields); i += 2 {
+			v[fields[i].(string)] = fields[i+1].(string)
+		}
+		var op decisions.Op
+		var some []decisions.Decision
+		_ = json.Unmarshal([]byte(v["d"]), &some) // only some kinds have it
+		switch v["k"] {
+		case "append":
+			for _, d := range some {
+				byID[d.ID] = fmt.Sprintf("%d %s until %d", d.ID, d.Value, d.Until.UnixMilli())
+			}
+			continue
+		}
+		if err := json.Unmarshal([]byte(v["o"]), &op); err != nil {
+			t.Fatal(err)
+		}
+		switch op.Kind {
+		case decisions.OpDelete:
+			for _, id := range op.IDs {
+				delete(byID, id)
+			}
+		case decisions.OpAllow:
+			entries[op.Allow.Prefix.String()] = op.Allow.Prefix.String() + " " + op.Allow.Comment
+		case decisions.OpUnallow:
+			delete(entries, op.Prefix.String())
+		}
+	}
+	for _, d := range byID {
+		ds = append(ds, d)
+	}
+	for _, e := range entries {
+		allow = append(allow, e)
+	}
+	slices.Sort(ds)
+	slices.Sort(allow)
+	return ds, allow
+}
+
+// ends are a node's decisions as logModel has them.
+func ends(m *member) (out []string) {
+	for _, d := range m.book.Export().Decisions {
+		out = append(out, fmt.Sprintf("%d %s until %d", d.ID, d.Value, d.Until.UnixMilli()))
+	}
+	slices.Sort(out)
+	return out
+}
+
+// TestJournalCutsAtRandom lets three nodes change things while their connections are
+// cut, reset, stalled and healed at random, and holds the outcome to the log.
+func TestJournalCutsAtRandom(t *testing.T) {
+	s := redistest.Start(t, redistest.Options{})
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 1))
+	var ms []*member
+	var ps []*redistest.Proxy
+	for i := range 3 {
+		p := redistest.NewProxy(t, s.Addr())
+		ps = append(ps, p)
+		ms = append(ms, newMember(t, i+1, at(p.Addr()), nil))
+	}
+	joined(t, ms...)
+	for end := time.Now().Add(12 * time.Second); time.Now().Before(end); time.Sleep(time.Duration(r.IntN(30)) * time.Millisecond) {
+		act(ms[r.IntN(3)], r)
+		p := ps[r.IntN(3)]
+		switch r.IntN(40) {
+		case 0:
+			p.Cut()
+		case 1:
+			p.Reset()
+		case 2:
+			p.Stall()
+		case 3:
+			p.Break()
+		case 4, 5, 6:
+			p.Heal()
+		}
+	}
+	for _, p := range ps {
+		p.Heal()
+	}
+	got := alike(t, ms)
+	ds, allow := logModel(t, s, ms[0].j.keys.log)
+	if d := gocmp.Diff(ds, ends(ms[0])); d != "" {
+		t.Errorf("the log says otherwise of decisions: %s", d)
+	}
+	if d := gocmp.Diff(allow, got.Allow); d != "" {
+		t.Errorf("the log says otherwise of the allowlist: %s", d)
+	}
+	t.Logf("%d decisions, %d alerts, %d allowed; %+v", len(got.Decisions), len(got.Alerts), len(got.Allow), ms[0].j.Stats())
+}
+
+// TestJournalServerLostAtRandom kills Redis at random, and lets it come back empty or
+// from an old copy: the nodes stay alike, and nobody loses what nobody deleted.
+func TestJournalServerLostAtRandom(t *testing.T) {
+	s := redistest.Start(t, redistest.Options{RDB: true})
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 2))
+	ms := fleetOf(t, 3, at(s.Addr()))
+	kept := map[string]bool{} // nobody deletes these
+	met, dead := map[string]bool{}, map[string]bool{}
+	note := func() map[string]bool { // the ids that the nodes have now
+		now := map[string]bool{}
+		for _, m := range ms {
+			for _, d := range m.book.Export().Decisions {
+				now[fmt.Sprint(d.ID)] = true
+			}
+		}
+		maps.Copy(met, now)
+		return now
+	}
+	for round := range 5 {
+		for i := range 40 {
+			act(ms[r.IntN(3)], r)
+			note()
+			if i%8 == 0 {
+				value := fmt.Sprintf("203.0.113.%d", round*8+i/8)
+				ms[r.IntN(3)].ban(value, 3*time.Hour)
+				kept[value] = true
+			}
+			if i == 20 && r.IntN(2) == 0 {
+				s.Do("SAVE")
+			}
+		}
+		if r.IntN(2) == 0 {
+			alike(t, ms)
+			now := note()
+			for id := range met { // deleted while everybody was there
+				dead[id] = dead[id] || !now[id]
+			}
+		}
+		s.Kill()
+		act(ms[r.IntN(3)], r)
+		s.Restart(r.IntN(2) == 0)
+	}
+	alike(t, ms)
+	for id := range note() {
+		if dead[id] {
+			t.Errorf("decision %s is back", id)
+		}
+	}
+	for value := range kept {
+		everywhere(t, ms, value, true)
+	}
+}
+
+func TestJournalSentinelFailover(t *testing.T) {
+	s := redistest.StartSentinel(t)
+	ms := fleetOf(t, 3, Config{Sentinels: s.Addrs(), Master: redistest.MasterName})
+	ms[0].ban("192.0.2.1", time.Hour)
+	everywhere(t, ms, "192.0.2.1", true)
+	s.Failover()
+	ms[1].ban("192.0.2.2", time.Hour)
+	everywhere(t, ms, "192.0.2.2", true)
+	old := s.KillPrimary()
+	ms[2].ban("192.0.2.3", time.Hour)
+	everywhere(t, ms, "192.0.2.3", true)
+	old.Restart(false)
+	if got := alike(t, ms); len(got.Decisions) != 3 {
+		t.Errorf("%v", got.Decisions)
+	}
+}
+
+func TestJournalClusterSlotMoves(t *testing.T) {
+	s := redistest.StartCluster(t)
+	ms := fleetOf(t, 3, Config{Cluster: s.Addrs()})
+	slot := s.Slot(ms[0].j.keys.log)
+	for to := range 3 {
+		value := fmt.Sprintf("192.0.2.%d", to)
+		ms[to].ban(value, time.Hour)
+		s.MoveSlot(slot, (s.Owner(slot)+1)%3)
+		everywhere(t, ms, value, true)
+		value = fmt.Sprintf("198.51.100.%d", to)
+		ms[to].ban(value, time.Hour)
+		everywhere(t, ms, value, true)
+	}
+	if got := alike(t, ms); len(got.Decisions) != 6 {
+		t.Errorf("%v", got.Decisions)
+	}
+}
