@@ -39,7 +39,8 @@ p = 1
 for i = 1, ns do
   local full, each, life, blackhole, kind, id
   full, each, life, blackhole, kind, id, p = unpk('<ddddBc16', ARGV[2], p)
-  scenarios[i] = {full, each, life, blackhole, kind, id, ARGV[4 + i]}
+  -- PXAT rather than PX: Redis would make the one of the other, at some cost.
+  scenarios[i] = {full, each, life, blackhole, kind, id, string.format('%.0f', floor(now / 1000) + ARGV[4 + i])}
 end
 
 local expired, poured, discarded, cancelled, blackholed, broken, forgotten = 0, 0, 0, 0, 0, 0, 0
@@ -230,21 +231,21 @@ for b = 1, nb do
     end
     local keep = ttl
     if hole >= 0 then
-      local ms = floor((hole - t + slack) / 1000) + 1
+      local ms = floor((now + hole - t + slack) / 1000) + 1
       if not filled or ms > tonumber(ttl) then keep = string.format('%.0f', ms) end
     end
     if cnt > 4294967295 then cnt = 4294967295 end
     if filled and hole < 0 then
-      call('SET', key, pack('<BddddI4I4c0', f, credit, last, first, touched, cnt, gen, nodes), 'PX', keep)
+      call('SET', key, pack('<BddddI4I4c0', f, credit, last, first, touched, cnt, gen, nodes), 'PXAT', keep)
     elseif filled then
-      call('SET', key, pack('<BddddI4I4dc0', f, credit, last, first, touched, cnt, gen, hole, nodes), 'PX', keep)
+      call('SET', key, pack('<BddddI4I4dc0', f, credit, last, first, touched, cnt, gen, hole, nodes), 'PXAT', keep)
     elseif hole >= 0 then
-      call('SET', key, pack('<Bd', f, hole), 'PX', keep)
+      call('SET', key, pack('<Bd', f, hole), 'PXAT', keep)
     elseif raw then
       call('DEL', key)
     end
     if distinct then
-      if filled then call('PEXPIRE', beside(key, 'd'), keep) else call('DEL', beside(key, 'd')) end
+      if filled then call('PEXPIREAT', beside(key, 'd'), keep) else call('DEL', beside(key, 'd')) end
     end
   end
 end
