@@ -46,7 +46,7 @@ var answers = []struct {
 	{"UNBLOCKED", "Redis has become a replica", false},
 	{"ERR max number of clients", "Redis has no connection left: raise its maxclients", true},
 	{"ERR AUTH", "Redis has no password for the default user, yet one is configured: remove it, or give the username", true},
-	{"ERR Client sent AUTH", "Redis has no password, yet one is configured: remove it", true},
+	{"ERR This instance has cluster support disabled", "this is not a Redis Cluster: use address, not cluster", true},
 	{"ERR invalid DB", "Redis does not have the database: check db", true},
 	{"ERR DB index", "Redis does not have the database: check db", true},
 }
@@ -71,18 +71,41 @@ func judge(err error) *failure {
 	switch {
 	case errors.As(err, &dns):
 		return &failure{reason: "the name of the Redis server cannot be resolved: " + dns.Name, sure: true, code: "dns"}
+	case strings.Contains(err.Error(), "all sentinels specified in configuration are unreachable"):
+		return &failure{reason: "no Sentinel can be reached, or none knows the master's name", sure: true, code: "sentinels"}
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return &failure{reason: "connection refused" + where(op), sure: true, code: "refused"}
-	case strings.Contains(err.Error(), "all sentinels specified in configuration are unreachable"):
-		return &failure{reason: "no Sentinel can be reached", sure: true, code: "sentinels"}
 	case dial:
 		return &failure{reason: "connecting failed" + where(op) + ": " + op.Err.Error(), sure: true, code: "dial"}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, redis.ErrPoolTimeout), errors.As(err, &timeout) && timeout.Timeout():
 		return &failure{reason: "Redis does not answer in time", code: "slow"}
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &op):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.As(err, &op):
 		return &failure{reason: "the connection was lost", code: "lost"}
 	}
 	return &failure{reason: "Redis cannot be used: " + err.Error(), code: "other"}
+}
+
+// judgeProbe is judge, but that whatever a probe is answered is a failure.
+func judgeProbe(err error) *failure {
+	if f := judge(err); f != nil || err == nil || errors.Is(err, context.Canceled) || errors.Is(err, redis.ErrClosed) {
+		return f
+	}
+	if redis.HasErrorPrefix(err, "MOVED") {
+		return &failure{reason: "this is a node of a Redis Cluster: use cluster, not address", sure: true, act: true, code: "MOVED"}
+	}
+	return &failure{reason: "Redis refuses a write: " + clean(err.Error()), sure: true, act: true, code: "refusal"}
+}
+
+// hint adds to a failure at the first connection what may be behind it.
+func (f *failure) hint(withTLS bool) *failure {
+	out := *f
+	switch {
+	case f.code == "lost" && !withTLS:
+		out.reason += ": does Redis want TLS?"
+	case f.code == "slow" && withTLS:
+		out.reason += ": does it speak TLS?"
+	}
+	return &out
 }
 
 func where(op *net.OpError) string {

@@ -67,6 +67,7 @@ type health struct {
 	mu     sync.Mutex
 	state  string
 	since  time.Time
+	known  bool // it has been up
 	why    *failure
 	denied time.Time // until then no probe is believed
 	ears   map[chan struct{}]struct{}
@@ -143,6 +144,9 @@ func (h *health) fall(f *failure) {
 		h.denied = now.Add(deniedFor)
 	}
 	was, old := h.state, h.why
+	if !h.known {
+		f = f.hint(h.c.o.TLS != nil)
+	}
 	h.why = f
 	if was == StateDegraded {
 		if f.act && (old == nil || old.code != f.code) {
@@ -164,7 +168,7 @@ func (h *health) rise() {
 		return
 	}
 	since := h.since
-	h.why = nil
+	h.why, h.known = nil, true
 	h.turn(StateUp, now)
 	h.c.log.Info("redis is in use", zap.String("kind", h.c.o.kind()), zap.Duration("after", now.Sub(since)))
 }
@@ -198,8 +202,12 @@ func (h *health) run() {
 		}
 		err := h.probe(h.c.ctx)
 		h.c.server.refresh(h.c)
+		failed := judgeProbe(err)
+		if failed != nil && failed.sure {
+			h.fall(failed) // as the hook has done, but for what only a probe minds
+		}
 		switch {
-		case judge(err) != nil:
+		case failed != nil:
 			good = 0
 			pause = min(max(2*pause, backoffMin), backoffMax)
 		case h.read().State == StateUp:
