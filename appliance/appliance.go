@@ -1,7 +1,9 @@
 package appliance
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -11,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/rampart-edge/rampart/captcha"
+	"github.com/rampart-edge/rampart/cluster"
 	"github.com/rampart-edge/rampart/engine"
 	"github.com/rampart-edge/rampart/scenarios"
 )
@@ -33,6 +36,7 @@ type Appliance struct {
 	counters *counters
 	metrics  *metrics
 	admin    http.Handler
+	tune     func(*cluster.Options) // for tests; may be nil
 }
 
 // generation is one configuration that is in use; settings change when files
@@ -107,8 +111,8 @@ func (a *Appliance) apply() {
 	if l := a.live.Load(); l != nil && l.settings == top {
 		return
 	}
-	if !a.state.heeds(top) {
-		top.log.Warn(limitsNote)
+	for _, note := range a.state.unheeded(top) {
+		top.log.Warn(note)
 	}
 	top.bind(a.state.book)
 	a.state.buckets.UseContexts(top.contexts)
@@ -116,6 +120,33 @@ func (a *Appliance) apply() {
 		passed: a.state.passed, inline: len(top.rules.RequestPhase()) > 0}
 	a.live.Store(l)
 	a.state.follow(top)
+}
+
+// exchange makes secret the one that st's refusals, challenges and shared buckets are
+// made with. It costs no request: those under way go on with what they began with,
+// and incident ids of before are still understood.
+func (a *Appliance) exchange(st *state, secret []byte) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	same := bytes.Equal(st.secret, secret)
+	if a.state != st || same && st.joined {
+		return nil // it closes, or there is nothing new
+	}
+	if err := st.db.Put(stateBucket, fleetSecretKey, secret); err != nil {
+		return fmt.Errorf("keeping the fleet's secret: %w", err)
+	}
+	if !same {
+		st.useSecret(secret)
+		if l := a.live.Load(); l != nil {
+			next := *l
+			next.gate, next.passed = st.useGate(l.settings), st.passed
+			a.live.Store(&next)
+		}
+		st.fleet.log.Info("the fleet has another secret than this node: challenges that are open now are asked again")
+	}
+	st.joined = true
+	st.fleet.share(secret)
+	return nil
 }
 
 // replace exchanges the settings of the generations that have old for others that

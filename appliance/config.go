@@ -57,6 +57,8 @@ type Config struct {
 	Captcha CaptchaConfig `json:"captcha,omitzero"`
 	// Limits bound memory.
 	Limits LimitConfig `json:"limits,omitzero"`
+	// Storage says where buckets and decisions are kept: here, or shared by a fleet.
+	Storage StorageConfig `json:"storage,omitzero"`
 	// IPv6Prefix is the width by which IPv6 sources are counted and decided
 	// upon: 64, or 128 for single addresses. Default: 64.
 	IPv6Prefix int `json:"ipv6_prefix,omitempty"`

@@ -18,12 +18,12 @@ const challengeLog = "rampart_captcha"
 // changed. What is remembered of spent tokens outlives the gates.
 func (st *state) useGate(s *Settings) *captcha.Gate {
 	c := s.config.Captcha
-	want := gateKey{c, s.config.Contact}
+	want := gateKey{c, s.config.Contact, string(st.secret)}
 	if st.gate != nil && st.gateFor == want {
 		return st.gate
 	}
 	o := c.options()
-	o.Secret, o.Contact, o.Store, o.Result = st.secret, s.config.Contact, st.spent, st.challenged
+	o.Secret, o.Contact, o.Store, o.Result = st.secret, s.config.Contact, st.challenges(), st.challenged
 	g, err := captcha.New(o)
 	if err != nil {
 		// The options were checked when the settings were compiled.
@@ -35,6 +35,14 @@ func (st *state) useGate(s *Settings) *captcha.Gate {
 	}
 	st.gate, st.gateFor = g, want
 	return g
+}
+
+// challenges keep spent tokens and rates: with the fleet, if the node is in one.
+func (st *state) challenges() captcha.Store {
+	if st.fleet != nil {
+		return challengeStore{st.fleet.burns, st.spent}
+	}
+	return st.spent
 }
 
 // options are what a gate takes of the configuration.
@@ -75,6 +83,7 @@ func ofSpent(name string) bool {
 type gateKey struct {
 	config  CaptchaConfig
 	contact string
+	secret  string
 }
 
 // challenged makes an event of the outcome of a challenge, so that scenarios see

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/rampart-edge/rampart/decisions"
+	"github.com/rampart-edge/rampart/engine"
 	"github.com/rampart-edge/rampart/event"
 )
 
@@ -11,9 +12,13 @@ import (
 // who can never be banned.
 type journal state
 
-// Append implements engine.Journal.
+// Append implements engine.Journal. In a fleet another node may have concluded the
+// same overflow.
 func (j *journal) Append(a *event.Alert, ds []decisions.Decision) error {
 	st := (*state)(j)
+	if st.fleet != nil && st.book.HasAlert(a.UUID) {
+		return engine.ErrKnown
+	}
 	if a.Source != nil {
 		if addr, err := netip.ParseAddr(a.Source.IP); err == nil {
 			ds = st.spare(addr.WithZone("").Unmap(), ds)

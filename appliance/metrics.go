@@ -33,6 +33,7 @@ func newMetrics(a *Appliance) *metrics {
 	add("challenge_total", "Challenges, by result.", "result")
 	add("firewall_elements", "Bans in the firewall.")
 	add("source_lines_total", "Lines read, by source.", "source")
+	m.describeStorage(add)
 	return m
 }
 
@@ -88,6 +89,10 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	for name, n := range linesOf(st.tails.Status()) {
 		count("source_lines_total", n, name)
+	}
+	if st.fleet != nil {
+		s := st.fleet.status()
+		m.collectStorage(ch, &s)
 	}
 }
 

@@ -44,6 +44,9 @@ type finished struct {
 	event *event.Event // nil with over
 	whole bool         // no scenario has seen it yet
 	over  []*scenarios.Overflow
+	// done is called when what overflowed needs no one else's attention; nil: nobody
+	// waits for that.
+	done func()
 }
 
 func newQueue(st *state, l LimitConfig) *queue {
@@ -158,17 +161,30 @@ func (q *queue) observe(f finished) {
 		q.drop(f)
 		return
 	}
-	e := f.live.engine
-	for _, o := range f.over {
-		e.Overflow(o)
-	}
 	if f.event == nil {
+		q.conclude(f)
 		return
 	}
+	e := f.live.engine
 	if !f.whole || e.Enrich(f.event) {
 		e.Respond(f.event, f.whole)
 	}
 	e.Done(f.event)
+}
+
+// conclude makes alerts of what overflowed. A fault in it would come to light again
+// wherever it was taken up: it is done with.
+func (q *queue) conclude(f finished) {
+	defer q.survive()
+	done := true
+	defer func() {
+		if done && f.done != nil {
+			f.done()
+		}
+	}()
+	for _, o := range f.over {
+		done = f.live.engine.Conclude(o) && done
+	}
 }
 
 // survive keeps a fault that one event brings to light from taking the web server

@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/rampart-edge/rampart/cluster"
 	"github.com/rampart-edge/rampart/decisions"
 	"github.com/rampart-edge/rampart/expression"
 	"github.com/rampart-edge/rampart/firewall"
@@ -33,8 +34,9 @@ type Settings struct {
 	simulation *decisions.Simulation
 	allow      []netip.Prefix
 	sources    []logsources.Spec
-	files      []string // that the items came from
-	stamps     stamps   // of all files, taken before they were read
+	redis      cluster.Config // of a fleet; zero without one
+	files      []string       // that the items came from
+	stamps     stamps         // of all files, taken before they were read
 	// faults are what keeps items of the Hub from working; notes are what does not.
 	faults, notes []string
 	// native are the parser nodes that live requests need not run.
@@ -76,7 +78,7 @@ func Compile(c Config, log *zap.Logger) (*Settings, error) {
 	}
 	c = c.withDefaults()
 	s := &Settings{config: c, log: log, counts: &lateCounts{}, stamps: stampsOf(c, nil)}
-	err := errors.Join(c.check(), s.compileAllow(), s.compileRules(s.counts), s.compileSources())
+	err := errors.Join(c.check(), s.compileAllow(), s.compileRules(s.counts), s.compileSources(), s.compileStorage())
 	if err == nil {
 		err = errors.Join(s.compileProfiles(s.ruleset.Env), s.compileSimulation())
 	}
@@ -95,17 +97,21 @@ func Compile(c Config, log *zap.Logger) (*Settings, error) {
 // bind lets the settings' expressions ask the book of the node they run on.
 func (s *Settings) bind(b *decisions.Book) { s.counts.book.Store(b) }
 
+// defaultNode is the name of a node that has been given none.
+const defaultNode = "default"
+
 // withDefaults may be applied again to its own result: changed files are compiled
 // under the configuration as it is held here.
 func (c Config) withDefaults() Config {
 	if c.Node == "" {
-		c.Node = "default"
+		c.Node = defaultNode
 	}
 	if c.IPv6Prefix == 0 {
 		c.IPv6Prefix = 64
 	}
 	c.Firewall = c.Firewall.withDefaults()
 	c.Limits = c.Limits.withDefaults()
+	c.Storage = c.Storage.withDefaults()
 	return c
 }
 
@@ -182,7 +188,7 @@ func (c Config) check() error {
 	if c.Firewall.Hits < 0 {
 		errs = append(errs, fmt.Errorf("firewall hits %d is not possible; use 1 or more", c.Firewall.Hits))
 	}
-	return errors.Join(append(errs, c.Limits.check(), c.Captcha.check())...)
+	return errors.Join(append(errs, c.Limits.check(), c.Captcha.check(), c.Storage.Check())...)
 }
 
 // The most that limits may be: beyond it memory is taken at the start.
@@ -252,6 +258,13 @@ func (s *Settings) compileSimulation() error {
 	s.simulation.On = s.simulation.On || c.On
 	s.simulation.Exclusions = append(s.simulation.Exclusions, c.Except...)
 	return nil
+}
+
+func (s *Settings) compileStorage() (err error) {
+	if s.config.Storage.shared() {
+		s.redis, err = s.config.Storage.options()
+	}
+	return err
 }
 
 func (s *Settings) compileSources() error {

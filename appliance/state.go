@@ -33,10 +33,14 @@ type state struct {
 	marks   *store.Marks
 	allow   *decisions.Allow
 	book    *decisions.Book
-	minter  *decisions.Minter
-	secret  []byte
-	buckets *scenarios.Memory
-	limits  LimitConfig // as this run began
+	minter  minters
+	secret  []byte // in force: this node's own, or the fleet's. Guarded by owner.mu
+	buckets *buckets
+	limits  LimitConfig   // as this run began
+	storage StorageConfig // so too
+	fleet   *fleet        // nil where nothing is shared
+	// joined: the fleet's secret is known, if only from an earlier run. Guarded by owner.mu
+	joined  bool
 	gate    *captcha.Gate
 	gateFor gateKey
 	passed  map[string]int64 // figures of the gates before
@@ -62,6 +66,9 @@ type lastStop struct {
 	Note     string `json:"note,omitempty"`
 }
 
+// alertAge is how long alerts are kept.
+const alertAge = 7 * 24 * time.Hour
+
 const (
 	stateBucket  = "state"
 	runningKey   = "running"
@@ -75,16 +82,19 @@ func (a *Appliance) open(s *Settings) (*state, error) {
 		return nil, errors.New("no data directory is set; set data_dir")
 	}
 	allow := decisions.NewAllow(time.Now)
-	st := &state{owner: a, dir: c.stateDir(), started: time.Now(), limits: c.Limits, hits: newHits(),
+	st := &state{owner: a, dir: c.stateDir(), started: time.Now(), limits: c.Limits, storage: c.Storage, hits: newHits(),
 		recent: newRefusals(), allow: allow, proxies: newProxies(allow), spent: captcha.NewMemory(time.Now)}
 	if err := st.openStores(s); err != nil {
 		return nil, errors.Join(err, st.closeStores())
 	}
-	st.buckets = scenarios.NewMemory(scenarios.MemoryOptions{MaxBuckets: c.Limits.Buckets,
-		SampleBytes: c.Limits.SampleBytes, Now: time.Now, Overflow: st.overflow})
+	st.buckets = &buckets{Memory: scenarios.NewMemory(scenarios.MemoryOptions{MaxBuckets: c.Limits.Buckets,
+		SampleBytes: c.Limits.SampleBytes, Now: time.Now, Overflow: st.overflow})}
 	err := st.restore(s)
 	if err == nil {
 		st.wall, err = newWall(st)
+	}
+	if err == nil && c.Storage.shared() {
+		st.fleet, err = openFleet(st, s)
 	}
 	if err != nil {
 		return nil, errors.Join(err, st.closeStores())
@@ -96,7 +106,12 @@ func (a *Appliance) open(s *Settings) (*state, error) {
 		Logger: s.log.Named("sources"), Now: time.Now})
 	st.watch = newWatcher(a)
 	proxies := func(ctx context.Context) { st.proxies.run(ctx, st.wall.look) }
-	for _, run := range []func(context.Context){st.keepHouse, st.wall.run, st.watch.run, proxies} {
+	runs := []func(context.Context){st.keepHouse, st.wall.run, st.watch.run, proxies}
+	if st.fleet != nil {
+		st.fleet.start()
+		runs = append(runs, st.fleet.run)
+	}
+	for _, run := range runs {
 		st.done.Add(1)
 		go func() {
 			defer st.done.Done()
@@ -119,20 +134,55 @@ func (st *state) openStores(s *Settings) (err error) {
 		}
 		s.log.Error("the file of log positions was damaged and set aside; logs are followed from their end", zap.Error(err))
 	}
-	if st.secret, err = st.db.Secret("node", 32); err != nil {
-		return fmt.Errorf("reading the node's secret: %w", err)
+	if err := st.openSecrets(); err != nil {
+		return err
 	}
-	st.minter = decisions.NewMinter(st.secret)
 	st.allowHost(s.log)
 	st.allow.SetBuiltin(decisions.KindConfig, s.allow)
 	// Without a clock of its own the set has a coarse one that costs a lookup nothing.
 	st.book, err = decisions.OpenBook(decisions.BookOptions{DB: st.db, Allow: st.allow,
-		Logger: s.log.Named("decisions"), MaxAlerts: s.config.Limits.Alerts, AlertAge: 7 * 24 * time.Hour,
+		Logger: s.log.Named("decisions"), MaxAlerts: s.config.Limits.Alerts, AlertAge: alertAge,
 		MaxDecisions: s.config.Limits.Decisions})
 	if err != nil {
 		return fmt.Errorf("opening decisions: %w", err)
 	}
 	return nil
+}
+
+// openSecrets puts the secret of the fleet in force where there is one and it is known
+// from an earlier run, and the node's own elsewhere. Incident ids of both are
+// understood.
+func (st *state) openSecrets() error {
+	own, err := st.db.Secret("node", 32)
+	if err != nil {
+		return fmt.Errorf("reading the node's secret: %w", err)
+	}
+	fleets, err := st.db.Get(stateBucket, fleetSecretKey)
+	if err != nil {
+		return fmt.Errorf("reading the fleet's secret: %w", err)
+	}
+	st.useSecret(own)
+	if len(fleets) != len(own) {
+		return nil
+	}
+	st.useSecret(fleets)
+	if st.joined = st.storage.shared(); !st.joined {
+		st.useSecret(own)
+	}
+	return nil
+}
+
+// useSecret makes secret the one in force.
+func (st *state) useSecret(secret []byte) {
+	st.secret = secret
+	st.minter.use(secret)
+}
+
+// secretInForce is for who does not hold owner.mu.
+func (st *state) secretInForce() []byte {
+	st.owner.mu.Lock()
+	defer st.owner.mu.Unlock()
+	return st.secret
 }
 
 // restore takes back the buckets that a clean stop left, and notes how the run
@@ -246,9 +296,16 @@ func (st *state) keepHouse(ctx context.Context) {
 
 // close ends what open started, in the order in which data flows.
 func (st *state) close(ctx context.Context) error {
-	errs := []error{st.tails.Close(), st.queue.drain(ctx)}
+	errs := []error{st.tails.Close()}
+	if st.fleet != nil {
+		st.fleet.closing.Store(true)
+	}
+	errs = append(errs, st.queue.drain(ctx))
 	st.cancel()
 	st.done.Wait()
+	if st.fleet != nil {
+		errs = append(errs, st.fleet.close(ctx))
+	}
 	errs = append(errs, st.snapshot(), st.wall.close(), st.closeStores())
 	st.queue.await() // a worker that waited for the disk ends with the stores
 	return errors.Join(errs...)

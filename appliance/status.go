@@ -27,6 +27,7 @@ type Status struct {
 	Sources    []logsources.Status `json:"sources"`
 	Firewall   FirewallStatus      `json:"firewall"`
 	Challenge  map[string]int64    `json:"challenge"`
+	Storage    StorageStatus       `json:"storage"`
 	Problems   []string            `json:"problems"`
 }
 
@@ -105,10 +106,10 @@ func (l *live) status() Status {
 	if book.WriteError != nil {
 		s.Journal.WriteError = book.WriteError.Error()
 	}
-	s.Problems = append(s.problems(), l.settings.itemProblems()...)
-	if !st.heeds(l.settings) {
-		s.Problems = append(s.Problems, limitsNote)
-	}
+	s.Storage = st.storageStatus(l.settings.rules.All())
+	s.Problems = append(s.problems(), s.Storage.problems()...)
+	s.Problems = append(s.Problems, l.settings.itemProblems()...)
+	s.Problems = append(s.Problems, st.unheeded(l.settings)...)
 	return s
 }
 

@@ -9,8 +9,11 @@ import (
 	"go.uber.org/zap"
 )
 
-// limitsNote tells that limits are for starts.
-const limitsNote = "limits were changed; they take effect when the node starts the next time"
+// These tell what is for starts.
+const (
+	limitsNote  = "limits were changed; they take effect when the node starts the next time"
+	storageNote = "storage was changed; it takes effect when the node starts the next time"
+)
 
 // stateDir is where the node keeps its state; empty without a data directory.
 func (c Config) stateDir() string {
@@ -29,8 +32,16 @@ func (st *state) accepts(s *Settings) error {
 	return nil
 }
 
-// heeds reports whether the limits of s are those in force.
-func (st *state) heeds(s *Settings) bool { return s.config.Limits == st.limits }
+// unheeded tells what of s waits for the next start.
+func (st *state) unheeded(s *Settings) (notes []string) {
+	if s.config.Limits != st.limits {
+		notes = append(notes, limitsNote)
+	}
+	if !s.config.Storage.same(st.storage) {
+		notes = append(notes, storageNote)
+	}
+	return notes
+}
 
 // marksKeeper makes log positions survive a power cut, when there are new ones.
 type marksKeeper struct {

@@ -48,7 +48,11 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // a node that runs, for a configuration is provisioned to be validated, too.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.log = ctx, ctx.Logger()
-	a.expand(caddy.NewReplacer())
+	replacer := caddy.NewReplacer()
+	a.expand(replacer)
+	if err := expandStorage(&a.Storage, replacer); err != nil {
+		return err
+	}
 	a.Node = cmp.Or(a.Node, "default")
 	a.DataDir = cmp.Or(a.DataDir, filepath.Join(caddy.AppDataDir(), appName))
 	a.Trusted, a.Proxies = a.proxies.trusted, a.proxies.networks
@@ -79,6 +83,28 @@ func (a *App) expand(r *caddy.Replacer) {
 	for _, s := range a.Sources {
 		expandAll(r, s.Paths)
 	}
+}
+
+// expandStorage refuses a password that its placeholder gave nothing for: Redis
+// would only say that there is none.
+func expandStorage(c *appliance.StorageConfig, r *caddy.Replacer) error {
+	for name, s := range map[string]*string{"password": &c.Password, "sentinel_password": &c.SentinelPassword} {
+		written := *s
+		if *s = r.ReplaceKnown(written, ""); written != "" && *s == "" {
+			return fmt.Errorf("storage redis %s is empty: the variable or file that it is read from has nothing in it", name)
+		}
+	}
+	for _, s := range []*string{&c.Address, &c.Master, &c.Username, &c.SentinelUsername, &c.Prefix} {
+		*s = r.ReplaceKnown(*s, "")
+	}
+	if t := c.TLS; t != nil {
+		for _, s := range []*string{&t.CA, &t.Cert, &t.Key, &t.ServerName} {
+			*s = r.ReplaceKnown(*s, "")
+		}
+	}
+	expandAll(r, c.Cluster)
+	expandAll(r, c.Sentinels)
+	return nil
 }
 
 func expandAll(r *caddy.Replacer, list []string) {

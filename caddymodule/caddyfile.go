@@ -86,6 +86,25 @@ func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 //			alerts       <n>
 //			decisions    <n>
 //		}
+//		storage embedded
+//		storage redis {
+//			address  <host:port> | unix/<path>
+//			sentinel <name of the primary> <host:port>...
+//			cluster  <host:port>...
+//			tls {
+//				ca          <path>
+//				cert        <path> <path of the key>
+//				server_name <name>
+//			}
+//			username          <name>
+//			password          <password>
+//			sentinel_username <name>
+//			sentinel_password <password>
+//			prefix <text>
+//			db     <n>
+//			flush  <duration>
+//			batch  <n>
+//		}
 //		ipv6_prefix 64 | 128
 //		contact     <text>
 //		unsafe_trusted_proxies
@@ -117,6 +136,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		{"firewall", a.parseFirewall},
 		{"captcha", a.parseCaptcha},
 		{"limits", a.parseLimits},
+		{"storage", a.parseStorage},
 		{"ipv6_prefix", number(&a.IPv6Prefix)},
 		{"contact", text(&a.Contact)},
 		{"unsafe_trusted_proxies", present(&a.UnsafeTrustedProxies)},

@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/rampart-edge/rampart/appliance"
+	"github.com/rampart-edge/rampart/spelling"
 )
 
 // option is one line of a block.
@@ -27,13 +28,21 @@ func parseBlock(d *caddyfile.Dispenser, what string, options []option) error {
 			for _, o := range options {
 				known = append(known, o.name)
 			}
-			return d.Errf("unknown option %q in %s; known options are %s", d.Val(), what, strings.Join(known, ", "))
+			return d.Errf("unknown option %q in %s%s; known options are %s", d.Val(), what, meant(d.Val(), known), strings.Join(known, ", "))
 		}
 		if err := options[i].parse(d); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// meant is what a word may have been meant to be.
+func meant(word string, known []string) string {
+	if near := spelling.Near(word, slices.Values(known)); len(near) > 0 {
+		return " (did you mean " + strings.Join(near, " or ") + "?)"
+	}
+	return ""
 }
 
 func text(to *string) func(*caddyfile.Dispenser) error {
@@ -160,6 +169,14 @@ func onOff(to **bool) func(*caddyfile.Dispenser) error {
 }
 
 func number(to *int) func(*caddyfile.Dispenser) error {
+	return whole(to, 1, "a whole number above zero")
+}
+
+func index(to *int) func(*caddyfile.Dispenser) error {
+	return whole(to, 0, "a whole number from zero on")
+}
+
+func whole(to *int, least int, what string) func(*caddyfile.Dispenser) error {
 	return func(d *caddyfile.Dispenser) error {
 		var word string
 		name := d.Val()
@@ -167,8 +184,8 @@ func number(to *int) func(*caddyfile.Dispenser) error {
 			return err
 		}
 		n, err := strconv.Atoi(word)
-		if err != nil || n < 1 {
-			return d.Errf("%s %q is not a whole number above zero", name, word)
+		if err != nil || n < least {
+			return d.Errf("%s %q is not %s", name, word, what)
 		}
 		*to = n
 		return nil

@@ -16,5 +16,6 @@ type Counters struct {
 	Forgiven    atomic.Int64 // overflows that a postoverflow whitelisted
 	Looping     atomic.Int64 // overflows of overflows cut off
 	Alerts      atomic.Int64 // alerts concluded
+	Known       atomic.Int64 // alerts that were recorded before, by another node for example
 	Failed      atomic.Int64 // alerts that the journal or the profiles refused
 }

@@ -9,6 +9,7 @@
 package engine
 
 import (
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -41,9 +42,19 @@ const maxRepeat = 100
 // maxDepth bounds chains of scenarios that consume overflows.
 const maxDepth = 3
 
+// ErrKnown is what a Journal answers to an alert that it has already.
+var ErrKnown = errors.New("the alert is recorded already")
+
 // Journal takes what the engine concludes; decisions.Book is one.
 type Journal interface {
 	Append(a *event.Alert, ds []decisions.Decision) error
+}
+
+// Inliner takes the drops of a request that is on its way and returns what they
+// overflowed, without waiting for anybody; scenarios.Memory is one. Buckets that are
+// kept elsewhere overflow later, by way of their sink.
+type Inliner interface {
+	Inline(batch []scenarios.Drop) []*scenarios.Overflow
 }
 
 // Options are the parts of an engine. Pipeline, Rules, Buckets, Profiles, Now and

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -11,16 +12,21 @@ import (
 	"github.com/rampart-edge/rampart/scenarios"
 )
 
-// Overflow turns an overflow into alerts and decisions, in the order of
-// CrowdSec's output: postoverflows, reprocessing, profiles, journal. It is the
-// sink of the buckets; they call it without holding a lock.
-func (e *Engine) Overflow(o *scenarios.Overflow) {
+// Overflow is Conclude for the buckets of one node: it is their sink, and they call
+// it without holding a lock.
+func (e *Engine) Overflow(o *scenarios.Overflow) { e.Conclude(o) }
+
+// Conclude turns an overflow into alerts and decisions, in the order of
+// CrowdSec's output: postoverflows, reprocessing, profiles, journal. It returns
+// false only if the journal was closed before all was recorded: then somebody else
+// may conclude it, and what was recorded is known by its UUID.
+func (e *Engine) Conclude(o *scenarios.Overflow) (done bool) {
 	e.Counters.Overflows.Add(1)
 	ev, err := o.Event()
 	if err != nil {
 		e.Counters.Sourceless.Add(1)
 		e.Logger.Warn("making an alert", zap.String("scenario", o.Scenario.Name), zap.Error(err))
-		return
+		return true
 	}
 	if e.Simulated != nil && e.Simulated(o.Scenario.Name) {
 		for i := range ev.Overflow.APIAlerts {
@@ -40,14 +46,16 @@ func (e *Engine) Overflow(o *scenarios.Overflow) {
 		e.Counters.Forgiven.Add(1)
 		e.Logger.Info("overflow forgiven", zap.String("scenario", o.Scenario.Name),
 			zap.Strings("sources", ev.Overflow.GetSources()), zap.String("reason", ev.WhitelistReason))
-		return
+		return true
 	}
 	if ev.Overflow.Reprocess {
 		e.reprocess(ev, o)
 	}
+	done = true
 	for i := range ev.Overflow.APIAlerts {
-		e.conclude(&ev.Overflow.APIAlerts[i])
+		done = e.conclude(&ev.Overflow.APIAlerts[i]) && done
 	}
+	return done
 }
 
 // reprocess offers an overflow to the scenarios once more, as a live event like
@@ -65,7 +73,8 @@ func (e *Engine) reprocess(ev *event.Event, o *scenarios.Overflow) {
 	e.pour(ev, scenarios.Whole, at)
 }
 
-func (e *Engine) conclude(a *event.Alert) {
+// conclude returns false if the journal is closed.
+func (e *Engine) conclude(a *event.Alert) bool {
 	now := e.Now()
 	if e.Replay {
 		now = a.Stop
@@ -78,12 +87,17 @@ func (e *Engine) conclude(a *event.Alert) {
 			zap.String("scenario", a.Scenario), zap.Error(err))
 	}
 	if e.Journal != nil {
-		if err := e.Journal.Append(a, ds); err != nil {
+		err := e.Journal.Append(a, ds)
+		if errors.Is(err, ErrKnown) {
+			e.Counters.Known.Add(1)
+			return true
+		}
+		if err != nil {
 			e.Counters.Failed.Add(1)
 			e.Logger.Error("recording an alert", zap.String("scenario", a.Scenario),
 				zap.String("source", a.GetValue()), zap.Error(err))
 			if a.ID == 0 {
-				return
+				return !errors.Is(err, decisions.ErrClosed)
 			}
 			// The alert is recorded, and only a decision was refused.
 		}
@@ -94,6 +108,7 @@ func (e *Engine) conclude(a *event.Alert) {
 		e.Watch(a, ds)
 	}
 	e.logAlert(a, ds)
+	return true
 }
 
 func (e *Engine) logAlert(a *event.Alert, ds []decisions.Decision) {

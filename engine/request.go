@@ -26,10 +26,9 @@ func (e *Engine) Enrich(ev *event.Event) bool {
 	return true
 }
 
-// Inline pours a live request into the request-phase scenarios of b and returns
-// what overflowed: the request itself may be refused for it. b is the memory
-// store; a shared store cannot answer at once.
-func (e *Engine) Inline(b *scenarios.Memory, ev *event.Event) []*scenarios.Overflow {
+// Inline pours a live request into the request-phase scenarios and returns what
+// overflowed at once: the request itself may be refused for it.
+func (e *Engine) Inline(b Inliner, ev *event.Event) []*scenarios.Overflow {
 	room := e.room()
 	defer e.tidy(room)
 	*room = e.Rules.Drops(ev, scenarios.Request, ev.From.At, *room)

@@ -1,0 +1,74 @@
+package appliance
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/rampart-edge/rampart/cluster"
+	"github.com/rampart-edge/rampart/scenarios"
+)
+
+// buckets take what is poured to where it is kept: in this node's own memory, or
+// with the fleet as soon as it is known how the fleet names its buckets. Snapshots,
+// and the figures of Stats, are of the node's own memory in any case.
+type buckets struct {
+	*scenarios.Memory
+	shared   atomic.Pointer[cluster.Buckets]
+	rules    *scenarios.Rules    // as last used, under the appliance's mu like all that writes
+	contexts *scenarios.Contexts // so too
+}
+
+// share has the fleet's buckets take over.
+func (b *buckets) share(with *cluster.Buckets) {
+	if b.rules != nil {
+		with.Use(b.rules)
+		with.UseContexts(b.contexts)
+	}
+	b.shared.Store(with)
+}
+
+// Pour implements scenarios.Buckets.
+func (b *buckets) Pour(batch []scenarios.Drop) {
+	if s := b.shared.Load(); s != nil {
+		s.Pour(batch)
+		return
+	}
+	b.Memory.Pour(batch)
+}
+
+// Inline implements engine.Inliner.
+func (b *buckets) Inline(batch []scenarios.Drop) []*scenarios.Overflow {
+	if s := b.shared.Load(); s != nil {
+		return s.Inline(batch)
+	}
+	return b.Memory.Inline(batch)
+}
+
+// Sweep ends what is over. Call it once a second.
+func (b *buckets) Sweep(now time.Time) {
+	if s := b.shared.Load(); s != nil {
+		s.Sweep(now)
+		return
+	}
+	b.Memory.Sweep(now)
+}
+
+// Use makes r the rules in force.
+func (b *buckets) Use(r *scenarios.Rules) {
+	b.rules = r
+	if s := b.shared.Load(); s != nil {
+		s.Use(r)
+		return
+	}
+	b.Memory.Use(r)
+}
+
+// UseContexts makes c what alerts say from now on.
+func (b *buckets) UseContexts(c *scenarios.Contexts) {
+	b.contexts = c
+	if s := b.shared.Load(); s != nil {
+		s.UseContexts(c)
+		return
+	}
+	b.Memory.UseContexts(c)
+}
