@@ -44,9 +44,7 @@ func (b *Book) Adopt(batch Adopted) (refused []error) {
 			list = append(list, a)
 		}
 	}
-	if err := b.adoptAllow(list, &r); err != nil {
-		return append(r.errs, err)
-	}
+	b.adoptAllow(list, &r)
 	if err := b.enter(0, false); err != nil {
 		return append(r.errs, err)
 	}
@@ -153,14 +151,19 @@ func foreign(d *Decision, at time.Time) (netip.Prefix, error) {
 	if err != nil {
 		return p, fmt.Errorf("decision %d against %.80q: %w", d.ID, d.Value, err)
 	}
-	d.Origin, d.Scenario = tidyText(d.Origin, maxText), tidyText(d.Scenario, maxText)
-	d.Host, d.IncidentID = tidyText(d.Host, maxText), tidyText(d.IncidentID, maxScope)
-	d.UUID = tidyText(d.UUID, maxScope)
+	boundTexts(d)
 	if d.Created.IsZero() {
 		d.Created = at
 	}
 	d.Created, d.Until, d.Suppressed = boundedTime(d.Created), boundedTime(d.Until), false
 	return p, nil
+}
+
+// boundTexts brings the texts of a decision within bounds that normalise does not.
+func boundTexts(d *Decision) {
+	d.Origin, d.Scenario = tidyText(d.Origin, maxText), tidyText(d.Scenario, maxText)
+	d.Host, d.IncidentID = tidyText(d.Host, maxText), tidyText(d.IncidentID, maxText)
+	d.UUID = tidyText(d.UUID, maxScope)
 }
 
 // boundedTime is an instant in whole milliseconds that the set and JSON can say.
@@ -237,13 +240,20 @@ func (b *Book) yields(id, own int64, state *Decision, j *job) bool {
 	return false
 }
 
-// settleOp says that the log has an own op (0: none).
+// settleOp says that the log has an own op (0: none). Earlier ones that were sent
+// will not come any more: Redis would not take them.
 func (b *Book) settleOp(seq int64, j *job) {
+	if seq == 0 {
+		return
+	}
 	s := &b.fleet.ops
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if i, ok := s.find(seq); ok && seq != 0 {
+	if i, ok := s.find(seq); ok {
 		j.ops = append(j.ops, s.forget(i)...)
+	}
+	for len(s.queue) > 0 && s.queue[0].seq < seq && s.queue[0].seq <= s.sent {
+		j.ops = append(j.ops, s.forget(0)...)
 	}
 }
 
@@ -334,7 +344,7 @@ func (b *Book) update(r *record, d *Decision, j *job) (made bool) {
 
 // adoptAllow applies what the ops say of the allowlist, and on disk before Adopt
 // moves on.
-func (b *Book) adoptAllow(list []adoptee, r *refusals) error {
+func (b *Book) adoptAllow(list []adoptee, r *refusals) {
 	var changes []allowChange
 	for i := range list {
 		switch a := &list[i]; a.Kind {
@@ -345,14 +355,9 @@ func (b *Book) adoptAllow(list []adoptee, r *refusals) error {
 			changes = append(changes, allowChange{prefix: a.Prefix, own: a.own})
 		}
 	}
-	if len(changes) == 0 {
-		return nil
-	}
-	changed, err := b.o.Allow.adopt(changes, b.yieldsAllow, b.writeAllow, r)
-	if changed {
+	if len(changes) > 0 && b.o.Allow.adopt(changes, b.yieldsAllow, b.writeAllow, r) {
 		b.sweepAllowed()
 	}
-	return err
 }
 
 // yieldsAllow is yields for an allowlist entry.

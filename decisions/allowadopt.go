@@ -14,8 +14,9 @@ type allowChange struct {
 }
 
 // adopt makes changes that come from the fleet, in their order, except those that do
-// not hold; it reports whether anything differs then. write brings them to disk.
-func (t *Allow) adopt(changes []allowChange, holds func(netip.Prefix, int64) bool, write func([]op) error, r *refusals) (changed bool, err error) {
+// not hold; it reports whether anything differs then. write brings them to disk: if it
+// cannot, they are in force all the same.
+func (t *Allow) adopt(changes []allowChange, holds func(netip.Prefix, int64) bool, write func([]op) error, r *refusals) (changed bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var writes []op
@@ -52,10 +53,10 @@ func (t *Allow) adopt(changes []allowChange, holds func(netip.Prefix, int64) boo
 		}
 	}
 	if len(writes) == 0 {
-		return false, nil
+		return false
 	}
 	if err := write(writes); err != nil {
-		return false, fmt.Errorf("keeping the fleet's allowlist: %w", err)
+		r.add(fmt.Errorf("keeping the fleet's allowlist: %w", err))
 	}
 	for p, e := range next {
 		if e == nil {
@@ -65,7 +66,7 @@ func (t *Allow) adopt(changes []allowChange, holds func(netip.Prefix, int64) boo
 		}
 	}
 	t.rebuild()
-	return true, nil
+	return true
 }
 
 // foreignEntry is an entry from the fleet as it is kept; nil if there is none, or it

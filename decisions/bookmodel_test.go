@@ -2,6 +2,7 @@ package decisions_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -119,7 +120,7 @@ func compareViews(t *testing.T, d *desk, f *follower, sp space) {
 	onDisk := map[int64]bool{}
 	must(t, d.Flush(context.Background()))
 	must(t, d.db.Each("decisions", "", func(key string, _ []byte) error {
-		onDisk[int64(key[7])|int64(key[6])<<8|int64(key[5])<<16] = true
+		onDisk[int64(binary.BigEndian.Uint64([]byte(key)))] = true
 		return nil
 	}))
 	kept := map[int64]bool{}

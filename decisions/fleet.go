@@ -77,10 +77,11 @@ func (b *Book) share(node uint64, o ShareOptions) error {
 	}
 	decision.inUse = func(id int64) bool { return b.index.byID[id] != 0 }
 	alert.inUse = func(id int64) bool { return b.alerts.byID[id] != 0 }
+	var writes []op
 	s.mu.Lock()
 	s.limits = o
 	if known {
-		err = s.load(b.o.DB, b.damagedRecord)
+		writes, err = s.load(b.o.DB, b.damagedRecord)
 	} else {
 		err = s.clear(b.o.DB)
 	}
@@ -90,6 +91,7 @@ func (b *Book) share(node uint64, o ShareOptions) error {
 	if err != nil {
 		return err
 	}
+	b.disk.add(writes...)
 	if !known {
 		if err := b.join(node, decision, alert); err != nil {
 			return err
@@ -113,6 +115,11 @@ func (b *Book) Ops(after int64, limit int) ([]Op, error) {
 	for _, seq := range seqs {
 		o, ok, err := s.loadOp(b.o.DB, seq)
 		switch {
+		case errors.Is(err, ErrBadOp): // one bad op does not hold up the others
+			b.damagedRecord("op", idKey(seq), err)
+			s.mu.Lock()
+			b.disk.add(s.drop(seq)...)
+			s.mu.Unlock()
 		case err != nil:
 			return out, err
 		case ok:
@@ -122,9 +129,10 @@ func (b *Book) Ops(after int64, limit int) ([]Op, error) {
 	return out, nil
 }
 
-// Sent says that the ops up to and with this Seq reached the fleet; Ops leaves
-// them out from now on. They stay under way until Adopt meets them in the log: till
-// then they win over what others said before them.
+// Sent says that the ops up to and with this Seq reached the fleet, or are given up;
+// Ops leaves them out from now on. They stay under way until Adopt meets them, or a
+// later one, in the log: till then they win over what others said before them. What
+// is to be taken back has to be before Sent (Retract).
 func (b *Book) Sent(upTo int64) {
 	s := &b.fleet.ops
 	s.mu.Lock()

@@ -116,8 +116,11 @@ func (b *Book) join(node uint64, decision, alert *blocks) error {
 	}
 	b.mu.Lock()
 	b.fleet.moved = m
+	b.log.keep(func(*record) bool { return true })
+	b.log.begin(b.log.epoch + 1)
 	b.mu.Unlock()
 	b.disk.add(
+		op{bucket: metaBucket, key: epochKey, value: be64(b.log.epoch)},
 		op{bucket: metaBucket, key: movedKey, value: text},
 		op{bucket: metaBucket, key: blocksKey(b.decision.key), value: decision.encode()},
 		op{bucket: metaBucket, key: blocksKey(b.alert.key), value: alert.encode()},
@@ -191,6 +194,8 @@ func (b *Book) moveDecisions(as, ds *renumber, alerts map[int64]int64) error {
 		for _, id := range part {
 			r := b.index.byNumber(id)
 			d, p := b.index.decision(r), r.prefix()
+			// Nobody is to hear that the old id went: in the fleet it is another's.
+			r.cursor, r.logged = 0, false
 			b.end(r, j)
 			if d.ID = ds.place(id); d.ID == 0 {
 				b.evictedDecisions.Add(1)
@@ -255,7 +260,7 @@ func (b *Book) offer(alerts, decisions []int64, allow []AllowEntry, now time.Tim
 		}
 	}
 	for _, e := range allow {
-		b.recordOp(Op{Kind: OpAllow, Allow: &e, At: now}, nil, nil)
+		b.recordOp(Op{Kind: OpAllow, Allow: &e, At: earlier(now, e.Created).UTC()}, nil, nil)
 	}
 	slices.Sort(rest)
 	return b.offerDecisions(nil, rest, now)
@@ -269,12 +274,25 @@ func (b *Book) offerDecisions(a *event.Alert, ids []int64, now time.Time) error 
 			return err
 		}
 		n := min(len(ids), maxOpDecisions)
-		ds = ds[:0]
+		// If the op has to be dropped, Reconcile looks for what was made since At.
+		ds, at := ds[:0], now
 		for _, id := range ids[:n] {
-			ds = append(ds, b.index.decision(b.index.byNumber(id)))
+			d := b.index.decision(b.index.byNumber(id))
+			ds, at = append(ds, d), earlier(at, d.Created)
 		}
-		b.recordOp(Op{Kind: OpAppend, Alert: a, Decisions: ds, At: now}, nil, nil)
+		if a != nil {
+			at = earlier(at, timeOf(b.alerts.byNumber(a.ID).at))
+		}
+		b.recordOp(Op{Kind: OpAppend, Alert: a, Decisions: ds, At: at.UTC()}, nil, nil)
 		ids, a = ids[n:], nil
 	}
 	return nil
+}
+
+// earlier is the first of two instants; a zero b is none.
+func earlier(a, b time.Time) time.Time {
+	if b.IsZero() || a.Before(b) {
+		return a
+	}
+	return b
 }

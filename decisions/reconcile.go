@@ -68,7 +68,8 @@ type reconciling struct {
 // not in all goes, except what this node's ops under way are about. Those ops that
 // the fleet does not have are offered again by Ops. Lookups go on meanwhile, and
 // changes by others come in between. The error joins what was left out, the first
-// hundred of them; the Book is at the fleet's place then all the same.
+// hundred of them; the Book is at the fleet's place then all the same, unless it is
+// ErrClosed.
 //
 // After Incomplete, decisions made since the first op was dropped are kept and become
 // ops, whether this node made them or another.
@@ -173,11 +174,10 @@ func (x *reconciling) allowlist(all *Snapshot) error {
 			changes = append(changes, allowChange{prefix: e.Prefix})
 		}
 	}
-	changed, err := x.o.Allow.adopt(changes, x.yieldsAllow, x.writeAllow, &x.r)
-	if changed {
+	if x.o.Allow.adopt(changes, x.yieldsAllow, x.writeAllow, &x.r) {
 		x.sweepAllowed()
 	}
-	return err
+	return nil
 }
 
 // alertsGone takes out the alerts that the fleet does not have.

@@ -30,6 +30,7 @@ func encodeOp(o *Op, body []byte) ([]byte, error) {
 	w.Decisions = append([]Decision(nil), o.Decisions...)
 	for i := range w.Decisions {
 		w.Decisions[i].Suppressed = false
+		boundTexts(&w.Decisions[i])
 	}
 	return json.Marshal(&w)
 }
@@ -91,6 +92,15 @@ func (b *Book) recordOp(o Op, body []byte, bases map[int64]*Decision) {
 	defer s.mu.Unlock()
 	o.Seq = s.next()
 	value, err := encodeOp(&o, body)
+	if n := len(o.Decisions); err == nil && len(value) > maxOpBytes && n > 1 { // of odd texts
+		s.mu.Unlock()
+		first, rest := o, o
+		first.Decisions, rest.Decisions, rest.Alert = o.Decisions[:n/2], o.Decisions[n/2:], nil
+		b.recordOp(first, body, bases)
+		b.recordOp(rest, nil, bases)
+		s.mu.Lock()
+		return
+	}
 	if err != nil { // cannot be: texts, numbers and instants that were checked
 		s.dropped++
 		b.o.Logger.Error("change not told to the fleet", zap.Error(err))

@@ -94,7 +94,7 @@ func (s *spool) put(sp spooled, bases map[int64]*Decision) (writes []op) {
 		s.allowed[sp.prefix] = max(s.allowed[sp.prefix], sp.seq)
 	}
 	for s.count > 1 && (s.count > s.limits.MaxOps || s.bytes > s.limits.MaxBytes) {
-		writes = append(writes, s.drop()...)
+		writes = append(writes, s.drop(s.queue[0].seq)...)
 	}
 	return writes
 }
@@ -110,17 +110,20 @@ func appendBase(writes []op, id int64, base *Decision) []op {
 	return writes
 }
 
-// drop lets the oldest op go for want of place. The caller holds mu.
-func (s *spool) drop() (writes []op) {
-	sp := s.queue[0]
-	if !sp.gone && sp.seq > s.sent {
+// drop lets an op go without the fleet having heard of it. The caller holds mu.
+func (s *spool) drop(seq int64) (writes []op) {
+	i, ok := s.find(seq)
+	if !ok {
+		return nil
+	}
+	if sp := &s.queue[i]; sp.seq > s.sent {
 		s.dropped++
-		if s.lost == 0 {
-			s.lost = sp.at
+		if s.lost == 0 || sp.at < s.lost {
+			s.lost = max(sp.at, 1)
 			writes = append(writes, op{bucket: metaBucket, key: lostKey, value: be64(s.lost)})
 		}
 	}
-	return append(writes, s.forget(0)...)
+	return append(writes, s.forget(i)...)
 }
 
 // forget takes the op at i off the spool. The caller holds mu.
@@ -219,17 +222,17 @@ func (s *spool) clear(db *store.DB) error {
 }
 
 // load reads what an earlier run left. Ops that cannot be understood are told to
-// damaged and left alone.
-func (s *spool) load(db *store.DB, damaged func(kind, key string, err error)) error {
+// damaged and left alone. It queues the returned writes.
+func (s *spool) load(db *store.DB, damaged func(kind, key string, err error)) (writes []op, err error) {
 	s.decided, s.allowed = map[int64]underway{}, map[netip.Prefix]int64{}
-	err := db.Each(opBucket, "", func(key string, value []byte) error {
+	err = db.Each(opBucket, "", func(key string, value []byte) error {
 		var o Op
 		if err := json.Unmarshal(value, &o); err != nil || key != idKey(o.Seq) {
 			damaged("op", key, err)
 			return nil
 		}
 		s.seq = max(s.seq, o.Seq)
-		s.put(o.spooled(int64(len(value))), nil)
+		writes = append(writes, s.put(o.spooled(int64(len(value))), nil)...)
 		return nil
 	})
 	if err == nil {
@@ -254,7 +257,7 @@ func (s *spool) load(db *store.DB, damaged func(kind, key string, err error)) er
 			*f.to, err = loadNumber(db, f.key)
 		}
 	}
-	return err
+	return writes, err
 }
 
 // alerts are those that ops under way are about.
