@@ -69,6 +69,19 @@ func drain(t testing.TB, n *node) {
 	}
 }
 
+// ended are buckets of which the suite wants all ends of durations at the end, which
+// nobody wants of buckets that go on elsewhere.
+type ended struct {
+	t testing.TB
+	*node
+}
+
+func (e ended) Flush() {
+	drain(e.t, e.node)
+	e.node.Flush()
+	e.outbox.deadlines.end(lastInstant)
+}
+
 // opener opens buckets for the suite, one after the other in the same Redis.
 func opener(c *Client, wipe func()) bucketstest.Open {
 	var before func()
@@ -79,7 +92,7 @@ func opener(c *Client, wipe func()) bucketstest.Open {
 		wipe()
 		n, stop := openBuckets(t, c, BucketOptions{Absolute: true, FlushEvery: time.Millisecond, Now: now}, sink)
 		before = stop
-		return n, func() { drain(t, n) }
+		return ended{t, n}, func() { drain(t, n) }
 	}
 }
 

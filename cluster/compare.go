@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	_ "embed"
 	"slices"
 	"time"
@@ -43,6 +44,13 @@ type stepper struct {
 	g      *group
 	c      *chunk
 	script *script
+	over   []placed
+}
+
+// placed is an overflow and the parcel that led to it.
+type placed struct {
+	parcel int32
+	*spilled
 }
 
 // judged pours the buckets that are poured into event by event; heads are the first
@@ -51,7 +59,8 @@ func (b *Buckets) judged(g *group, c *chunk, heads []int32) {
 	if len(heads) == 0 {
 		return
 	}
-	w := &stepper{g, c, b.outbox.compare}
+	w := &stepper{g: g, c: c, script: b.outbox.compare}
+	defer w.put()
 	trials := make([]*trial, 0, len(heads))
 	for _, h := range heads {
 		t := &trial{scenario: c.parcels[h].scenario}
@@ -73,6 +82,14 @@ func (b *Buckets) judged(g *group, c *chunk, heads []int32) {
 		for ; t.head >= 0; w.skip(t) {
 			b.untake(c, &c.parcels[t.head])
 		}
+	}
+}
+
+// put hands on what overflowed, in the order of the pours.
+func (w *stepper) put() {
+	slices.SortStableFunc(w.over, func(a, b placed) int { return cmp.Compare(a.parcel, b.parcel) })
+	for _, it := range w.over {
+		w.g.b.outbox.put(it.spilled)
 	}
 }
 
@@ -220,7 +237,7 @@ func (w *stepper) overflow(t *trial, s *stepReply, sample []byte) {
 	if len(sample) > 0 {
 		it.sample, it.sourceless = slices.Clone(sample), w.c.parcels[t.head].sourceless
 	}
-	b.outbox.put(it)
+	w.over = append(w.over, placed{t.head, it})
 }
 
 // broken ends a pour that the script or its answer failed for. The bucket begins

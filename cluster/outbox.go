@@ -274,3 +274,11 @@ func (b *Buckets) side() []func() {
 	x := b.outbox
 	return []func(){x.watch, x.deadlines.run, x.samples.listen, x.samples.reply}
 }
+
+// stats adds what the outbox and what belongs to it have counted.
+func (x *outbox) stats(s *BucketStats) {
+	n, k := &x.counts, &x.samples.counts
+	s.Contended, s.Claimed, s.Late, s.Unknown = n.contended.Load(), n.claimed.Load(), n.late.Load(), n.unknown.Load()
+	s.Damaged = n.damaged.Load() + k.damaged.Load()
+	s.Collected, s.CollectTimeouts, s.Answered = k.collected.Load(), k.timeouts.Load(), k.answered.Load()
+}
