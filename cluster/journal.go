@@ -73,6 +73,7 @@ type Journal struct {
 
 	sending sync.Mutex // held while changes are sent, so that they stay in order
 	failing int        // times that Redis refused the oldest; guarded by sending
+	fits    int        // changes in the last call; likewise
 	mu      sync.Mutex
 	at      position
 	told    map[string]bool // what was logged and is not again

@@ -33,8 +33,8 @@ func BenchmarkJournalList(b *testing.B) {
 			var bytes int64
 			for b.Loop() {
 				p := redistest.NewProxy(b, s.Addr())
-				m := newMember(b, 2, at(p.Addr()), nil)
 				begin := time.Now()
+				m := newMember(b, 2, at(p.Addr()), nil)
 				soon(b, "the list", func() bool { return has(m, "large", version) })
 				if replaced >= 0 {
 					version++
@@ -67,6 +67,7 @@ func BenchmarkJournalReconcile(b *testing.B) {
 	s := redistest.Start(b, redistest.Options{})
 	owner := newMember(b, 1, at(s.Addr()), nil)
 	joined(b, owner)
+	begin := time.Now()
 	for i := 0; i < many; i += 1000 {
 		ds := make([]decisions.Decision, 1000)
 		for k := range ds {
@@ -79,15 +80,14 @@ func BenchmarkJournalReconcile(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	begin := time.Now()
 	joined(b, owner)
 	sent := time.Since(begin)
 	var took time.Duration
 	var bytes int64
 	for b.Loop() {
 		p := redistest.NewProxy(b, s.Addr())
-		m := newMember(b, 2, at(p.Addr()), nil)
 		begin := time.Now()
+		m := newMember(b, 2, at(p.Addr()), nil)
 		soon(b, "all of them", func() bool { return m.book.Stats().Decisions == many })
 		took += time.Since(begin)
 		_, n := p.Bytes()

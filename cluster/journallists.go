@@ -63,17 +63,9 @@ func parseListState(text string) (s listState, err error) {
 }
 
 // PutList brings a list into force here, and on the other nodes soon: it is stored
-// once, with what is different from the version before. Its ids come from Redis
-// where that is in reach. The version must be above that of before.
+// once, with what is different from the version before. The version must be above that
+// of before.
 func (j *Journal) PutList(l *decisions.Blocklist) error {
-	if l.Base == 0 && l.Len() > 0 && j.place().joined && j.c.Up() {
-		ctx, cancel := context.WithTimeout(context.Background(), callLimit)
-		last, err := j.takeIDs(ctx, "d", int64(l.Len()))
-		cancel()
-		if err == nil {
-			l = l.Based(last - int64(l.Len()) + 1)
-		}
-	}
 	j.listing.Lock()
 	defer j.listing.Unlock()
 	old := j.listNamed(l.Name)

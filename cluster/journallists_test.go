@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"strings"
@@ -16,13 +17,14 @@ import (
 func blocklist(t testing.TB, name string, version int64, n, replaced int) *decisions.Blocklist {
 	t.Helper()
 	ps := make([]netip.Prefix, n)
+	old, fresh := rand.New(rand.NewPCG(1, 1)), rand.New(rand.NewPCG(2, uint64(version)))
 	for i := range ps {
-		// Scattered over the address space as real ones are, clear of what is allowed.
-		x := uint32(i)*2654435761>>5 + 0x10000000
+		x := old.Uint32()
 		if i < replaced {
-			x = uint32(i)*2246822519>>5 + 0x50000000 + uint32(version)%7
+			x = fresh.Uint32()
 		}
-		ps[i] = netip.PrefixFrom(netip.AddrFrom4([4]byte{byte(x >> 24), byte(x >> 16), byte(x >> 8), byte(x)}), 32)
+		// Below 112.0.0.0, clear of what is allowed.
+		ps[i] = netip.PrefixFrom(netip.AddrFrom4([4]byte{byte(1 + x>>24%111), byte(x >> 16), byte(x >> 8), byte(x)}), 32)
 	}
 	now := time.Now()
 	l, _, err := decisions.NewBlocklist(decisions.ListHead{Name: name, Type: "ban", Created: now, Until: now.Add(time.Hour), Version: version}, ps)

@@ -75,7 +75,9 @@ func (j *Journal) sendAll(ctx context.Context) error {
 func (j *Journal) sendSome(ctx context.Context) (more bool, err error) {
 	j.sending.Lock()
 	defer j.sending.Unlock()
-	ops, err := j.book.Ops(0, sendOps)
+	// Reading an op that does not fit into the call is work for nothing.
+	j.fits = min(max(2*j.fits, 4), sendOps)
+	ops, err := j.book.Ops(0, j.fits)
 	if err != nil || len(ops) == 0 {
 		return false, err
 	}
@@ -105,6 +107,7 @@ func (j *Journal) sendSome(ctx context.Context) (more bool, err error) {
 		}
 		args, batch = append(args, one...), append(batch, ops[i])
 	}
+	j.fits = len(batch)
 	answers, err := j.runAppend(ctx, args)
 	if err == nil && len(answers) != len(batch) {
 		err = fmt.Errorf("the script answered for %d of %d changes", len(answers), len(batch))
