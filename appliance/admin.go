@@ -296,6 +296,8 @@ func manualAlert(d decisions.Decision, reason, node string) *event.Alert {
 // Deleted is what an unban or a deletion took away.
 type Deleted struct {
 	Deleted []decisions.Decision `json:"deleted"`
+	// Lists decide the same still: single entries of them cannot be deleted.
+	Lists []string `json:"lists,omitempty"`
 }
 
 func deleteDecisions(l *live, r *http.Request) (any, error) {
@@ -317,7 +319,7 @@ func (st *state) remove(f decisions.Filter) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Deleted{Deleted: orEmpty(gone)}, nil
+	return Deleted{Deleted: orEmpty(gone), Lists: st.listsOf(f)}, nil
 }
 
 func unban(l *live, r *http.Request) (any, error) {

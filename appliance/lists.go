@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -60,6 +61,17 @@ func (st *state) list(name string) (*decisions.Blocklist, error) {
 		}
 	}
 	return nil, notFound("there is no list %.80q; `lists list` shows those that there are", name)
+}
+
+// listsOf are the names of the lists with entries that match f.
+func (st *state) listsOf(f decisions.Filter) []string {
+	var out []string
+	for _, d := range st.book.List(f) {
+		if name, ok := decisions.ListOf(d.Origin); ok && !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	return out
 }
 
 func listLists(l *live, r *http.Request) (any, error) {

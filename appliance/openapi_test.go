@@ -190,6 +190,7 @@ func schemaTypes() map[string]reflect.Type {
 		"DecisionAnswer": DecisionAnswer{}, "Deleted": Deleted{}, "Alert": event.Alert{}, "AlertEvent": event.AlertEvent{},
 		"MetaItem": event.MetaItem{}, "AlertSource": event.Source{}, "AlertDecision": event.AlertDecision{}, "Why": Why{},
 		"Refusal": Refusal{}, "Ban": firewall.Ban{}, "AllowEntry": decisions.AllowEntry{}, "AllowRequest": AllowRequest{},
+		"List": ListStatus{}, "ListDetail": ListDetail{}, "ListAnswer": ListAnswer{}, "ListReport": decisions.ListReport{},
 	} {
 		types[name] = reflect.TypeOf(v)
 	}
@@ -272,6 +273,17 @@ func TestOpenAPIAnswers(t *testing.T) {
 		{"DELETE", "/rampart/allowlist?value=192.0.2.9", "", nil},
 		{"DELETE", "/rampart/allowlist?value=192.0.2.9", "", nil},
 		{"DELETE", "/rampart/allowlist?value=::1", "", nil},
+		{"PUT", "/rampart/lists/one?duration=1d", "/rampart/lists/{name}", "192.0.2.7\n198.51.100.0/24 # x\nx\n"},
+		{"PUT", "/rampart/lists/two", "/rampart/lists/{name}", "192.0.2.7"},
+		{"PUT", "/rampart/lists/-", "/rampart/lists/{name}", "192.0.2.7"},
+		{"GET", "/rampart/lists", "", nil},
+		{"GET", "/rampart/lists/one", "/rampart/lists/{name}", nil},
+		{"GET", "/rampart/lists/one?limit=x", "/rampart/lists/{name}", nil},
+		{"GET", "/rampart/lists/none", "/rampart/lists/{name}", nil},
+		{"GET", "/rampart/decisions?origin=lists:one", "", nil},
+		{"GET", "/rampart/why/198.51.100.7", "/rampart/why/{subject}", nil},
+		{"DELETE", "/rampart/lists/two", "/rampart/lists/{name}", nil},
+		{"DELETE", "/rampart/lists/two", "/rampart/lists/{name}", nil},
 		{"POST", "/rampart/unban", "", map[string]string{"value": "192.0.2.7"}},
 		{"GET", "/rampart/why/" + refused.Incident, "/rampart/why/{subject}", nil},
 		{"DELETE", "/rampart/decisions?all=true", "", nil},

@@ -267,11 +267,15 @@ func (w *Why) summarise(v Verdict) {
 		w.Summary = fmt.Sprintf("%s passes: what was decided about it is simulated or suppressed.", w.Address)
 	default:
 		w.Summary = fmt.Sprintf("%s: %s until %s", w.Address, w.Verdict, v.Until.Local().Format(time.DateTime))
+		lift := "rampart unban " + w.Address
 		if d := w.decision(v.ID); d != nil {
 			w.Summary += fmt.Sprintf(" for %s (decision %d by %s)", d.Scenario, d.ID, d.Origin)
+			if name, ok := decisions.ListOf(d.Origin); ok {
+				lift = "rampart lists show " + name // single entries cannot be deleted
+			}
 		}
 		w.Summary += "."
-		w.Next = append(w.Next, "rampart unban "+w.Address, "rampart allowlist add "+w.Address+" --duration 24h")
+		w.Next = append(w.Next, lift, "rampart allowlist add "+w.Address+" --duration 24h")
 	}
 	w.next()
 }

@@ -8,6 +8,7 @@ import (
 	"math/bits"
 	"net/netip"
 	"sort"
+	"strings"
 	"time"
 )
 
@@ -36,6 +37,9 @@ type ListHead struct {
 
 // Origin is that of the list's decisions.
 func (h *ListHead) Origin() string { return listOrigin + h.Name }
+
+// ListOf returns the name of the list that an origin is of.
+func ListOf(origin string) (name string, ok bool) { return strings.CutPrefix(origin, listOrigin) }
 
 // normalise checks the head and fills in what was left out.
 func (h *ListHead) normalise() error {
