@@ -200,6 +200,7 @@ func (h *health) run() {
 			}
 		case <-timer.C:
 		}
+		falls := h.falls.Load()
 		err := h.probe(h.c.ctx)
 		h.c.server.refresh(h.c)
 		failed := judgeProbe(err)
@@ -211,7 +212,9 @@ func (h *health) run() {
 			good = 0
 			pause = min(max(2*pause, backoffMin), backoffMax)
 		case h.read().State == StateUp:
-			pause = 0
+			good, pause = 0, 0
+		case falls != h.falls.Load(): // it fell while the probe was under way
+			good, pause = 0, backoffMin
 		default:
 			if good++; good >= probesToRise || h.read().State == StateConnecting {
 				h.rise()
