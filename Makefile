@@ -16,10 +16,10 @@ demo: build ## attack the proxy and watch: no root, no network
 # What the tests will leave out here, since go test keeps it to itself.
 skipped:
 	@[ "$$(id -u)" = 0 ] || echo "skipped: tests that change nftables and namespaces need root"
-	@for tool in nft ip chromium; do command -v $$tool >/dev/null || echo "skipped: tests that need $$tool, which is not installed"; done
+	@for tool in nft ip chromium redis-server; do command -v $$tool >/dev/null || echo "skipped: tests that need $$tool, which is not installed"; done
 	@[ -d "$${RAMPART_SHARED:-../shared}" ] || echo "skipped: tests on data that is not part of this repository (RAMPART_SHARED)"
 
-test: skipped ## what CI runs; kernel tests need root, browser tests need chromium, else they are skipped and say so
+test: skipped ## what CI runs; kernel tests need root, browser tests need chromium, tests of a fleet redis-server, else they are skipped and say so
 	$(GO) vet -tags $(TAGS) $(PKGS)
 	$(GO) test -tags $(TAGS) -timeout 30m $(PKGS)
 

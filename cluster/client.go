@@ -70,6 +70,7 @@ func (c *Client) Close() error {
 	c.closed.Do(func() {
 		c.cancel()
 		c.tasks.Wait()
+		c.health.up.Store(false)
 		if e := c.redis.Close(); e != nil && !errors.Is(e, redis.ErrClosed) {
 			err = fmt.Errorf("closing redis: %w", e)
 		}

@@ -1,11 +1,14 @@
 package cluster
 
 import (
+	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/rampart-edge/rampart/internal/testkit/redistest"
+	"github.com/redis/go-redis/v9"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
@@ -53,9 +56,52 @@ func up(t *testing.T, n int, config Config) *Client {
 }
 
 func TestClientStandalone(t *testing.T) {
+	for _, o := range []redistest.Options{{}, {TLS: true}, {Password: "open-sesame"}, {TLS: true, Password: "open-sesame"}} {
+		s := redistest.Start(t, o)
+		c, logs := open(t, 1, Config{Addresses: []string{s.Addr()}, TLS: s.Trust(), Password: o.Password, DB: 2, Prefix: "x:"})
+		within(t, "redis is up", c.Up)
+		within(t, "a number", func() bool { return c.Number() == 0 })
+		within(t, "the table of nodes", func() bool { return len(c.Nodes()) == 1 })
+		within(t, "facts of the server", func() bool { return c.Health().Server != "" })
+		h := c.Health()
+		if h.State != StateUp || h.Kind != "standalone" || h.Role != "master" || h.Policy != "noeviction" || h.Reason != "" || h.Warning != "" {
+			t.Errorf("%+v", h)
+		}
+		checkLog(t, logs, "redis is in use")
+	}
+}
+
+// TestHook: what a test hooks in sees every call.
+func TestHook(t *testing.T) {
 	s := redistest.Start(t, redistest.Options{})
-	c := up(t, 1, at(s.Addr()))
-	within(t, "a number", func() bool { return c.Number() == 0 })
-	within(t, "the table of nodes", func() bool { return len(c.Nodes()) == 1 })
-	t.Log(c.Nodes(), c.Health())
+	var calls counter
+	c, err := Open(Options{Config: at(s.Addr()), Node: nodeID(1), Logger: zap.NewNop(), Hook: &calls})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	within(t, "redis is up", c.Up)
+	if calls.pipelines.Load() == 0 {
+		t.Error("the probe was not seen")
+	}
+	within(t, "heartbeats are seen", func() bool { return calls.calls.Load() > 0 })
+}
+
+// counter counts calls.
+type counter struct{ calls, pipelines atomic.Int64 }
+
+func (c *counter) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (c *counter) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		c.calls.Add(1)
+		return next(ctx, cmd)
+	}
+}
+
+func (c *counter) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		c.pipelines.Add(1)
+		return next(ctx, cmds)
+	}
 }

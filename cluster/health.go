@@ -202,9 +202,10 @@ func (h *health) run() {
 		}
 		falls := h.falls.Load()
 		err := h.probe(h.c.ctx)
-		h.c.server.refresh(h.c)
 		failed := judgeProbe(err)
-		if failed != nil && failed.sure {
+		if failed == nil {
+			h.c.server.refresh(h.c)
+		} else if failed.sure {
 			h.fall(failed) // as the hook has done, but for what only a probe minds
 		}
 		switch {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -188,6 +189,27 @@ func TestHealthPassword(t *testing.T) {
 	as("two", "CONFIG", "SET", "requirepass", "one")
 	within(t, "redis is up again", c.Up)
 	checkLog(t, logs, "in use", "out of use", "for another reason", "in use")
+}
+
+// TestHealthLoading: a server that has started again and does not have its data yet is
+// known as such.
+func TestHealthLoading(t *testing.T) {
+	const keys, delay = 150, "20000" // µs for each key: three seconds
+	s := redistest.Start(t, redistest.Options{RDB: true, Args: []string{"--key-load-delay", delay, "--loading-process-events-interval-bytes", "1024"}})
+	for i := range keys {
+		s.Do("SET", strconv.Itoa(i), strings.Repeat("x", 100))
+	}
+	c, logs := open(t, 1, at(s.Addr()))
+	within(t, "redis is up", c.Up)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.Restart(false)
+	}()
+	within(t, "it is known to be loading", func() bool { return strings.Contains(c.Health().Reason, "loading its data") })
+	<-done
+	within(t, "redis is up again", c.Up)
+	checkLog(t, logs, "in use", "out of use", "in use")
 }
 
 // TestHealthFlaps: one connection that breaks, or one slow call, is no outage.
