@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/rampart-edge/rampart/appliance"
+	"github.com/rampart-edge/rampart/cluster"
 	"github.com/rampart-edge/rampart/decisions"
 	"github.com/rampart-edge/rampart/event"
 	"github.com/rampart-edge/rampart/firewall"
@@ -94,6 +95,26 @@ func sampleStatus() appliance.Status {
 	return s
 }
 
+// sampleFleet is the status of a node among others, of which one is silent and one
+// lags behind.
+func sampleFleet() appliance.Status {
+	s := sampleStatus()
+	s.Sources, s.Problems = nil, []string{"Redis is out of use since 2026-03-01 11:57:00: connection refused"}
+	node := func(id, name string, lag int64, ago time.Duration) cluster.Node {
+		return cluster.Node{ID: id, Name: name, Number: 1, Started: now.Add(-time.Hour), Seen: now.Add(-ago), Lag: lag, Degraded: ago > time.Minute}
+	}
+	s.Storage = appliance.StorageStatus{Kind: "redis", Fleet: &appliance.FleetStatus{Prefix: "rampart:", ID: "00112233445566aa", Name: "edge-1",
+		Number: 2, Away: 260, Unshared: []string{"own/whole", "own/other"},
+		Redis: cluster.Health{State: cluster.StateDegraded, Since: now.Add(-3 * time.Minute), Reason: "connection refused by 192.0.2.1:6379",
+			Kind: "sentinel", Server: "7.0.15", EvalMicros: 21.4},
+		Nodes: []cluster.Node{node("00112233445566aa", "edge-1", 0, 0), node("00112233445566bb", "edge-2\x1b[2J", 7, time.Second),
+			node("00112233445566cc", "edge-3", 0, 90*time.Minute), node("00112233445566dd", "edge-4", 0, 0)},
+		Journal: cluster.JournalStats{LagEntries: 3, Lag: 4 * time.Second, Waiting: 5, Sent: 12, Adopted: 34, Dropped: 1, Refused: 2, Reconciles: 1},
+		Buckets: cluster.BucketStats{Poured: 1000, Calls: 40, Merged: 8, Waiting: 6, Dropped: 9, Overflowed: 1,
+			Scripts: []cluster.ScriptStats{{Name: "beat", Calls: 3, Mean: 1}, {Name: "pour", Calls: 40, Mean: 320.4, P99: 800}}}}}
+	return s
+}
+
 func sampleWhy() appliance.Why {
 	w := appliance.Why{Subject: "203.0.113.7", Address: "203.0.113.7", Verdict: "ban", Until: now.Add(4 * time.Hour),
 		Summary:   "203.0.113.7: ban until 2026-03-01 16:00:00 for rampart/http-probing (decision 4 by crowdsec).",
@@ -119,6 +140,7 @@ func TestGolden(t *testing.T) {
 		answer     any
 	}{
 		{"status", "status", sampleStatus()},
+		{"status-fleet", "status", sampleFleet()},
 		{"status-idle", "status", appliance.Status{Node: "n", Started: now.Add(-5 * time.Second), Firewall: appliance.FirewallStatus{Mode: "off", Active: "off"}}},
 		{"decisions", "decisions list --all", sampleDecisions()},
 		{"decisions-none", "decisions list", []decisions.Decision{}},

@@ -51,6 +51,7 @@ func statusTable(s *appliance.Status) table {
 	add("alerts", s.Events.Alerts)
 	add("dropped", s.Events.Dropped)
 	add("firewall", s.Firewall.Active)
+	fleetRows(&s.Storage, add)
 	add("problems", len(s.Problems))
 	return t
 }
@@ -76,6 +77,7 @@ func (c *call) writeStatus(s *appliance.Status) {
 		count(s.Events.Overflows, "overflow"), count(s.Events.Alerts, "alert"))
 	line("queue", "%d waiting; %d examined, %d dropped", s.Events.Queued, s.Events.Requests, s.Events.Dropped)
 	line("firewall", "%s", firewallLine(&s.Firewall))
+	c.writeStorage(&s.Storage, line)
 	for i := range s.Sources {
 		line("source", "%s", sourceLine(&s.Sources[i]))
 	}
