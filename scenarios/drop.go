@@ -32,6 +32,14 @@ type Drop struct {
 	Event *event.Event
 }
 
+// group is what the drops of one bucket of a scenario have in common.
+func (d *Drop) group() string {
+	if d.Lane != "" {
+		return d.Key + "\x00" + d.Lane
+	}
+	return d.Key
+}
+
 // Buckets takes drops. Overflows reach the sink that it was made with, each of
 // them once. Pour never blocks on I/O.
 type Buckets interface {

@@ -42,7 +42,7 @@ func (x *extract) about(d *Drop) bool {
 // forget drops what x refers to.
 func (x *extract) forget() {
 	x.drop, x.said, x.sampled, x.owner, x.sourceless = nil, nil, nil, nil, nil
-	x.whole, x.vars = nil, expression.Vars{}
+	x.whole, x.vars.Evt = nil, nil
 	clear(x.sources)
 }
 

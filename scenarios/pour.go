@@ -10,7 +10,6 @@ import (
 // pour is a drop on its way into a bucket of a Memory, and what came of it. It is
 // reused.
 type pour struct {
-	extract
 	table   *table
 	slot    uint16
 	key     [16]byte
@@ -20,6 +19,7 @@ type pour struct {
 	late    bool
 	value   uint64 // hash of the distinct value
 	compare bool
+	extract
 
 	home  place  // where body and who are kept already
 	last  []byte // both, of the event that overflowed a bucket
@@ -230,7 +230,7 @@ func (m *Memory) prepare(p *pour, d *Drop) bool {
 	}
 	key := m.key.Load()
 	p.slot = slot
-	p.key = key.bucket(d)
+	p.key = key.sum128(&s.id, d.group())
 	p.t = instant(d.At)
 	if !d.Replay {
 		p.t = micro(p.t)

@@ -58,7 +58,7 @@ func (x *remotePour) prepare(d *Drop, key *hashKey) {
 		x.both = x.both[:0]
 	}
 	x.out = Pour{
-		Scenario: s, Key: key.bucket(d), Group: d.Key, At: instant(d.At) / 1000, Count: max(d.Count, 1),
+		Scenario: s, Key: key.sum128(&s.id, d.group()), Group: d.Key, At: instant(d.At) / 1000, Count: max(d.Count, 1),
 		Compare: s.Distinct() && !d.Uncompared, Cancel: d.Cancel && s.Type != Trigger,
 		Whole:  s.judge != nil && s.judge.needs(d.Event),
 		Direct: from.Direct, Detect: from.Detect, Width64: from.Width64, Site: from.Site, Incident: from.Incident,

@@ -24,15 +24,6 @@ func shareKey(secret []byte) hashKey {
 	return hashKey{binary.LittleEndian.Uint64(sum[:8]), binary.LittleEndian.Uint64(sum[8:16])}
 }
 
-// bucket is the name of the bucket that d is poured into.
-func (h hashKey) bucket(d *Drop) [16]byte {
-	name := d.Key
-	if d.Lane != "" {
-		name += "\x00" + d.Lane
-	}
-	return h.sum128(&d.Scenario.id, name)
-}
-
 // sum128 is SipHash-2-4 with 128 bits of result (Aumasson and Bernstein) over the
 // 16 bytes of id followed by text.
 func (h hashKey) sum128(id *[16]byte, text string) [16]byte {
