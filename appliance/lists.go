@@ -7,17 +7,19 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/rampart-edge/rampart/decisions"
 )
 
+// MaxListBody bounds a list as text, in bytes: some four million lines.
+const MaxListBody = 64 << 20
+
 const (
-	// maxListBody bounds a list as text, in bytes: more than four million lines.
-	maxListBody = 64 << 20
 	// maxListShown bounds the entries of a list that one answer shows.
 	maxListShown = 10_000
+	// listLength is how long a list is in force, unless somebody says.
+	listLength = 7 * 24 * time.Hour
 )
 
 // listKeeper is where lists are put and dropped.
@@ -127,15 +129,16 @@ type ListAnswer struct {
 
 // putList reads a list as text.
 func putList(l *live, r *http.Request) (any, error) {
-	h, err := listHead(r, time.Now())
+	before, _ := l.state.list(r.PathValue("name"))
+	h, err := listHead(r, before, time.Now())
 	if err != nil {
 		return nil, err
 	}
-	b, report, err := decisions.ReadBlocklist(h, http.MaxBytesReader(nil, r.Body, maxListBody))
+	b, report, err := decisions.ReadBlocklist(h, http.MaxBytesReader(nil, r.Body, MaxListBody))
 	var long *http.MaxBytesError
 	switch {
 	case errors.As(err, &long):
-		return nil, adminError{http.StatusRequestEntityTooLarge, fmt.Errorf("the list has more than %d bytes; split it", maxListBody)}
+		return nil, adminError{http.StatusRequestEntityTooLarge, fmt.Errorf("the list has more than %d bytes; split it", MaxListBody)}
 	case err != nil:
 		return nil, badRequest(err)
 	case b.Len() == 0:
@@ -143,8 +146,7 @@ func putList(l *live, r *http.Request) (any, error) {
 	}
 	report.Problems = orEmpty(report.Problems)
 	l.spareProxies(b)
-	_, err = l.state.list(b.Name)
-	out := ListAnswer{Replaced: err == nil, Report: report}
+	out := ListAnswer{Replaced: before != nil, Report: report}
 	if err := l.state.listKeeper().PutList(b); err != nil {
 		return nil, err
 	}
@@ -162,27 +164,33 @@ func firstOf(problems []string) string {
 	return ": " + problems[0]
 }
 
-// listHead is what the address of a request says of the list in its body.
-func listHead(r *http.Request, now time.Time) (decisions.ListHead, error) {
-	q := r.URL.Query() // FormValue would take the list for a form
-	h := decisions.ListHead{Name: r.PathValue("name"), Type: cmp.Or(q.Get("type"), decisions.TypeBan),
-		Scenario: q.Get("scenario"), Created: now}
+// listHead is what the address of a request says of the list in its body; what it
+// leaves out is as with the list before (nil: none).
+func listHead(r *http.Request, before *decisions.Blocklist, now time.Time) (decisions.ListHead, error) {
+	h := decisions.ListHead{Name: r.PathValue("name"), Type: decisions.TypeBan, Created: now, Until: now.Add(listLength)}
 	if err := only(r, "type", "duration", "scenario"); err != nil {
 		return h, err
 	}
+	if before != nil {
+		h.Type, h.Scenario, h.Until = before.Type, before.Scenario, now.Add(before.Until.Sub(before.Created))
+	}
+	q := r.URL.Query() // FormValue would take the list for a form
+	h.Type, h.Scenario = cmp.Or(q.Get("type"), h.Type), cmp.Or(q.Get("scenario"), h.Scenario)
 	if err := text("scenario", h.Scenario); err != nil {
 		return h, err
 	}
-	switch strings.ToLower(h.Type) {
+	switch h.Type {
 	case decisions.TypeBan, decisions.TypeCaptcha, decisions.TypeThrottle:
 	default:
 		return h, badRequest(fmt.Errorf("type %q is not possible; use ban, captcha or throttle", h.Type))
 	}
-	length, err := positive(cmp.Or(q.Get("duration"), "7d"))
-	if err != nil {
-		return h, badRequest(err)
+	if s := q.Get("duration"); s != "" {
+		length, err := positive(s)
+		if err != nil {
+			return h, badRequest(err)
+		}
+		h.Until = now.Add(length)
 	}
-	h.Until = now.Add(length)
 	return h, nil
 }
 

@@ -35,7 +35,7 @@ func TestAdminLists(t *testing.T) {
 		t.Errorf("%+v", l)
 	}
 	if again := ask[ListAnswer](t, a, "PUT", "/rampart/lists/bad-1?type=captcha", "192.0.2.102\n192.0.2.101\n192.0.2.100/32\n"); !again.Replaced ||
-		again.List.Entries != 3 || again.List.Version <= l.Version || again.List.Until.Sub(again.List.Created) != 7*24*time.Hour || again.List.Scenario != "bad-1" {
+		again.List.Entries != 3 || again.List.Version <= l.Version || again.List.Until.Sub(again.List.Created) != 48*time.Hour || again.List.Scenario != "why not" || again.List.Type != "captcha" {
 		t.Errorf("%+v", again)
 	}
 	ask[ListAnswer](t, a, "PUT", "/rampart/lists/bans", "203.0.113.0/28\n")
@@ -104,7 +104,7 @@ func TestAdminListsRefuse(t *testing.T) {
 		{"PUT", "/rampart/lists/x?scenario=%1b", "192.0.2.101", 400, "scenario"},
 		{"PUT", "/rampart/lists/there", "", 400, "no address in the list"},
 		{"PUT", "/rampart/lists/there", "<html>\n<body>\n", 400, `line 1: "<html>"`},
-		{"PUT", "/rampart/lists/there", strings.Repeat("#"+strings.Repeat(" ", 98)+"\n", maxListBody/100+1), 413, "split it"},
+		{"PUT", "/rampart/lists/there", strings.Repeat("#"+strings.Repeat(" ", 98)+"\n", MaxListBody/100+1), 413, "split it"},
 		{"DELETE", "/rampart/lists/none", "", 404, `no list "none"`},
 		{"DELETE", "/rampart/lists/there?all=true", "", 400, `"all" is unknown`},
 	} {
@@ -174,7 +174,7 @@ func TestListsInTheKernel(t *testing.T) {
 	f.decide("192.0.2.101", "ssh", "", true, time.Hour)
 	f.expect("banned once more", "192.0.2.101/32", "192.0.2.102/32", "198.51.100.0/24", "2001:db8::/64")
 	ends("banned once more", "192.0.2.101", 48*time.Hour, "lists:x")
-	f.putList("x", "", "192.0.2.103", "192.0.2.102", "198.51.100.0/24")
+	f.putList("x", "?duration=7d", "192.0.2.103", "192.0.2.102", "198.51.100.0/24")
 	f.expect("replaced", "192.0.2.101/32", "192.0.2.102/32", "192.0.2.103/32", "198.51.100.0/24")
 	ends("replaced", "192.0.2.101", time.Hour, "crowdsec")
 	ends("replaced", "192.0.2.102", 7*24*time.Hour, "lists:x")

@@ -15,6 +15,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/rampart-edge/rampart/cluster"
 	"github.com/rampart-edge/rampart/decisions"
 	"github.com/rampart-edge/rampart/event"
 	"github.com/rampart-edge/rampart/firewall"
@@ -189,6 +190,8 @@ func schemaTypes() map[string]reflect.Type {
 		"Traffic": firewall.Traffic{}, "Decision": decisions.Decision{}, "DecisionRequest": DecisionRequest{},
 		"DecisionAnswer": DecisionAnswer{}, "Deleted": Deleted{}, "Alert": event.Alert{}, "AlertEvent": event.AlertEvent{},
 		"MetaItem": event.MetaItem{}, "AlertSource": event.Source{}, "AlertDecision": event.AlertDecision{}, "Why": Why{},
+		"StorageStatus": StorageStatus{}, "FleetStatus": FleetStatus{}, "RedisHealth": cluster.Health{}, "FleetNode": cluster.Node{},
+		"FleetJournal": cluster.JournalStats{}, "FleetBuckets": cluster.BucketStats{}, "ScriptCost": cluster.ScriptStats{}, "FleetChallenges": cluster.BurnStats{},
 		"Refusal": Refusal{}, "Ban": firewall.Ban{}, "AllowEntry": decisions.AllowEntry{}, "AllowRequest": AllowRequest{},
 		"List": ListStatus{}, "ListDetail": ListDetail{}, "ListAnswer": ListAnswer{}, "ListReport": decisions.ListReport{},
 	} {

@@ -55,7 +55,7 @@ func Commands(o Options) []*cobra.Command {
 	}
 	return []*cobra.Command{
 		statusCommand(o), decisionsCommand(o), alertsCommand(o), whyCommand(o),
-		unbanCommand(o), allowlistCommand(o), replayCommand(o), explainCommand(o), lintCommand(o),
+		unbanCommand(o), allowlistCommand(o), listsCommand(o), replayCommand(o), explainCommand(o), lintCommand(o),
 		hubtestCommand(o),
 	}
 }
@@ -102,6 +102,11 @@ func (c *call) do(method, path string, query url.Values, in, out any) error {
 		}
 		body = bytes.NewReader(b)
 	}
+	return c.send(method, path, query, body, out)
+}
+
+// send is do for a body that is no JSON.
+func (c *call) send(method, path string, query url.Values, body io.Reader, out any) error {
 	if len(query) > 0 {
 		path += "?" + query.Encode()
 	}

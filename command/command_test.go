@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -27,17 +28,30 @@ var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // exchange is one request to the node and its answer.
 type exchange struct {
-	method, path, body string // as asked
-	status             int    // of the answer; 0: 200
-	answer             any    // encoded as JSON, or text as it is
-	err                error  // instead of an answer
+	method, path, body string       // as asked
+	status             int          // of the answer; 0: 200
+	answer             any          // encoded as JSON, or text as it is
+	err                error        // instead of an answer
+	node               http.Handler // answers all instead, if there is one
 }
 
 // run executes a command against a node that gives one answer, and returns what it
 // printed. The exchange tells afterwards what was asked.
 func run(t *testing.T, x *exchange, args ...string) (string, error) {
 	t.Helper()
+	clock := func() time.Time { return now }
+	if x.node != nil {
+		clock = time.Now
+	}
 	request := func(_ context.Context, _ Endpoint, method, path string, body io.Reader) (*http.Response, error) {
+		if x.node != nil {
+			w := httptest.NewRecorder()
+			x.node.ServeHTTP(w, httptest.NewRequest(method, path, body))
+			return w.Result(), nil
+		}
+		if method == http.MethodGet && path == "/rampart/lists" { // asked beside what is tested; a node without lists
+			return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader("[]"))}, nil
+		}
 		x.method, x.path = method, path
 		if body != nil {
 			b, err := io.ReadAll(body)
@@ -60,7 +74,7 @@ func run(t *testing.T, x *exchange, args ...string) (string, error) {
 		return &http.Response{StatusCode: max(x.status, 200), Body: io.NopCloser(strings.NewReader(b))}, nil
 	}
 	root := &cobra.Command{Use: "rampart", SilenceErrors: true, SilenceUsage: true}
-	root.AddCommand(Commands(Options{Request: request, Now: func() time.Time { return now }})...)
+	root.AddCommand(Commands(Options{Request: request, Now: clock})...)
 	var out bytes.Buffer
 	root.SetOut(&out)
 	root.SetErr(&out)
@@ -114,6 +128,10 @@ func TestRequests(t *testing.T) {
 		{"why 192.0.2.0/24", "GET", "/rampart/why/192.0.2.0/24", ""},
 		{"allowlist list", "GET", "/rampart/allowlist", ""},
 		{"allowlist add 192.0.2.7 -d 24h --comment office", "POST", "/rampart/allowlist", `{"value":"192.0.2.7","duration":"24h","comment":"office"}`},
+		{"lists show x --limit 7", "GET", "/rampart/lists/x?limit=7", ""},
+		{"lists show ../status", "GET", "/rampart/lists/..%2Fstatus?limit=20", ""},
+		{"lists remove x", "DELETE", "/rampart/lists/x", ""},
+		{"lists import x testdata/list.txt --scenario s", "PUT", "/rampart/lists/x?scenario=s", "192.0.2.7\n"},
 		{"allowlist delete 192.0.2.0/24", "DELETE", "/rampart/allowlist?value=192.0.2.0%2F24", ""},
 	} {
 		x := &exchange{answer: "null"}

@@ -52,7 +52,10 @@ func decisionsList(o Options) *cobra.Command {
 		if err := c.do(http.MethodGet, "/rampart/decisions", q, nil, &list); err != nil {
 			return err
 		}
-		return c.print(list, c.decisionTable(list), "No decisions are in force.")
+		if err := c.print(list, c.decisionTable(list), "No decisions are in force."); err != nil || c.format != human || len(q) > 0 {
+			return err
+		}
+		return c.noteLists()
 	})
 }
 
@@ -137,10 +140,19 @@ func decisionsDelete(o Options) *cobra.Command {
 // printDeleted shows what is no longer in force; none is what people read when
 // there was nothing.
 func (c *call) printDeleted(gone appliance.Deleted, none string) error {
-	if err := c.print(gone, c.decisionTable(gone.Deleted), none); err != nil || c.format != human || len(gone.Deleted) == 0 {
+	if len(gone.Lists) > 0 {
+		none = "Nothing was deleted."
+	}
+	if err := c.print(gone, c.decisionTable(gone.Deleted), none); err != nil || c.format != human {
 		return err
 	}
-	fmt.Fprintf(c.out(), "%s deleted.\n", count(len(gone.Deleted), "decision"))
+	if len(gone.Deleted) > 0 {
+		fmt.Fprintf(c.out(), "%s deleted.\n", count(len(gone.Deleted), "decision"))
+	}
+	for _, name := range gone.Lists {
+		fmt.Fprintf(c.out(), "The list %s still holds; none of its entries can be deleted alone. Allow the address (%s allowlist add) or end the list (%s lists remove %s).\n",
+			name, c.o.Prefix, c.o.Prefix, name)
+	}
 	for _, d := range gone.Deleted {
 		if d.Scope == decisions.ScopeRange {
 			fmt.Fprintf(c.out(), "Note: the %s of %s held for all of that network, which passes again.\n", d.Type, d.Value)
