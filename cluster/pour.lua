@@ -104,7 +104,7 @@ end
 local states = call('MGET', unpack(KEYS, 2, nb + 1))
 local items, infos = ARGV[3], ARGV[4]
 local item, q, si = 0, 1, -1
-local full, each, life, blackhole, kind, ttl, s
+local full, each, life, blackhole, ttl, s, trigger, distinct, filtered
 p = 1
 for b = 1, nb do
   local key, raw = KEYS[b + 1], states[b]
@@ -112,9 +112,9 @@ for b = 1, nb do
   sn, n, t, count, w, len, p = unpk('<I2I2dI2BI2', items, p)
   if sn ~= si then
     si, s = sn, scenarios[sn]
-    full, each, life, blackhole, kind, ttl = s[1], s[2], s[3], s[4], s[5], s[7]
+    full, each, life, blackhole, ttl = s[1], s[2], s[3], s[4], s[7]
+    trigger, distinct, filtered = s[5] % 2 == 1, s[5] % 4 >= 2, s[5] >= 4
   end
-  local distinct = kind % 4 >= 2
   local f, credit, last, first, touched, cnt, gen, hole, nodes = 0, 0, 0, 0, 0, 0, 0, -1, ''
   local filled, dirty = false, false
 
@@ -147,7 +147,8 @@ for b = 1, nb do
     if t > latest then t = latest end
 
     local done, from = 0, 0
-    if kind % 2 == 1 then -- a trigger overflows at once
+    local marks = w % 4
+    if trigger then -- it overflows at once
       poured = poured + count
       cnt, first, gen, nodes = 1, t, 0, me
       filled = false
@@ -157,8 +158,8 @@ for b = 1, nb do
     end
     while done < count do
       local over = true
-      if kind % 2 == 1 then
-        f = f - f % 4 + w % 4
+      if trigger then
+        f = f - f % 4 + marks
         done = done + 1
       else
         if value and filled and not fresh(key, value, cnt) then
@@ -173,14 +174,14 @@ for b = 1, nb do
         if not filled then
           credit, last, first, cnt, gen, nodes = full, t, t, 0, gens, ''
           gens = (gens + 1) % 4294967296
-          f = f % 64 - f % 4 + 67
+          f = f % 64 - f % 4 + 64 + marks
           filled, from = true, done
           if distinct then call('DEL', beside(key, 'd')) end
           if value then fresh(key, value, 0) end
         end
         touched, dirty = t, true
         if nodes ~= me and me ~= '' and not string.find(nodes, me, 1, true) then nodes = nodes .. me end
-        if w % 4 ~= 3 then f = bit.band(f, 252 + w % 4) end
+        if f % 4 ~= marks then f = bit.band(f, 252 + marks) end
         if t > last then
           credit = credit + (t - last)
           if credit > full then credit = full end
@@ -202,10 +203,10 @@ for b = 1, nb do
         filled = false
         if f >= 64 then f = f - 64 end
         local detect = f % 4 >= 2
-        if kind < 4 and hole > t and (detect or f % 64 < 32) then
+        if not filtered and hole > t and (detect or f % 64 < 32) then
           blackholed = blackholed + 1
         else
-          if kind < 4 and blackhole > 0 then
+          if not filtered and blackhole > 0 then
             hole, dirty = t + blackhole, true
             f = f % 4 + 16 + (detect and 32 or 0)
           end
