@@ -195,9 +195,10 @@ func TestHealthPassword(t *testing.T) {
 // known as such.
 func TestHealthLoading(t *testing.T) {
 	const keys, delay = 150, "20000" // µs for each key: three seconds
-	s := redistest.Start(t, redistest.Options{RDB: true, Args: []string{"--key-load-delay", delay, "--loading-process-events-interval-bytes", "1024"}})
+	s := redistest.Start(t, redistest.Options{RDB: true, Args: []string{"--key-load-delay", delay, "--loading-process-events-interval-bytes", "1024",
+		"--rdbcompression", "no"}})
 	for i := range keys {
-		s.Do("SET", strconv.Itoa(i), strings.Repeat("x", 100))
+		s.Do("SET", strconv.Itoa(i), strings.Repeat("x", 500))
 	}
 	c, logs := open(t, 1, at(s.Addr()))
 	within(t, "redis is up", c.Up)
