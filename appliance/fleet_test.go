@@ -122,6 +122,9 @@ func TestFleetExplains(t *testing.T) {
 		t.Errorf("%+v", w)
 	}
 	ask[Deleted](t, b, "POST", "/rampart/unban", map[string]string{"value": "203.0.113.8"})
+	until(t, "the nodes see each other", func() bool { return len(b.live.Load().status().Storage.Fleet.Nodes) == 2 })
+	status, data := call(t, b, "GET", "/rampart/status", nil)
+	openDocument(t).answer("GET", "/rampart/status", "/rampart/status", status, data)
 	until(t, "the ban is lifted everywhere", func() bool { return action(a, "203.0.113.8") == decisions.None })
 }
 
