@@ -13,8 +13,10 @@ import (
 	"github.com/rampart-edge/rampart/scenarios"
 )
 
-// Open makes empty buckets for one case, whose clock is now. Every overflow goes to
-// sink; flush returns when all pours so far have had their effect.
+// Open makes empty buckets for one case, whose clock is now: that of the drops, not
+// that of the wall. Every overflow goes to sink; flush returns when all pours and
+// sweeps so far have had their effect, however long that takes. now and sink may be
+// called from any goroutine.
 type Open func(t *testing.T, now func() time.Time, sink func(*scenarios.Overflow)) (b Buckets, flush func())
 
 // Buckets are scenarios.Buckets with what their owner calls: Sweep once a second,
@@ -25,7 +27,7 @@ type Buckets interface {
 	Flush()
 }
 
-// Run runs the suite.
+// Run runs the suite. Configurations and Concurrent, which take longer, come on top.
 func Run(t *testing.T, open Open) {
 	for _, c := range cases() {
 		t.Run(c.name, func(t *testing.T) { c.run(t, open) })
@@ -163,19 +165,11 @@ func Drop(s *scenarios.Scenario, ip string, id int, at time.Time, replay bool) s
 // clock stands at the instant of the drop; at the end of a replay it flushes.
 func Play(t *testing.T, open Open, list []scenarios.Drop, end bool) []Seen {
 	t.Helper()
-	var got []Seen
-	ids := map[string]bool{}
-	now := Start
-	b, flush := open(t, func() time.Time { return now }, func(o *scenarios.Overflow) {
-		got = append(got, See(o))
-		if ids[o.ID] {
-			t.Errorf("two overflows have the id %s", o.ID)
-		}
-		ids[o.ID] = true
-	})
+	on := newStage(t)
+	b, flush := open(t, on.now, on.sink)
 	for n := 1; len(list) > 0; n = n%5 + 1 {
 		n := min(n, len(list))
-		now = list[0].At
+		on.set(list[0].At)
 		b.Pour(list[:n])
 		list = list[n:]
 	}
@@ -184,7 +178,7 @@ func Play(t *testing.T, open Open, list []scenarios.Drop, end bool) []Seen {
 		b.Flush()
 		flush()
 	}
-	return got
+	return on.list()
 }
 
 func upTo(from, to int) []int {

@@ -158,21 +158,23 @@ func deadlines(t *testing.T, open Open) {
 	doc := counter + "duration: 10s\n"
 	s := Scenario(t, doc)
 	model := NewModel(t, doc)
-	var got []Seen
-	now := Start
-	b, flush := open(t, func() time.Time { return now }, func(o *scenarios.Overflow) { got = append(got, See(o)) })
+	on := newStage(t)
+	b, flush := open(t, on.now, on.sink)
 	keys := []string{"192.0.2.3", "192.0.2.1", "192.0.2.2", "192.0.2.4"}
 	for i := range 400 {
-		now = Start.Add(time.Duration(i) * 700 * time.Millisecond)
+		now := Start.Add(time.Duration(i) * 700 * time.Millisecond)
+		on.set(now)
 		list := []scenarios.Drop{Drop(s, keys[i*i%4], i, now, false)}
 		if i%3 > 0 {
 			b.Pour(list)
 			model.Pour(list)
+			flush()
 		}
 		b.Sweep(now)
+		flush()
 		model.Sweep(now)
 	}
-	flush()
+	got := on.list()
 	if d := cmp.Diff(model.Seen, got); d != "" || len(got) < 40 {
 		t.Errorf("%d overflows (-model +got):\n%s", len(got), d)
 	}
