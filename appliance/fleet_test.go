@@ -128,6 +128,25 @@ func TestFleetExplains(t *testing.T) {
 	until(t, "the ban is lifted everywhere", func() bool { return action(a, "203.0.113.8") == decisions.None })
 }
 
+// TestFleetLists: a list that is put on one node is in force on the others, and so is
+// its end.
+func TestFleetLists(t *testing.T) {
+	r := redistest.Start(t, redistest.Options{})
+	a, b := pair(t, r.Addr(), Config{})
+	if status, data := call(t, a, "PUT", "/rampart/lists/bad", "203.0.113.0/24\n2001:db8::/32\n"); status != http.StatusOK {
+		t.Fatalf("%d %s", status, data)
+	}
+	banned(t, "203.0.113.7", a, b)
+	refused := visit(b, from("203.0.113.7"), "/", 200)
+	if w := why(t, a, refused.Incident); w.Verdict != "ban" || len(w.Decisions) != 1 || w.Decisions[0].Origin != "lists:bad" {
+		t.Errorf("%+v", w)
+	}
+	if status, data := call(t, b, "DELETE", "/rampart/lists/bad", nil); status != http.StatusOK {
+		t.Fatalf("%d %s", status, data)
+	}
+	until(t, "the list is gone everywhere", func() bool { return action(a, "203.0.113.7") == decisions.None })
+}
+
 // TestFleetSparesItsOwn: what one node allows it never refuses, whatever the others
 // decide: the configuration's list, its trusted proxies, what an operator allows.
 func TestFleetSparesItsOwn(t *testing.T) {

@@ -28,8 +28,13 @@ type listKeeper interface {
 	DropList(name string) error
 }
 
-// listKeeper is the node's: its book.
-func (st *state) listKeeper() listKeeper { return st.book }
+// listKeeper is the node's: its book, or by way of it the fleet's journal.
+func (st *state) listKeeper() listKeeper {
+	if st.fleet != nil {
+		return st.fleet.journal
+	}
+	return st.book
+}
 
 // ListStatus is a list in force, without its entries.
 type ListStatus struct {
