@@ -68,16 +68,21 @@ func BenchmarkPourEnqueue(b *testing.B) {
 		events := []*event.Event{aRequest(), aRequest()} // an event is encoded once: no two pours have the same
 		i := 0
 		begin := time.Now()
+		one := func() {
+			i++
+			batch[0].Key, batch[0].Event = keys[i&(1<<10-1)], events[i&1]
+			batch[0].At = begin.Add(time.Duration(i) * (time.Second / (1 << 10)))
+			if pour(batch); i&63 == 0 {
+				each()
+			}
+		}
+		for range 400_000 { // until the samples have taken all their memory
+			one()
+		}
 		b.ReportAllocs()
 		defer testkit.CPU(b)()
 		for b.Loop() {
-			i++
-			batch[0].Key, batch[0].Event = keys[i&(1<<10-1)], events[i&1]
-			batch[0].At = begin.Add(time.Duration(i) * (time.Second / 1 << 10))
-			pour(batch)
-			if i&63 == 0 {
-				each()
-			}
+			one()
 		}
 	}
 	b.Run("memory", func(b *testing.B) {

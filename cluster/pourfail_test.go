@@ -223,7 +223,7 @@ func TestPourBroken(t *testing.T) {
 		return string(b)
 	}
 	var got seen
-	b, _ := openBuckets(t, c, BucketOptions{Absolute: true}, got.sink)
+	b, _ := openBuckets(t, c, BucketOptions{Absolute: true, FlushEvery: 100 * time.Microsecond}, got.sink)
 	key := ""
 	b.remote.Each([]scenarios.Drop{bucketstest.Drop(sc, "192.0.2.1", 0, bucketstest.Start, false)}, func(p *scenarios.Pour) {
 		key = b.keyOf(shardOf(&p.Key), "") + "*:" + string(p.Key[:])
