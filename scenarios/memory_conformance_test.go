@@ -18,3 +18,5 @@ func TestMemoryConformance(t *testing.T) { bucketstest.Run(t, openMemory) }
 func TestMemoryConfigurations(t *testing.T) { bucketstest.Configurations(t, openMemory) }
 
 func TestMemoryConcurrent(t *testing.T) { bucketstest.Concurrent(t, openMemory) }
+
+func TestMemoryMixed(t *testing.T) { bucketstest.Mixed(t, openMemory) }

@@ -16,13 +16,21 @@ import (
 
 // random compares with the model on many configurations and traces, in both
 // arithmetics.
-func random(t *testing.T, open Open) {
+func random(t *testing.T, open Open) { against(t, open, 0, Traces) }
+
+// Mixed pours events of both clocks into the same buckets, each of which keeps that
+// of the event that made it. It is for buckets that keep both: of those that keep
+// only the live ones elsewhere, the two have nothing in common.
+func Mixed(t *testing.T, open Open) { against(t, open, mixed, mixed+1) }
+
+// against compares with the model on traces of the kinds from up to to.
+func against(t *testing.T, open Open, from, to int) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	overflows := map[string]int{}
 	for n := range 160 {
 		yaml := Config(rng)
 		s := compiled(t, yaml, n%5 == 0)
-		for kind := range Traces {
+		for kind := from; kind < to; kind++ {
 			replay := rng.IntN(2) == 0
 			list := Trace(rng, s, kind, replay)
 			model := NewModel(t, yaml)
@@ -38,7 +46,7 @@ func random(t *testing.T, open Open) {
 		}
 	}
 	for _, kind := range []string{"leaky", "counter", "conditional", "bayesian"} {
-		if overflows[kind] < 300 {
+		if overflows[kind] < 40*(to-from) {
 			t.Errorf("only %d overflows of type %s: the traces test too little", overflows[kind], kind)
 		}
 	}
@@ -119,12 +127,14 @@ func beliefs(rng *rand.Rand) string {
 
 func quoted(s string) string { return strconv.Quote(s) }
 
-// Traces is how many kinds of traces there are.
-const Traces = 8
+// Traces is how many kinds of traces with one clock there are.
+const Traces = 7
+
+const mixed = Traces // the kind with both
 
 // Trace makes a random trace: a burst, drips of a leakspeed and of parts of one, a
-// mix with pauses around the life of a bucket, events out of order, both clocks on
-// one key, stamps in the zones of a night in which clocks are changed.
+// mix with pauses around the life of a bucket, events out of order, stamps in the
+// zones of a night in which clocks are changed.
 func Trace(rng *rand.Rand, s *scenarios.Scenario, kind int, replay bool) []scenarios.Drop {
 	l, n := max(s.LeakSpeed, s.Duration), max(s.Capacity, 6)
 	now := Start.Add(time.Duration(rng.Int64N(1e9)))
@@ -144,10 +154,10 @@ func Trace(rng *rand.Rand, s *scenarios.Scenario, kind int, replay bool) []scena
 			now = now.Add(time.Duration(rng.Int64N(int64(4*l))) - 3*l + l/2)
 		}
 		d := Drop(s, pick(rng, "192.0.2.1", "192.0.2.1", "192.0.2.2"), i, now, replay)
-		if kind == 6 {
+		if kind == mixed {
 			d.Replay = rng.IntN(2) == 0
 		}
-		if kind == 7 {
+		if kind == 6 {
 			d.At = d.At.In(pick(rng, time.UTC, time.FixedZone("", 3600), time.FixedZone("", 7200), time.FixedZone("", -(3*3600+1800))))
 			d.Event.Time, d.Event.MarshaledTime = d.At, d.At.Format(time.RFC3339Nano)
 		}

@@ -27,7 +27,8 @@ type Buckets interface {
 	Flush()
 }
 
-// Run runs the suite. Configurations and Concurrent, which take longer, come on top.
+// Run runs the suite. Configurations and Concurrent come on top, and Mixed where it
+// can be.
 func Run(t *testing.T, open Open) {
 	for _, c := range cases() {
 		t.Run(c.name, func(t *testing.T) { c.run(t, open) })
