@@ -2,10 +2,7 @@ package appliance
 
 import (
 	"net/netip"
-	"slices"
 	"time"
-
-	"go.uber.org/zap"
 
 	"github.com/rampart-edge/rampart/decisions"
 	"github.com/rampart-edge/rampart/firewall"
@@ -17,10 +14,6 @@ const (
 	// oneAttack is how far apart bans must be to count as two: one request may
 	// overflow several buckets.
 	oneAttack = 5 * time.Second
-	// maxBans is how many bans the kernel holds. Those of lists leave some place for
-	// the node's own, or as much as these take.
-	maxBans = 1_000_000
-	ownBans = 100_000
 )
 
 // want are all bans that belong into the kernel. w.mu is held.
@@ -39,34 +32,6 @@ func (w *wall) want() []firewall.Ban {
 		bans = append(bans, b)
 	}
 	return w.listed(bans)
-}
-
-// listed appends the bans of lists, as far as there is place, and notes which lists
-// they are. Of two bans of one prefix the table takes the longer one. w.mu is held.
-func (w *wall) listed(bans []firewall.Ban) []firewall.Ban {
-	w.lists = w.st.book.Lists()
-	room, all := maxBans-max(len(bans), ownBans), 0
-	for _, l := range w.lists {
-		if l.Type != decisions.TypeBan {
-			continue
-		}
-		bans = slices.Grow(bans, max(0, min(l.Len(), room-all)))
-		for p := range l.All() {
-			if w.st.allow.Covers(p) {
-				continue
-			}
-			if all++; all > room {
-				continue
-			}
-			w.mayRemove(p, true)
-			bans = append(bans, firewall.Ban{Prefix: p, Until: l.Until, Origin: l.Origin()})
-		}
-	}
-	left := int64(max(0, all-room))
-	if w.unlisted.Swap(left) != left && left > 0 {
-		w.st.owner.logger().Warn("the firewall has no place for all that is on lists; the rest holds at the HTTP layer", zap.Int64("left out", left))
-	}
-	return bans
 }
 
 // ban is the kernel's ban of a prefix, from all that is decided about its value:

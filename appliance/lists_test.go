@@ -242,3 +242,46 @@ func (w *wall) explainIn(a string) (string, bool) {
 	b, ok := w.table.Explain(netip.MustParseAddr(a))
 	return fmt.Sprint(b), ok
 }
+
+// TestEndOfListBans: the kernel's end of a list that is renewed all the time follows
+// now and then, is never later than the list's, and never half as far away.
+func TestEndOfListBans(t *testing.T) {
+	now := time.Now().Truncate(time.Millisecond)
+	begin := now
+	b := listBans{ends: map[string]time.Time{}}
+	writes := 0
+	for ; now.Sub(begin) < 30*24*time.Hour; now = now.Add(time.Hour) {
+		l, _, err := decisions.NewBlocklist(decisions.ListHead{Name: "x", Type: "ban", Created: now, Until: now.Add(7 * 24 * time.Hour)}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		end := b.end(l, now)
+		if !end.Equal(b.ends["x"]) {
+			writes++
+		}
+		b.lists, b.ends["x"] = []*decisions.Blocklist{l}, end
+		if end.After(l.Until) || end.Sub(now) <= 84*time.Hour || b.lag(now) {
+			t.Fatalf("after %s: the end is %s away", now.Sub(begin), end.Sub(now))
+		}
+	}
+	if writes < 8 || writes > 9 {
+		t.Errorf("written %d times in 30 days", writes)
+	}
+	// Nobody renews it any more: the table catches up.
+	last := b.lists[0]
+	for ; !b.ends["x"].Equal(last.Until); now = now.Add(time.Minute) {
+		if b.ends["x"].Before(now) {
+			t.Fatal("the bans ended too soon")
+		}
+		if b.lag(now) {
+			b.ends["x"] = b.end(last, now)
+		}
+	}
+	short, _, err := decisions.NewBlocklist(decisions.ListHead{Name: "x", Type: "ban", Created: now, Until: now.Add(time.Hour)}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if end := b.end(short, now); !end.Equal(short.Until) {
+		t.Errorf("a shorter one ends at %s, want %s", end, short.Until)
+	}
+}

@@ -37,12 +37,12 @@ type wall struct {
 	mu        sync.Mutex
 	conf      FirewallConfig
 	prefix6   int
-	table     *firewall.Table        // nil when the mode is off
-	running   bool                   // Start succeeded
-	retry     time.Time              // when to start again
-	cursor    int64                  // in the book's changes
-	allow     []netip.Prefix         // as last given to the table
-	lists     []*decisions.Blocklist // likewise
+	table     *firewall.Table // nil when the mode is off
+	running   bool            // Start succeeded
+	retry     time.Time       // when to start again
+	cursor    int64           // in the book's changes
+	allow     []netip.Prefix  // as last given to the table
+	onLists   listBans        // likewise
 	wide      map[netip.Prefix]struct{}
 	escalated *escalations
 
@@ -251,7 +251,7 @@ func (w *wall) change() bool {
 	if err := w.escalated.drop(over); err != nil {
 		w.st.owner.logger().Error("forgetting escalated decisions", zap.Error(err))
 	}
-	if !slices.Equal(w.lists, w.st.book.Lists()) {
+	if !slices.Equal(w.onLists.lists, w.st.book.Lists()) {
 		w.replace() // costs the kernel no more than what is different
 		return true
 	}
@@ -332,7 +332,7 @@ func (w *wall) refresh() {
 		w.tidy()
 		return
 	}
-	if !slices.Equal(w.allow, w.allowed()) {
+	if !slices.Equal(w.allow, w.allowed()) || w.onLists.lag(time.Now()) {
 		w.replace()
 		return
 	}
