@@ -222,3 +222,84 @@ func TestJournalClusterSlotMoves(t *testing.T) {
 		t.Errorf("%v", got.Decisions)
 	}
 }
+
+// TestJournalOldCopyWithSomebodyNew: Redis comes back from an old copy, and somebody
+// who cannot know that joins and goes on from there before the others are back. They
+// notice, though the log is ahead of them by then; nothing comes back that was
+// deleted, and nothing is lost.
+func TestJournalOldCopyWithSomebodyNew(t *testing.T) {
+	s := redistest.Start(t, redistest.Options{RDB: true})
+	var ms []*member
+	var ps []*redistest.Proxy
+	for i := range 2 {
+		p := redistest.NewProxy(t, s.Addr())
+		ps, ms = append(ps, p), append(ms, newMember(t, i+1, at(p.Addr()), nil))
+	}
+	joined(t, ms...)
+	ms[0].ban("192.0.2.1", time.Hour)
+	ms[0].ban("192.0.2.2", time.Hour)
+	everywhere(t, ms, "192.0.2.2", true)
+	s.Do("SAVE")
+	ms[0].unban("192.0.2.1")
+	ms[1].ban("192.0.2.3", time.Hour)
+	everywhere(t, ms, "192.0.2.3", true)
+	everywhere(t, ms, "192.0.2.1", false)
+	joined(t, ms...)
+	for _, p := range ps {
+		p.Cut()
+	}
+	s.Kill()
+	s.Restart(false)
+	late := newMember(t, 3, at(s.Addr()), nil)
+	joined(t, late)
+	if !late.banned("192.0.2.1") || late.banned("192.0.2.3") {
+		t.Fatal("the copy is not an old one")
+	}
+	late.ban("192.0.2.4", time.Hour)
+	joined(t, late)
+	for _, p := range ps {
+		p.Heal()
+	}
+	ms = append(ms, late)
+	for value, banned := range map[string]bool{"192.0.2.1": false, "192.0.2.2": true, "192.0.2.3": true, "192.0.2.4": true} {
+		everywhere(t, ms, value, banned)
+	}
+	if got := alike(t, ms); len(got.Decisions) != 3 {
+		t.Errorf("%v", got.Decisions)
+	}
+}
+
+// TestJournalLogGoesOnElsewhere: the log loses its end and goes on between two
+// reads, as in a fail-over that no connection of a node noticed.
+func TestJournalLogGoesOnElsewhere(t *testing.T) {
+	s := redistest.Start(t, redistest.Options{})
+	ms := fleetOf(t, 2, at(s.Addr()))
+	ms[0].ban("192.0.2.1", time.Hour)
+	everywhere(t, ms, "192.0.2.1", true)
+	k := ms[0].j.keys
+	last := s.Do("HGET", k.m, "last").(string)
+	older := s.Do("HGET", k.m, "n").(string)
+	ms[1].ban("192.0.2.2", time.Hour)
+	everywhere(t, ms, "192.0.2.2", true)
+	joined(t, ms...)
+	// As if the second ban had never got here, and another change had followed.
+	lost := s.Do("HGET", k.m, "last").(string)
+	id := fmt.Sprint(ms[0].lookup("192.0.2.2").ID)
+	s.Do("EVAL", `
+		redis.call('XDEL', KEYS[1], ARGV[1])
+		redis.call('HDEL', KEYS[3], ARGV[4])
+		redis.call('ZREM', KEYS[4], ARGV[4])
+		local new = redis.call('XADD', KEYS[1], '*', 'k', 'unallow', 'w', 'ffffffffffffffff', 'q', '1', 'p', ARGV[2], 'n', ARGV[3] + 1,
+			'o', '{"seq":1,"kind":"unallow","prefix":"10.0.0.0/8","at":"2026-01-02T03:04:05Z"}')
+		return redis.call('HSET', KEYS[2], 'last', new, 'n', ARGV[3] + 1)`,
+		"4", k.log, k.m, k.d, k.du, lost, last, older, id)
+	for _, m := range ms {
+		soon(t, "the loss is noticed", func() bool { return m.j.Stats().Restores == 1 })
+	}
+	if got := alike(t, ms); len(got.Decisions) != 2 {
+		t.Errorf("%v", got.Decisions)
+	}
+	if s.Do("HEXISTS", k.d, id) != int64(1) {
+		t.Error("it is not in Redis again")
+	}
+}
