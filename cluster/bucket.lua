@@ -58,7 +58,7 @@ end
 -- spill ends the bucket; a blackhole stays.
 local function spill(keys, s)
   redis.call('DEL', keys[2], keys[3])
-  redis.call('ZREM', keys[5], keys[1]:sub(-16))
+  redis.pcall('ZREM', keys[5], keys[1]:sub(-16))
   s.count, s.group, s.site, s.source = 0, '', '', ''
 end
 
@@ -80,7 +80,12 @@ local function overflow(keys, s, r, e)
     gen = s.gen, first = s.first, last = e.last, at = e.at, count = s.count, nodes = s.nodes,
     group = e.group, site = e.site, incident = e.incident, source = e.source,
   }
-  redis.call('HSET', keys[4], e.id, packed)
+  -- Where nobody concludes any more, the node that is told of this one still does.
+  if redis.pcall('HLEN', keys[4]) == 10000 then return packed end
+  if type(redis.pcall('HSET', keys[4], e.id, packed)) == 'table' then
+    redis.call('DEL', keys[4])
+    redis.call('HSET', keys[4], e.id, packed)
+  end
   redis.call('PEXPIRE', keys[4], '86400000')
   return packed
 end

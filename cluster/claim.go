@@ -69,8 +69,8 @@ func (x *outbox) look() {
 	if len(take) == 0 {
 		return
 	}
-	for _, r := range x.claim.RunAll(x.b.ctx, take) {
-		x.taken(r)
+	for i, r := range x.claim.RunAll(x.b.ctx, take) {
+		x.taken(r, take[i].keys[0])
 	}
 }
 
@@ -94,16 +94,20 @@ func (x *outbox) wanted(r reply) (ids []any) {
 	return ids
 }
 
-// taken concludes what was taken over.
-func (x *outbox) taken(r reply) {
+// taken concludes what was taken over from an outbox.
+func (x *outbox) taken(r reply, box string) {
 	list, _ := r.value.([]any)
 	for i := 0; i+1 < len(list); i += 2 {
 		id, _ := list[i].(string)
 		text, _ := list[i+1].(string)
 		rec, err := decodeRecord([]byte(text))
-		if err != nil || len(id) > mostID {
+		if err == nil && (len(id) > mostID || x.b.keyOf(shardOf(&rec.key), "o") != box) {
+			err = errRecord
+		}
+		if err != nil {
 			x.counts.damaged.Add(1)
 			x.b.complain("a record of an overflow that another node left behind is of no use", err)
+			_ = x.b.c.rdb().HDel(x.b.ctx, box, id).Err() // else it is found again
 			continue
 		}
 		x.counts.claimed.Add(1)

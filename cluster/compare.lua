@@ -107,7 +107,11 @@ if r.queued then
 end
 if r.timed then
   s.group, s.site, s.source = group, site, source
-  redis.call('ZADD', KEYS[5], 'LT', string.format('%.0f', due(s, r)), KEYS[1]:sub(-16))
+  local at, member = string.format('%.0f', due(s, r)), KEYS[1]:sub(-16)
+  if type(redis.pcall('ZADD', KEYS[5], 'LT', at, member)) == 'table' then
+    redis.call('DEL', KEYS[5])
+    redis.call('ZADD', KEYS[5], at, member)
+  end
   redis.call('PEXPIRE', KEYS[5], '86400000')
 end
 save(KEYS, s, r, t, p.token)
