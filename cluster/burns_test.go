@@ -205,3 +205,25 @@ func (f *farChallenges) Raise(key string, full int64) {
 	f.seen = f.seen || full > f.until.UnixNano()
 	f.Memory.Raise(key, full)
 }
+
+// BenchmarkBurnsAllow is what a request pays for a rate of the fleet.
+func BenchmarkBurnsAllow(b *testing.B) {
+	s := redistest.Start(b, redistest.Options{})
+	c, _ := open(b, 1, at(s.Addr()))
+	for !c.Up() {
+		time.Sleep(time.Millisecond)
+	}
+	memory := captcha.NewMemory(nil)
+	shared := NewBurns(c, captcha.NewMemory(nil))
+	defer shared.Close()
+	for name, store := range map[string]captcha.Store{"local": memory, "fleet": shared} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			n := 0
+			for b.Loop() {
+				n++
+				store.Allow(b.Context(), "page 192.0.2."+strconv.Itoa(n%256), time.Microsecond, 1000)
+			}
+		})
+	}
+}

@@ -61,6 +61,7 @@ type health struct {
 	c      *Client
 	up     atomic.Bool
 	streak atomic.Int32 // failures in a row that may be a connection's
+	failed atomic.Int64 // when the last of them failed, in ns since the client's start
 	falls  atomic.Int64 // how often it was lost
 	doubt  chan struct{}
 
@@ -101,16 +102,23 @@ func (h *health) watch() (<-chan struct{}, func()) {
 	}
 }
 
-// outcome takes the error of a call, nil included.
-func (h *health) outcome(err error) {
+// outcome takes the error of a call that began then, nil included. Calls that were
+// under way together and failed together count as one: what ails a connection for a
+// moment ails all that wait at the time.
+func (h *health) outcome(begun time.Duration, err error) {
 	f := judge(err)
-	switch {
-	case f == nil:
+	if f == nil {
 		if h.streak.Load() != 0 {
 			h.streak.Store(0)
 		}
 		return
-	case f.sure || h.streak.Add(1) >= failuresToFall:
+	}
+	last := h.failed.Load()
+	apart := h.streak.Load() == 0 || int64(begun) >= last
+	if !f.sure && apart && h.failed.CompareAndSwap(last, int64(h.c.elapsed())) {
+		h.streak.Add(1)
+	}
+	if f.sure || h.streak.Load() >= failuresToFall {
 		h.fall(f)
 	}
 	h.wonder()
@@ -264,9 +272,10 @@ func (w watch) DialHook(next redis.DialHook) redis.DialHook {
 
 func (w watch) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
+		begun := w.h.c.elapsed()
 		err := next(ctx, cmd)
 		if ctx.Value(unwatched{}) == nil {
-			w.h.outcome(err)
+			w.h.outcome(begun, err)
 		}
 		return err
 	}
@@ -274,6 +283,7 @@ func (w watch) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 
 func (w watch) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
+		begun := w.h.c.elapsed()
 		err := next(ctx, cmds)
 		if ctx.Value(unwatched{}) != nil {
 			return err
@@ -285,7 +295,7 @@ func (w watch) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Process
 				break
 			}
 		}
-		w.h.outcome(worst)
+		w.h.outcome(begun, worst)
 		return err
 	}
 }

@@ -222,13 +222,18 @@ func TestHealthFlaps(t *testing.T) {
 		s.Do("CLIENT", "KILL", "TYPE", "normal")
 		time.Sleep(100 * time.Millisecond)
 		within(t, "a call succeeds", func() bool { return c.rdb().Ping(t.Context()).Err() == nil })
-		c.health.outcome(errSlow{})
+		c.health.outcome(c.elapsed(), errSlow{})
 		within(t, "a call succeeds", func() bool { return c.rdb().Ping(t.Context()).Err() == nil })
 	}
+	begun := c.elapsed()
+	for range 5 {
+		c.health.outcome(begun, errSlow{}) // five that were under way together
+	}
+	within(t, "a call succeeds", func() bool { return c.rdb().Ping(t.Context()).Err() == nil })
 	time.Sleep(1500 * time.Millisecond)
 	checkLog(t, logs, "in use")
-	c.health.outcome(errSlow{})
-	c.health.outcome(errSlow{})
+	c.health.outcome(c.elapsed(), errSlow{})
+	c.health.outcome(c.elapsed(), errSlow{})
 	if c.Up() {
 		t.Error("two calls in a row timed out, and all is well")
 	}
