@@ -214,7 +214,7 @@ func addDecision(l *live, r *http.Request) (any, error) {
 		return nil, badRequest(err)
 	}
 	l.spareProxy(d)
-	a := manualAlert(d, q.Reason, l.settings.config.Node)
+	a := manualAlert(d, q.Reason, l.engine.Machine)
 	ds := []decisions.Decision{d}
 	// An operator's word is recorded as it is; against what is allowed it is kept
 	// suppressed, and the answer says so.

@@ -174,7 +174,7 @@ func (f *fleet) overflow(o *scenarios.Overflow, done func()) {
 	case !f.closing.Load():
 		f.st.queue.offer(finished{live: l, over: []*scenarios.Overflow{o}, done: done})
 	case f.st.book.Ready() && !l.settings.remote:
-		f.st.queue.conclude(finished{live: l, over: []*scenarios.Overflow{o}, done: done})
+		f.st.queue.conclude([]finished{{live: l, over: []*scenarios.Overflow{o}, done: done}})
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -18,6 +19,13 @@ import (
 // before it is offered, so a crash loses what waits. One batch is being worked on
 // then, and one is held by each source.
 const linesInFlight = 0
+
+const (
+	// concludedAtOnce bounds for how many conclusions the disk is awaited together.
+	concludedAtOnce = 64
+	// diskPatience is how long it is awaited.
+	diskPatience = 2 * time.Second
+)
 
 // queue carries lines and finished requests to the workers. Lines wait for room,
 // requests do not: what finds the queue full is dropped and counted. Overflows that
@@ -44,8 +52,8 @@ type finished struct {
 	event *event.Event // nil with over
 	whole bool         // no scenario has seen it yet
 	over  []*scenarios.Overflow
-	// done is called when what overflowed needs no one else's attention; nil: nobody
-	// waits for that.
+	// done is called when what overflowed is recorded for good, or there will be nothing
+	// to record; nil: nobody waits for that.
 	done func()
 }
 
@@ -162,7 +170,7 @@ func (q *queue) observe(f finished) {
 		return
 	}
 	if f.event == nil {
-		q.conclude(f)
+		q.conclude(q.more(f))
 		return
 	}
 	e := f.live.engine
@@ -172,19 +180,51 @@ func (q *queue) observe(f finished) {
 	e.Done(f.event)
 }
 
-// conclude makes alerts of what overflowed. A fault in it would come to light again
-// wherever it was taken up: it is done with.
-func (q *queue) conclude(f finished) {
-	defer q.survive()
-	done := true
-	defer func() {
-		if done && f.done != nil {
-			f.done()
+// more takes what waits to be concluded beside f, for which the disk is awaited once.
+func (q *queue) more(f finished) []finished {
+	batch := []finished{f}
+	for f.done != nil && len(batch) < concludedAtOnce {
+		select {
+		case next := <-q.over:
+			batch = append(batch, next)
+		default:
+			return batch
 		}
-	}()
+	}
+	return batch
+}
+
+// conclude makes alerts of what overflowed. Those who wait for that are told when it
+// is on disk; if the disk fails they find somebody else.
+func (q *queue) conclude(batch []finished) {
+	var done []func()
+	for _, f := range batch {
+		if q.concluded(f) && f.done != nil {
+			done = append(done, f.done)
+		}
+	}
+	if len(done) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), diskPatience)
+	defer cancel()
+	if q.st.book.Flush(ctx) != nil {
+		return
+	}
+	for _, tell := range done {
+		tell()
+	}
+}
+
+// concluded returns false if somebody else may conclude it. What brings a fault to
+// light would do so wherever it was taken up: it is done with.
+func (q *queue) concluded(f finished) (done bool) {
+	done = true
+	defer q.survive()
 	for _, o := range f.over {
 		done = f.live.engine.Conclude(o) && done
 	}
+	return done
 }
 
 // survive keeps a fault that one event brings to light from taking the web server

@@ -244,9 +244,13 @@ func (st *state) allowHost(log *zap.Logger) {
 
 // engine makes the engine that runs s on this node.
 func (st *state) engine(s *Settings) *engine.Engine {
+	machine := s.config.Node
+	if st.fleet != nil {
+		machine = st.fleet.name
+	}
 	return engine.New(engine.Options{Pipeline: s.ruleset.Pipeline, Postoverflows: s.ruleset.Postoverflows,
 		Rules: s.rules, Buckets: st.buckets, Profiles: s.profiles, Journal: (*journal)(st),
-		Counters: &st.owner.counters.engine, Logger: s.log, Now: time.Now, Machine: s.config.Node,
+		Counters: &st.owner.counters.engine, Logger: s.log, Now: time.Now, Machine: machine,
 		Native: s.skips, Simulated: s.simulation.Simulated, Width64: s.config.IPv6Prefix == 64})
 }
 
