@@ -68,6 +68,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	count("poured_total", c.engine.Poured.Load())
 	count("overflows_total", c.engine.Overflows.Load())
 	count("alerts_total", c.engine.Alerts.Load(), "ok")
+	count("alerts_total", c.engine.Known.Load(), "known")
 	count("alerts_total", c.engine.Failed.Load(), "failed")
 	count("connections_closed_total", c.closed.Load())
 	l := m.a.live.Load()

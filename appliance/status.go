@@ -76,6 +76,7 @@ type EventStatus struct {
 	Forgiven    int64 `json:"overflows_forgiven"`
 	Looping     int64 `json:"overflows_looping"`
 	Alerts      int64 `json:"alerts"`
+	Known       int64 `json:"alerts_known"` // another node had recorded them
 	Failed      int64 `json:"alerts_failed"`
 	Queued      int   `json:"queued"`
 }
@@ -154,7 +155,7 @@ func (st *state) events() EventStatus {
 		Whitelisted: c.Whitelisted.Load(), Requests: c.Requests.Load(), Dropped: st.owner.counters.dropped.Load(),
 		Panics: st.owner.counters.panics.Load(), Poured: c.Poured.Load(), Overflows: c.Overflows.Load(),
 		Sourceless: c.Sourceless.Load(), Forgiven: c.Forgiven.Load(), Looping: c.Looping.Load(),
-		Alerts: c.Alerts.Load(), Failed: c.Failed.Load(), Queued: len(st.queue.visits)}
+		Alerts: c.Alerts.Load(), Known: c.Known.Load(), Failed: c.Failed.Load(), Queued: len(st.queue.visits)}
 }
 
 func (c *counters) requests() RequestStatus {
