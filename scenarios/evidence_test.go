@@ -47,7 +47,7 @@ func TestEvidence(t *testing.T) {
 			// Only the oldest may be missing; the newest was put just now.
 			same := func(a, b scenarios.Kept) bool { return a.N == b.N && string(a.Sample) == string(b.Sample) }
 			if want = want[len(want)-len(got):]; !slices.EqualFunc(want, got, same) || len(got) == 0 && upTo == last[b] {
-				t.Fatalf("sample %d: got %q, want %q", i, got, want)
+				t.Fatalf("sample %d: got %v, want %v", i, got, want)
 			}
 			found += len(got)
 		}
