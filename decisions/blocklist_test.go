@@ -3,10 +3,12 @@ package decisions_test
 import (
 	"bytes"
 	"compress/flate"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -243,23 +245,43 @@ func TestDecodeDamaged(t *testing.T) {
 	}
 }
 
-// TestDecodeBomb: what unpacks to more than a list can have is refused before it is
-// all there.
+// TestDecodeBomb: little that unpacks to a lot is refused, and does not take more
+// memory than a list may.
 func TestDecodeBomb(t *testing.T) {
-	var b bytes.Buffer
-	b.WriteString("rbl1" + strings.Repeat("x", 32))
-	w, err := flate.NewWriter(&b, 9)
-	must(t, err)
 	h := listHead("x")
-	head := newList(t, h, nil).Encode()
-	_ = head
-	for range 200 {
-		_, err := w.Write(make([]byte, 1<<20))
-		must(t, err)
+	var head []byte
+	for _, s := range []string{h.Name, h.Type, h.Name} {
+		head = append(binary.AppendUvarint(head, uint64(len(s))), s...)
 	}
-	must(t, w.Close())
-	if _, err := decisions.DecodeBlocklist(b.Bytes()); err == nil {
-		t.Error("it is taken")
+	for _, n := range []int64{h.Created.UnixMilli(), h.Until.UnixMilli(), 1, 0} {
+		head = binary.AppendUvarint(head, uint64(n))
+	}
+	const most = 4 << 20
+	for what, body := range map[string][]byte{
+		"too many":    binary.AppendUvarint(nil, most+1),
+		"a full list": slices.Concat(binary.AppendUvarint(nil, most), bytes.Repeat([]byte{1}, most), make([]byte, most), []byte{0, 0}),
+		"more behind": make([]byte, 100<<20),
+	} {
+		var b bytes.Buffer
+		b.WriteString("rbl1" + strings.Repeat("x", 32)) // of no list
+		w, err := flate.NewWriter(&b, flate.BestSpeed)
+		must(t, err)
+		_, err = w.Write(slices.Concat(head, body))
+		must(t, err)
+		must(t, w.Close())
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err = decisions.DecodeBlocklist(b.Bytes())
+		runtime.ReadMemStats(&after)
+		if err == nil {
+			t.Errorf("%s: %d bytes are taken", what, b.Len())
+		}
+		if got := after.TotalAlloc - before.TotalAlloc; got > 160<<20 {
+			t.Errorf("%s: %d MB for %d bytes: %v", what, got>>20, b.Len(), err)
+		}
+		if what == "a full list" && !strings.Contains(err.Error(), "hash") {
+			t.Errorf("it is not even read: %v", err)
+		}
 	}
 	if _, err := decisions.DecodeBlocklist(append([]byte("rbl1"), make([]byte, 100<<20)...)); err == nil {
 		t.Error("a hundred megabytes are taken")
@@ -307,6 +329,9 @@ func checkList(t *testing.T, l *decisions.Blocklist) {
 // TestCodedSize: what a million addresses take up, coded, and a change of one in a
 // hundred.
 func TestCodedSize(t *testing.T) {
+	if testing.Short() {
+		t.Skip("left out with -short: a million addresses")
+	}
 	r := rand.New(rand.NewPCG(3, 3))
 	million := randomList(r, 1_000_000)
 	old := newList(t, listHead("big"), million)

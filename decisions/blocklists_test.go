@@ -198,7 +198,7 @@ func TestAllowedOnList(t *testing.T) {
 // TestSuppressedAgainstModel: the count is that of entries that the allowlist covers.
 func TestSuppressedAgainstModel(t *testing.T) {
 	r := rand.New(rand.NewPCG(6, 6))
-	for round := range 40 {
+	for round := range 10 {
 		b := openListed(t)
 		for _, p := range crowded(r, 20) {
 			must(t, b.Allow().Add(decisions.AllowEntry{Prefix: p}))
@@ -354,7 +354,7 @@ func TestReplaceUnderLookups(t *testing.T) {
 		})
 	}
 	bases := map[int64]bool{}
-	for i := range 60 {
+	for i := range 25 {
 		must(t, b.PutList(versions[i%len(versions)]))
 		base := b.Lists()[0].Base
 		if bases[base] {

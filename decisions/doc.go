@@ -1,6 +1,7 @@
 // Package decisions says what is to be done about whom, and remembers it: the
 // profiles that turn an alert into decisions, the journal that keeps them, the
-// allowlist that is asked first, and the set that a request is looked up in.
+// allowlist that is asked first, large lists of addresses (Blocklist), and the set
+// that a request is looked up in.
 //
 // It does not enforce anything and does not detect anything; it calls nobody.
 // Those who enforce read the Set (inline) or follow the journal (Since, Watch).
