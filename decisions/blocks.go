@@ -181,6 +181,13 @@ func (k *blocks) grant(s span, w *writer) {
 		return
 	}
 	k.state.Granted = append(k.state.Granted, s)
+	// Nobody need go on with long emergency ids, unless some are on their way to the disk.
+	if k.usable.Load() == k.left && len(k.ready) > 0 && k.ready[0].From >= emergencyFrom {
+		k.giveBack()
+		k.usable.Store(0)
+		k.ask(0, w)
+		return
+	}
 	w.add(op{bucket: metaBucket, key: k.key, value: k.encode()})
 }
 
