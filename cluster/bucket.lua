@@ -23,11 +23,11 @@ local function load(key)
   return s
 end
 
--- rule reads what a scenario demands; see packRule in compare.go.
+-- rule reads what a scenario demands; see packRule in comparecall.go.
 local function rule(packed)
   local r = {}
   local bits
-  bits, r.full, r.each, r.life, r.hole, r.most, r.scenario = struct.unpack('<BddddI4c16', packed)
+  bits, r.full, r.each, r.life, r.hole, r.slack, r.most, r.scenario = struct.unpack('<BdddddI4c16', packed)
   r.leaky, r.timed, r.judged, r.queued, r.filtered =
     has(bits, 1) > 0, has(bits, 2) > 0, has(bits, 4) > 0, has(bits, 8) > 0, has(bits, 16) > 0
   return r
@@ -35,9 +35,10 @@ end
 
 -- save writes the state as the call with that token leaves it at instant t, or
 -- removes it where there is none left. Lives count in the time of the events: late
--- ones may be followed by more for ten minutes, and a deadline waits for its node.
+-- ones may be followed by more for ten minutes, and a deadline waits for its node. A
+-- blackhole that is over may still matter to an event that comes out of order.
 local function save(keys, s, r, t, token)
-  local rest = s.hole > t and s.hole - t or 0
+  local rest = s.hole > 0 and math.max(s.hole - t + r.slack, 0) or 0
   if s.count > 0 then rest = math.max(rest, r.life) end
   if rest == 0 then
     s.token = absent

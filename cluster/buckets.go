@@ -91,7 +91,7 @@ type Buckets struct {
 	remote     *scenarios.Remote
 	evidence   *scenarios.Evidence
 	known      atomic.Pointer[map[[16]byte]*scenarios.Scenario] // of the rules in force, by ID
-	groups     []*group
+	groups     []*group                                         // the last has what goes step by step: that takes longer
 	outbox     *outbox
 	counts     bucketCounts
 	visit      func(*scenarios.Pour)
@@ -127,7 +127,7 @@ func NewBuckets(c *Client, o BucketOptions) *Buckets {
 	if c.clustered() {
 		n = clusterGroups
 	}
-	for range n {
+	for range n + 1 {
 		b.groups = append(b.groups, newGroup(b, o.Queue/n))
 	}
 	for i := range shards {
@@ -231,7 +231,11 @@ func (b *Buckets) enqueue(p *scenarios.Pour) {
 		b.counts.refused.Add(1)
 		return
 	}
-	b.groups[b.group[shardOf(&p.Key)]].put(p)
+	n := int(b.group[shardOf(&p.Key)])
+	if stepwise(p.Scenario) {
+		n = len(b.groups) - 1
+	}
+	b.groups[n].put(p)
 }
 
 // keyOf is a key of a shard, such as "b:" before the name of a bucket.

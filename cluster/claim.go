@@ -29,13 +29,17 @@ func (x *outbox) watch() {
 
 // renew keeps others from taking over what the sink takes long for.
 func (x *outbox) renew() {
-	for _, it := range x.old() {
-		ours := x.mine(it)
-		x.mu.Lock()
-		if ours {
-			it.since = time.Now()
+	list := x.old()
+	if len(list) == 0 {
+		return
+	}
+	replies := x.tell(list, "renew")
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for i, r := range replies {
+		if r.value == int64(1) {
+			list[i].since = time.Now()
 		}
-		x.mu.Unlock()
 	}
 }
 
@@ -44,7 +48,7 @@ func (x *outbox) old() (list []*spilled) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, it := range x.open {
-		if it.handed && time.Since(it.since) >= x.after/2 && len(list) < together {
+		if it.handed && time.Since(it.since) >= x.after/2 && len(list) < mostSpills {
 			list = append(list, it)
 		}
 	}

@@ -16,9 +16,10 @@ var bucketLua string
 var compareLua string
 
 const (
-	// compareFor is how long a pour goes on when other nodes pour into the same bucket
-	// before it: then it goes to the node's own memory.
-	compareFor = time.Second
+	// compareFor and compareTimes are how long and how often a pour is tried when other
+	// nodes pour into the same bucket before it: then it goes to the node's own memory.
+	compareFor   = time.Second
+	compareTimes = 5
 	// mostText bounds what conditions look at, as a Memory does, with the heads of the
 	// records.
 	mostText   = 256<<10 + 32*mostQueued
@@ -35,6 +36,8 @@ type trial struct {
 	call     call
 	id       string // in the outbox, if this call overflows the bucket
 	told     *stepReply
+	beaten   int // how often another node came first
+	unheard  int // how often the script would not hear of the call
 	verdict  []byte
 	resend   bool // the call may have run
 }
@@ -79,8 +82,8 @@ func (b *Buckets) judged(g *group, c *chunk, heads []int32) {
 		trials = slices.DeleteFunc(trials, func(t *trial) bool { return t.head < 0 })
 	}
 	for _, t := range trials {
-		for ; t.head >= 0; w.skip(t) {
-			b.untake(c, &c.parcels[t.head])
+		for t.head >= 0 {
+			w.untake(t)
 		}
 	}
 }
@@ -95,7 +98,7 @@ func (w *stepper) put() {
 
 // begin makes parcel n the one in turn.
 func (w *stepper) begin(t *trial, n int32) {
-	t.head, t.told, t.verdict, t.since = n, nil, nil, time.Now()
+	t.head, t.told, t.verdict, t.since, t.beaten = n, nil, nil, time.Now(), 0
 	if n >= 0 {
 		t.left = int(w.c.parcels[n].count)
 	}
@@ -104,13 +107,21 @@ func (w *stepper) begin(t *trial, n int32) {
 // skip goes on to the next parcel.
 func (w *stepper) skip(t *trial) { w.begin(t, w.c.parcels[t.head].follower) }
 
+// untake gives what is left of the parcel to the node's own memory.
+func (w *stepper) untake(t *trial) {
+	p := &w.c.parcels[t.head]
+	p.count = uint16(t.left)
+	w.g.b.untake(w.c, p)
+	w.skip(t)
+}
+
 // poured goes on after n pours of a parcel.
 func (w *stepper) poured(t *trial, n int) {
 	if t.left -= n; t.left <= 0 {
 		w.skip(t)
 		return
 	}
-	t.told, t.verdict, t.since = nil, nil, time.Now()
+	t.told, t.verdict, t.since, t.beaten = nil, nil, time.Now(), 0
 }
 
 // round makes a call for one bucket of each shard: the script knows the last call of
@@ -149,6 +160,14 @@ func (w *stepper) round(trials []*trial) (answered bool) {
 
 // answered takes the answer to a call.
 func (w *stepper) answered(t *trial, r reply) {
+	b, p := w.g.b, &w.c.parcels[t.head]
+	if r.value == "" && t.unheard < compareTimes {
+		// The script takes it for one that comes late: what it knows of the last call is
+		// not from us, and each call may be made anew, since none is under way.
+		t.unheard++
+		_ = b.c.rdb().Del(b.ctx, t.call.keys[5]).Err() // the next call tells
+		return
+	}
 	s, err := stepReply{}, r.err
 	if err == nil {
 		s, err = decodeStep(r.value)
@@ -157,7 +176,6 @@ func (w *stepper) answered(t *trial, r reply) {
 		w.broken(t, err)
 		return
 	}
-	b, p := w.g.b, &w.c.parcels[t.head]
 	times := t.times(p)
 	switch s.status {
 	case stepAsk:
@@ -190,10 +208,12 @@ func (w *stepper) answered(t *trial, r reply) {
 // changing is given up after a while.
 func (w *stepper) ask(t *trial, s *stepReply) {
 	b, p := w.g.b, &w.c.parcels[t.head]
-	if t.told != nil && time.Since(t.since) > compareFor {
+	if t.told != nil {
+		t.beaten++
+	}
+	if t.beaten >= compareTimes && time.Since(t.since) > compareFor {
 		b.outbox.counts.contended.Add(1)
-		b.untake(w.c, p)
-		w.skip(t)
+		w.untake(t)
 		return
 	}
 	record := w.c.of(p.record)
@@ -243,10 +263,11 @@ func (w *stepper) overflow(t *trial, s *stepReply, sample []byte) {
 // broken ends a pour that the script or its answer failed for. The bucket begins
 // anew: what is in Redis is not what nodes put there.
 func (w *stepper) broken(t *trial, err error) {
-	b, p := w.g.b, &w.c.parcels[t.head]
+	b := w.g.b
 	b.counts.failed.Add(int64(t.left))
 	b.counts.broken.Add(1)
 	b.complain("a bucket with conditions or a duration is of no use and begins anew", err)
-	_ = b.c.rdb().Del(b.ctx, b.bucketKeys(t.scenario, &p.key)[:3]...).Err() // the next pour tries again
+	keys := t.call.keys
+	_ = b.c.rdb().Del(b.ctx, keys[0], keys[1], keys[2], keys[5]).Err() // the next pour tries again
 	w.skip(t)
 }

@@ -95,8 +95,8 @@ func wholeOf(b []byte) int64 {
 }
 
 // packRule appends what compare.lua and deadline.lua are told of a scenario: bits,
-// credit of an empty bucket and of an event, life, blackhole, most records, id.
-func packRule(b []byte, s *scenarios.Scenario) []byte {
+// credit of an empty bucket and of an event, life, blackhole, slack, most records, id.
+func (b *Buckets) packRule(s *scenarios.Scenario) []byte {
 	bits := byte(0)
 	for i, on := range [...]bool{s.Type == scenarios.Leaky, s.Timed(), s.Judged(), s.Queued(), s.Filtered()} {
 		if on {
@@ -104,12 +104,12 @@ func packRule(b []byte, s *scenarios.Scenario) []byte {
 		}
 	}
 	full, each := s.Credit()
-	b = append(b, bits)
-	for _, n := range [...]int64{full, each, s.Life().Microseconds(), s.Blackhole.Microseconds()} {
-		b = appendDouble(b, n)
+	out := append(make([]byte, 0, 61), bits)
+	for _, n := range [...]int64{full, each, s.Life().Microseconds(), s.Blackhole.Microseconds(), b.slack()} {
+		out = appendDouble(out, n)
 	}
 	id := s.ID()
-	return append(binary.LittleEndian.AppendUint32(b, uint32(min(s.Keep(), mostQueued))), id[:]...)
+	return append(binary.LittleEndian.AppendUint32(out, uint32(min(s.Keep(), mostQueued))), id[:]...)
 }
 
 // appendVerdict appends what the conditions said, and how many records are forgotten.
@@ -166,7 +166,7 @@ func (w *stepper) fill(t *trial) {
 		told = t.told.token
 	}
 	keys := append(b.bucketKeys(t.scenario, &p.key), b.keyOf(shardOf(&p.key), "c:")+string(w.g.name[:]))
-	t.call = call{keys, []any{packRule(nil, t.scenario), arg, w.c.of(p.info), w.c.of(p.record), told, t.verdict}}
+	t.call = call{keys, []any{b.packRule(t.scenario), arg, w.c.of(p.info), w.c.of(p.record), told, t.verdict}}
 }
 
 // generation is a number that no other bucket of the fleet has at the time: it is

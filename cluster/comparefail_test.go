@@ -233,10 +233,7 @@ func TestCompareCluster(t *testing.T) {
 		return len(w.overflows()) >= keys*(each/4+1+each/6)
 	})
 	counts := map[string]int{}
-	timeouts := int64(0)
-	for _, n := range w.nodes {
-		timeouts += n.Stats().CollectTimeouts
-	}
+	timeouts := w.timeouts()
 	for _, o := range w.overflows() {
 		counts[o.Scenario.Name]++
 		if len(o.Samples) != o.Count && timeouts == 0 { // on a busy machine answers may come too late

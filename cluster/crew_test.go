@@ -62,6 +62,14 @@ func alive(c *Client) (n int) {
 	return n
 }
 
+// timeouts is how often samples did not come in time.
+func (w *crew) timeouts() (n int64) {
+	for _, b := range w.nodes {
+		n += b.Stats().CollectTimeouts
+	}
+	return n
+}
+
 func (w *crew) take(i int, o *scenarios.Overflow) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -122,18 +130,23 @@ func TestCompareRace(t *testing.T) {
 	all.Wait()
 	w.drain()
 	ids := map[string]bool{}
-	events := map[string]int{}
+	events, samples := map[string]bool{}, 0
 	for _, o := range w.overflows() {
 		ids[o.ID] = true
-		if o.Count != 4 || len(o.Samples) != 4 {
+		if o.Count != 4 || len(o.Samples) > 4 {
 			t.Fatalf("an overflow of %d events has %d samples", o.Count, len(o.Samples))
 		}
 		for _, smp := range o.Samples {
-			events[smp.Meta.Get("id")]++
+			events[smp.Meta.Get("id")] = true
+			samples++
 		}
 	}
-	if len(ids) != writers*each/4 || len(w.overflows()) != len(ids) || len(events) != writers*each {
-		t.Errorf("%d overflows with %d ids and %d events, want %d, %d", len(w.overflows()), len(ids), len(events), writers*each/4, writers*each)
+	if len(ids) != writers*each/4 || len(w.overflows()) != len(ids) || len(events) != samples {
+		t.Errorf("%d overflows with %d ids, want %d; %d samples of %d events", len(w.overflows()), len(ids), writers*each/4, samples, len(events))
+	}
+	// On a busy machine answers may come too late.
+	if n := w.timeouts(); samples != writers*each && n == 0 {
+		t.Errorf("%d samples, want %d", samples, writers*each)
 	}
 	for _, n := range w.nodes {
 		st := n.Stats()
@@ -161,16 +174,11 @@ func TestRoundRobin(t *testing.T) {
 		for i, sc := range list {
 			t.Run(fmt.Sprint(nodes, " nodes, scenario ", i), func(t *testing.T) { w.roundRobin(t, sc, docs[i]) })
 		}
-		for _, n := range w.nodes {
-			if st := n.Stats(); st.CollectTimeouts != 0 {
-				t.Errorf("%d questions were not answered in time", st.CollectTimeouts)
-			}
-		}
 	}
 }
 
 func (w *crew) roundRobin(t *testing.T, sc *scenarios.Scenario, doc string) {
-	before := len(w.overflows())
+	before, late := len(w.overflows()), w.timeouts()
 	model := bucketstest.NewModel(t, doc)
 	for i := range 40 {
 		n := w.nodes[i%len(w.nodes)]
@@ -189,6 +197,13 @@ func (w *crew) roundRobin(t *testing.T, sc *scenarios.Scenario, doc string) {
 	}
 	for _, o := range w.overflows()[before:] {
 		got = append(got, short{o.Count, bucketstest.See(o).Samples})
+	}
+	if w.timeouts() > late { // on a busy machine: then the last one's alone is certain
+		for _, list := range [][]short{want, got} {
+			for i := range list {
+				list[i].samples = list[i].samples[len(list[i].samples)-1:]
+			}
+		}
 	}
 	if d := cmp.Diff(want, got, cmp.AllowUnexported(short{})); d != "" || len(want) == 0 {
 		t.Errorf("(-one process +fleet):\n%s\n%s", d, doc)
@@ -219,11 +234,7 @@ func TestRoundRobinAtOnce(t *testing.T) {
 			t.Logf("an overflow of %d events has the samples %v", o.Count, ids)
 		}
 	}
-	timeouts := int64(0)
-	for _, n := range w.nodes {
-		timeouts += n.Stats().CollectTimeouts
-	}
-	if n := len(w.overflows()); n != rounds || missing > 0 && timeouts == 0 {
+	if n := len(w.overflows()); n != rounds || missing > 0 && w.timeouts() == 0 {
 		t.Errorf("%d overflows, want %d; %d without all their samples, though all questions were answered", n, rounds, missing)
 	}
 }

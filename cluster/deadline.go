@@ -152,7 +152,7 @@ func (d *deadlines) end(now int64) {
 		ids[i] = string(binary.BigEndian.AppendUint64(append(d.name[:], 't'), d.seq))
 		calls[i] = call{
 			d.b.bucketKeys(one.scenario, &one.key),
-			[]any{packRule(nil, one.scenario), server, d.b.owner[:], ids[i]},
+			[]any{d.b.packRule(one.scenario), server, d.b.owner[:], ids[i]},
 		}
 	}
 	var out []*spilled

@@ -82,7 +82,7 @@ func (x *outbox) put(it *spilled) {
 	if x.open[it.id] != nil {
 		return
 	}
-	if len(x.queue) >= mostSpills {
+	if len(x.queue) >= mostSpills || len(x.open) >= 4*mostSpills {
 		x.b.counts.left.Add(1)
 		return
 	}
@@ -102,7 +102,8 @@ func (x *outbox) nudge() {
 func (x *outbox) idle() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return len(x.queue) == 0 && len(x.open) == 0 && len(x.settled) == 0 && !x.busy && x.deadlines.idle()
+	// What is only to be deleted is not waited for while that cannot be.
+	return len(x.queue) == 0 && len(x.open) == 0 && (len(x.settled) == 0 || !x.b.c.Up()) && !x.busy && x.deadlines.idle()
 }
 
 // run concludes and deletes until the end of Buckets.
@@ -238,9 +239,16 @@ func (x *outbox) passes(it *spilled, o *scenarios.Overflow) bool {
 // mine makes sure that the record is still this node's, and renews its stamp. Who
 // comes late must not conclude what another has taken over.
 func (x *outbox) mine(it *spilled) bool {
-	v, err := x.done.Run(x.b.ctx, []string{x.b.keyOf(shardOf(&it.record.key), "o")}, it.id, x.b.owner[:], "renew")
-	n, _ := v.(int64)
-	return err == nil && n == 1
+	return x.tell([]*spilled{it}, "renew")[0].value == int64(1)
+}
+
+// tell runs settle.lua for each.
+func (x *outbox) tell(list []*spilled, what string) []reply {
+	calls := make([]call, len(list))
+	for i, it := range list {
+		calls[i] = call{[]string{x.b.keyOf(shardOf(&it.record.key), "o")}, []any{it.id, x.b.owner[:], what}}
+	}
+	return x.done.RunAll(x.b.ctx, calls)
 }
 
 // settle deletes the records of what is done with. While Redis cannot be used they
@@ -253,12 +261,8 @@ func (x *outbox) settle() {
 	if len(list) == 0 {
 		return
 	}
-	calls := make([]call, len(list))
-	for i, it := range list {
-		calls[i] = call{[]string{x.b.keyOf(shardOf(&it.record.key), "o")}, []any{it.id, x.b.owner[:], "delete"}}
-	}
 	again := list[:0]
-	for i, r := range x.done.RunAll(x.b.ctx, calls) {
+	for i, r := range x.tell(list, "delete") {
 		if r.err != nil && uncertain(r.err) {
 			again = append(again, list[i])
 		}
