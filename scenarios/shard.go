@@ -188,9 +188,16 @@ func (sh *shard) sweep(now int64, t *table, out []*burst) []*burst {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	out = sh.ripe(now, t, out)
+	sh.brush(func(e *entry) { sh.dust(e, now, t) })
+	return out
+}
+
+// brush goes on around the slab, through a sixteenth of it. What it visits may be
+// released.
+func (sh *shard) brush(visit func(*entry)) {
 	for range sh.size/16 + min(sh.size, chunk) {
 		if sh.size == 0 {
-			break
+			return // what was released was the last
 		}
 		if sh.broom >= sh.size {
 			sh.broom = 0
@@ -198,10 +205,9 @@ func (sh *shard) sweep(now int64, t *table, out []*burst) []*burst {
 		e := sh.at(uint32(sh.broom))
 		sh.broom++
 		if e.flags&used != 0 {
-			sh.dust(e, now, t)
+			visit(e)
 		}
 	}
-	return out
 }
 
 func (sh *shard) dust(e *entry, now int64, t *table) {
