@@ -101,3 +101,28 @@ func TestBucketsConformance(t *testing.T) {
 	c := up(t, 1, at(s.Addr()))
 	bucketstest.Run(t, opener(c, func() { s.Do("FLUSHALL") }))
 }
+
+func TestBucketsConfigurations(t *testing.T) {
+	s := redistest.Start(t, redistest.Options{})
+	c := up(t, 1, at(s.Addr()))
+	bucketstest.Configurations(t, opener(c, func() { s.Do("FLUSHALL") }))
+}
+
+// TestBucketsConcurrent pours on one node, and on three that share one Redis.
+func TestBucketsConcurrent(t *testing.T) {
+	s := redistest.Start(t, redistest.Options{})
+	for name, n := range map[string]int{"one node": 1, "three nodes": 3} {
+		t.Run(name, func(t *testing.T) {
+			var nodes []bucketstest.Open
+			for i := range n {
+				c := up(t, i+1, at(s.Addr()))
+				wipe := func() {}
+				if i == 0 {
+					wipe = func() { s.Do("FLUSHALL") }
+				}
+				nodes = append(nodes, opener(c, wipe))
+			}
+			bucketstest.Concurrent(t, nodes...)
+		})
+	}
+}

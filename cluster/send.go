@@ -36,8 +36,12 @@ func (g *group) send(c *chunk, buckets []int32) {
 func (g *group) deliver(c *chunk, round []*pourCall) {
 	todo := slices.Clone(round)
 	for wait := retryMin; ; wait = min(2*wait, retryMax) {
-		if todo = g.attempt(c, todo); len(todo) == 0 {
+		var err error
+		if todo, err = g.attempt(c, todo); len(todo) == 0 {
 			return
+		}
+		if wait == retryMax {
+			g.b.complain("calls for shared buckets are made again and again", err)
 		}
 		if !g.b.c.Up() || !g.b.pause(wait) {
 			break
@@ -50,8 +54,8 @@ func (g *group) deliver(c *chunk, round []*pourCall) {
 }
 
 // attempt makes the calls once and returns those of which it is not known whether
-// they ran.
-func (g *group) attempt(c *chunk, todo []*pourCall) (left []*pourCall) {
+// they ran, with an error of theirs.
+func (g *group) attempt(c *chunk, todo []*pourCall) (left []*pourCall, last error) {
 	calls := make([]call, len(todo))
 	for i, one := range todo {
 		one.stamp(g.b.o.Now(), g.b.o.Absolute)
@@ -65,13 +69,13 @@ func (g *group) attempt(c *chunk, todo []*pourCall) (left []*pourCall) {
 		case r.err == nil:
 			g.answered(c, todo[i], r.value)
 		case uncertain(r.err):
-			left = append(left, todo[i])
+			left, last = append(left, todo[i]), r.err
 		default:
 			g.b.counts.failed.Add(int64(len(todo[i].items)))
 			g.b.complain("a call for shared buckets failed: its pours are lost", r.err)
 		}
 	}
-	return left
+	return left, last
 }
 
 // settle waits until the calls that are under way now have been dealt with: the
