@@ -35,13 +35,14 @@ type group struct {
 
 	merger merger
 	mail   mail
-	flight sync.Mutex // held while calls are under way, until their answers are dealt with
+	away   map[int]time.Time // shards that are left alone until then
+	flight sync.Mutex        // held while calls are under way, until their answers are dealt with
 }
 
 func newGroup(b *Buckets, most int) *group {
 	return &group{
 		b: b, name: instance(), most: max(most, 1), wake: make(chan struct{}, 1), pour: b.c.script("pour", recordLua+pourLua),
-		queue: &chunk{}, spare: &chunk{}, merger: merger{index: map[[16]byte]int{}}, mail: newMail(),
+		queue: &chunk{}, spare: &chunk{}, merger: merger{index: map[[16]byte]int{}}, mail: newMail(), away: map[int]time.Time{},
 	}
 }
 

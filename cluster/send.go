@@ -13,14 +13,24 @@ import (
 const (
 	retryMin = 20 * time.Millisecond
 	retryMax = time.Second
+	// patience is how long a call is made again and again while the rest of Redis can
+	// be used, as it happens to a slot that moves, or that two servers disagree about.
+	patience = 5 * time.Second
+	// awayFor is how long the shard of such a call is left alone then: its pours go to
+	// the node's own memory, and the others need not wait behind them.
+	awayFor = 10 * time.Second
 )
 
 // send pours the buckets whose first heads are given, round by round.
 func (g *group) send(c *chunk, buckets []int32) {
+	clustered := g.b.c.clustered()
+	if clustered && len(g.away) > 0 {
+		buckets = slices.DeleteFunc(buckets, func(head int32) bool { return g.leave(c, head) })
+	}
 	if len(buckets) == 0 {
 		return
 	}
-	g.mail.sort(c, buckets, g.b.c.clustered())
+	g.mail.sort(c, buckets, clustered)
 	for {
 		round := g.mail.round(g, c)
 		if len(round) == 0 {
@@ -30,18 +40,39 @@ func (g *group) send(c *chunk, buckets []int32) {
 	}
 }
 
+// leave gives the pours of a bucket to the node's own memory if its shard is away.
+func (g *group) leave(c *chunk, head int32) bool {
+	shard := shardOf(&c.parcels[head].key)
+	until, away := g.away[shard]
+	if !away {
+		return false
+	}
+	if time.Now().After(until) {
+		delete(g.away, shard)
+		return false
+	}
+	for ; head >= 0; head = c.parcels[head].follower {
+		g.untake(c, head)
+	}
+	return true
+}
+
 // deliver makes the calls, again and again while it is not known whether they ran:
 // the script knows a call that comes a second time. When Redis is given up, the pours
 // go to the node's own memory.
 func (g *group) deliver(c *chunk, round []*pourCall) {
-	todo := slices.Clone(round)
+	todo, begin := slices.Clone(round), time.Now()
 	for wait := retryMin; ; wait = min(2*wait, retryMax) {
 		var err error
 		if todo, err = g.attempt(c, todo); len(todo) == 0 {
 			return
 		}
-		if wait == retryMax {
-			g.b.complain("calls for shared buckets are made again and again", err)
+		if time.Since(begin) > patience {
+			g.b.complain("a part of redis does not take what is poured: this node counts by itself there", err)
+			for _, one := range todo {
+				g.away[shardOf(&c.parcels[one.items[0]].key)] = time.Now().Add(awayFor)
+			}
+			break
 		}
 		if !g.b.c.Up() || !g.b.pause(wait) {
 			break
@@ -49,7 +80,9 @@ func (g *group) deliver(c *chunk, round []*pourCall) {
 		g.b.counts.retried.Add(int64(len(todo)))
 	}
 	for _, one := range todo {
-		g.untake(c, one)
+		for _, head := range one.items {
+			g.untake(c, head)
+		}
 	}
 }
 
@@ -103,12 +136,10 @@ func uncertain(err error) bool {
 	return false
 }
 
-// untake gives what a call was to pour to the node's own memory.
-func (g *group) untake(c *chunk, one *pourCall) {
-	for _, head := range one.items {
-		for n := head; n >= 0; n = c.parcels[n].next {
-			g.b.untake(c, &c.parcels[n])
-		}
+// untake gives the pours of a parcel to the node's own memory.
+func (g *group) untake(c *chunk, head int32) {
+	for n := head; n >= 0; n = c.parcels[n].next {
+		g.b.untake(c, &c.parcels[n])
 	}
 }
 
