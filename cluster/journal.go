@@ -99,7 +99,6 @@ type position struct {
 	n      int64  // its number
 	last   string // last entry that is known to be there
 	lastN  int64
-	seen   time.Time // when last was read
 }
 
 // NewJournal starts to share the Book. Close ends it.

@@ -269,6 +269,32 @@ func TestJournalOldCopyWithSomebodyNew(t *testing.T) {
 	}
 }
 
+// TestJournalOldCopyAndNobodyRemembers: nodes that restarted do not know any more
+// what was deleted before; it does not come back all the same.
+func TestJournalOldCopyAndNobodyRemembers(t *testing.T) {
+	s := redistest.Start(t, redistest.Options{RDB: true})
+	ms := fleetOf(t, 2, at(s.Addr()))
+	ms[0].ban("192.0.2.1", time.Hour)
+	ms[0].ban("192.0.2.2", time.Hour)
+	everywhere(t, ms, "192.0.2.2", true)
+	s.Do("SAVE")
+	ms[0].unban("192.0.2.1")
+	everywhere(t, ms, "192.0.2.1", false)
+	joined(t, ms...)
+	for _, m := range ms {
+		m.stop()
+	}
+	s.Kill()
+	s.Restart(false)
+	for _, m := range ms {
+		m.start()
+	}
+	joined(t, ms...)
+	if got := alike(t, ms); len(got.Decisions) != 1 {
+		t.Errorf("%v", got.Decisions)
+	}
+}
+
 // TestJournalLogGoesOnElsewhere: the log loses its end and goes on between two
 // reads, as in a fail-over that no connection of a node noticed.
 func TestJournalLogGoesOnElsewhere(t *testing.T) {

@@ -82,7 +82,7 @@ func (j *Journal) check(ctx context.Context) error {
 		return fmt.Errorf("%w (changes were dropped)", errPlace)
 	}
 	j.moved(func(p *position) {
-		p.last, p.lastN, p.seen = s.last, s.n, j.now()
+		p.last, p.lastN = s.last, s.n
 		if p.cursor == s.last {
 			p.n = s.n
 		}

@@ -9,7 +9,7 @@ import (
 
 const (
 	idBlock    = 10_000
-	ownIDs     = 1 << 39 // where the ids begin that a node gives without asking; see Book.Grant
+	grantsTo   = 1 << 38 // ids from there on need no grant; see Book.Grant
 	houseEvery = time.Second
 	pruneEvery = time.Minute
 	pruneMany  = 1000 // of each in one call
@@ -76,7 +76,7 @@ func (j *Journal) grant(ctx context.Context) error {
 // takeIDs sets n ids aside and returns the last.
 func (j *Journal) takeIDs(ctx context.Context, field string, n int64) (last int64, err error) {
 	last, err = j.c.rdb().HIncrBy(ctx, j.keys.ids, field, n).Result()
-	if err == nil && (last < n || last >= ownIDs) {
+	if err == nil && (last < n || last >= grantsTo) {
 		err = fmt.Errorf("the count of ids in redis makes no sense: %d", last)
 	}
 	return last, err

@@ -72,7 +72,7 @@ func (j *Journal) join(ctx context.Context) error {
 // enter says where the node is from now on, so that the sender may send.
 func (j *Journal) enter(epoch, cursor string) {
 	j.moved(func(p *position) {
-		*p = position{joined: true, epoch: epoch, cursor: cursor, last: p.last, lastN: p.lastN, seen: p.seen, n: p.n}
+		*p = position{joined: true, epoch: epoch, cursor: cursor, last: p.last, lastN: p.lastN, n: p.n}
 	})
 }
 
