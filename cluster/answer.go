@@ -17,7 +17,7 @@ func (g *group) answered(c *chunk, one *pourCall, value any) {
 		g.b.complain("the answer to a call for shared buckets is lost", err)
 		return
 	}
-	g.b.counts.note(&r, len(one.items))
+	g.b.counts.note(&r)
 	// Buckets come one after the other; overflows go in the order of the pours.
 	type placed struct {
 		at int32

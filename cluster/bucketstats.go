@@ -43,7 +43,7 @@ type bucketCounts struct {
 	overflowed, blackholed, filtered, left, forgotten, broken, cleared atomic.Int64
 }
 
-func (n *bucketCounts) note(r *pourReply, _ int) {
+func (n *bucketCounts) note(r *pourReply) {
 	for _, it := range [...]struct {
 		to  *atomic.Int64
 		add uint32
