@@ -42,6 +42,8 @@ type merge struct {
 	tooLong int64
 	// seen is told after each piece how much was read. It may be nil.
 	seen func(lines int, bytes int64)
+	// took is told of each event after it was taken. It may be nil.
+	took func(at time.Time)
 }
 
 // run takes all events of the inputs.
@@ -68,6 +70,9 @@ func (m *merge) run(ctx context.Context, inputs []Input) (err error) {
 		s := m.streams[0]
 		m.reader.Take(s.event, s.at)
 		m.reader.Done(s.event)
+		if m.took != nil {
+			m.took(s.at)
+		}
 		s.event = nil
 		more, err := m.advance(s)
 		switch {

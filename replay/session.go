@@ -23,6 +23,7 @@ type Session struct {
 	engine   *engine.Engine
 	buckets  *scenarios.Memory
 	counters engine.Counters
+	faithful bool
 	history  history
 	alert    func(*event.Alert)
 }
@@ -42,7 +43,7 @@ func (i *items) open(log *zap.Logger, observe *engine.Observer, poured func(scen
 	if log == nil {
 		log = zap.NewNop()
 	}
-	s := &Session{history: history{seen: map[string][]time.Time{}}}
+	s := &Session{faithful: i.faithful, history: history{seen: map[string][]time.Time{}}}
 	rules, err := i.content.Compile(hub.CompileOptions{Logger: log, Now: time.Now, Clock: s.history.clock,
 		Decisions: &s.history, Replay: true, Plain: i.plain, Strict: i.faithful})
 	more, err := sift(i.catalogue, err, i.named)
@@ -112,6 +113,9 @@ func (s *Session) Run(ctx context.Context, inputs []Input, o Options) (Result, e
 	begin := time.Now()
 	s.alert = o.Alert
 	m := merge{reader: s.engine}
+	if !s.faithful { // there, what is over goes when its next event comes, as in CrowdSec
+		m.took = (&present{settle: s.buckets.Settle}).took
+	}
 	if o.Progress != nil {
 		p := Progress{Total: Size(inputs)}
 		m.seen = func(lines int, bytes int64) {
