@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"strings"
 	"testing"
@@ -305,6 +306,93 @@ func FuzzAdopt(f *testing.F) {
 	})
 }
 
+// nonsense makes ops of values that are at odds with each other and with the Book.
+func nonsense(r *rand.Rand, now time.Time) decisions.Op {
+	pick := func(list ...string) string { return list[r.IntN(len(list))] }
+	when := func() time.Time {
+		return []time.Time{now, now.Add(time.Hour), now.Add(time.Minute), now.Add(-time.Hour), {}, time.Unix(1<<40, 0), time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)}[r.IntN(7)]
+	}
+	id := func() int64 {
+		return []int64{int64(r.IntN(12)), int64(r.IntN(12)), 1<<39 + 1<<20 + int64(r.IntN(8)), 1<<39 + 1<<20 + int64(r.IntN(400)), 1000 + int64(r.IntN(30)), -5, 1 << 40, 1<<63 - 1, 1<<38 + 1, 1<<39 + 2<<20 + int64(r.IntN(3))}[r.IntN(10)]
+	}
+	op := decisions.Op{Kind: decisions.OpKind(r.IntN(7)), At: now, By: "x", List: "l"}
+	for range r.IntN(4) {
+		op.Decisions = append(op.Decisions, decisions.Decision{
+			ID: id(), AlertID: id(), UUID: pick("", "u", "00000000-0000-4000-8000-000000000001"), Scope: pick("Ip", "Range", "", "country", "AS", "user", "ip"),
+			Value: pick("192.0.2.1", "192.0.2.2", "127.0.0.1", "203.0.113.1", "0.0.0.0/0", "192.0.2.0/24", "127.0.0.0/8", "::1", "::ffff:127.0.0.1", "2001:db8::/15", "2001:db8::1", "fe80::1%eth0", "FR", "64496", "root", "10.0.0.0/8"),
+			Type:  pick("ban", "BAN", "captcha", "throttle", "none", "", " ban "), Origin: pick("", "crowdsec", "lists:x"), Scenario: pick("s", "t", strings.Repeat("s", 2000)),
+			Created: when(), Until: when(), Direct: r.IntN(2) == 0, Simulated: r.IntN(5) == 0, Suppressed: r.IntN(3) == 0,
+		})
+	}
+	for range r.IntN(3) {
+		op.IDs = append(op.IDs, id())
+	}
+	if r.IntN(3) == 0 {
+		op.Alert = &event.Alert{ID: id(), UUID: fmt.Sprint("u", r.IntN(9)), CreatedAt: when().Format(time.RFC3339), Source: &event.Source{Value: "192.0.2.1"}}
+	}
+	p := prefix(pick("192.0.2.0/24", "192.0.2.1/32", "127.0.0.0/8", "203.0.113.1/32", "::/0", "2001:db8::/32"))
+	if r.IntN(3) == 0 {
+		op.Allow = &decisions.AllowEntry{Prefix: p, Kind: "loopback", Until: when()}
+	} else if r.IntN(2) == 0 {
+		op.Prefix = p
+	}
+	return op
+}
+
+// TestAdoptNonsense gives a Book what a fleet gone mad might say, between changes of
+// its own.
+func TestAdoptNonsense(t *testing.T) {
+	for seed := range uint64(4) {
+		r := rand.New(rand.NewPCG(seed, 5))
+		d := shared(t, 1, decisions.BookOptions{MaxDecisions: 50, MaxAlerts: 5}, decisions.ShareOptions{MaxOps: 30})
+		host := func() { d.allow.SetBuiltin(decisions.KindHost, []netip.Prefix{prefix("203.0.113.1/32")}) }
+		host()
+		d.Grant(1000, 1020, 1000, 1020)
+		for step := range 1200 {
+			now := d.clock.now()
+			batch := decisions.Adopted{Cursor: fmt.Sprintf("%d-%d", 1+step/3, r.IntN(4))}
+			for range r.IntN(6) {
+				batch.Ops = append(batch.Ops, nonsense(r, now))
+				batch.Own = append(batch.Own, []int64{0, 0, 0, now.UnixMicro() - r.Int64N(1000), 1 << 62}[r.IntN(5)])
+			}
+			d.Adopt(batch)
+			switch r.IntN(12) {
+			case 0:
+				_ = d.Reconcile(decisions.Snapshot{Decisions: nonsense(r, now).Decisions, Epoch: fmt.Sprint(r.IntN(2)), Cursor: "1-1", Own: int64(r.IntN(2)) * (now.UnixMicro() - 500)})
+			case 1, 2, 3:
+				must(t, d.Append(fullAlert(), []decisions.Decision{{Value: fmt.Sprintf("192.0.2.%d", r.IntN(3)), Type: "ban", Until: now.Add(time.Hour)}}))
+			case 4:
+				_, err := d.Delete(decisions.Filter{Value: "192.0.2.1"}, "")
+				must(t, err)
+			case 5:
+				ops, err := d.Ops(0, 1+r.IntN(5))
+				must(t, err)
+				for _, op := range ops {
+					if r.IntN(2) == 0 {
+						d.Retract(op)
+					}
+					d.Sent(op.Seq)
+				}
+			case 6:
+				if r.IntN(20) == 0 {
+					d.restart()
+					host()
+					must(t, d.Share(1, decisions.ShareOptions{MaxOps: 30}))
+				}
+			}
+			d.clock.advance(time.Duration(r.IntN(100)) * time.Second)
+			d.Expire(d.clock.now())
+			sound(t, d)
+		}
+		for _, e := range d.allow.List() { // so that compareViews knows what is allowed for how long
+			if e.Kind == decisions.KindManual {
+				must(t, d.allow.Remove(e.Prefix))
+			}
+		}
+		compareViews(t, d, &follower{}, space{r})
+	}
+}
+
 // sound fails if something is in force that may not be, or set, list, changes and
 // figures do not agree.
 func sound(t *testing.T, d *desk) {
@@ -343,11 +431,6 @@ func sound(t *testing.T, d *desk) {
 	}
 	if s := d.Stats(); s.Decisions > 50 || s.Damaged != 0 {
 		t.Fatalf("%+v", s)
-	}
-	for _, a := range d.Alerts(decisions.AlertFilter{Limit: -1}) {
-		if !d.HasAlert(a.UUID) {
-			t.Fatalf("alert %d is not known by its name", a.ID)
-		}
 	}
 }
 

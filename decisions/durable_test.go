@@ -18,6 +18,9 @@ import (
 // childEnv makes the test binary a node that bans until it is killed.
 const childEnv = "RAMPART_DECISIONS_TEST_CHILD"
 
+// sharedEnv makes that node one of a fleet.
+const sharedEnv = "RAMPART_DECISIONS_TEST_SHARED"
+
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childEnv); dir != "" {
 		fmt.Fprintln(os.Stderr, "node ended:", banForever(dir))
@@ -37,6 +40,11 @@ func banForever(dir string) error {
 	b, err := decisions.OpenBook(decisions.BookOptions{DB: db, Allow: allow})
 	if err != nil {
 		return err
+	}
+	if os.Getenv(sharedEnv) != "" {
+		if err := b.Share(3, decisions.ShareOptions{}); err != nil {
+			return err
+		}
 	}
 	for i := 0; ; i++ {
 		ds := []decisions.Decision{{
@@ -59,7 +67,7 @@ func TestKilledNodeKeepsWhatItFlushed(t *testing.T) {
 	dir := t.TempDir()
 	highest := int64(0)
 	for round := range 3 {
-		said := banAndKill(t, dir, 4+3*round)
+		said := banAndKill(t, dir, 4+3*round, "")
 		if said[0] <= highest {
 			t.Fatalf("round %d: id %d was given again, %d was there before", round, said[0], highest)
 		}
@@ -84,11 +92,49 @@ func TestKilledNodeKeepsWhatItFlushed(t *testing.T) {
 	}
 }
 
+// TestKilledNodeTellsItsFleet: what a killed node has on disk its fleet will hear of,
+// and ids go on.
+func TestKilledNodeTellsItsFleet(t *testing.T) {
+	dir := t.TempDir()
+	for round := range 3 {
+		said := banAndKill(t, dir, 4+3*round, sharedEnv+"=1")
+		db, err := store.Open(dir, store.Options{})
+		must(t, err)
+		b, err := decisions.OpenBook(decisions.BookOptions{DB: db})
+		must(t, err)
+		must(t, b.Share(3, decisions.ShareOptions{}))
+		ops, err := b.Ops(0, 0)
+		must(t, err)
+		told, alerts := map[int64]bool{}, map[int64]bool{}
+		for _, op := range ops {
+			alerts[op.Alert.ID] = true
+			for _, d := range op.Decisions {
+				if told[d.ID] {
+					t.Fatalf("round %d: id %d was given twice", round, d.ID)
+				}
+				told[d.ID] = true
+			}
+		}
+		for _, d := range b.List(decisions.Filter{}) {
+			if !told[d.ID] || !alerts[d.AlertID] {
+				t.Fatalf("round %d: the fleet will not hear of %+v", round, d)
+			}
+		}
+		for _, id := range said {
+			if !told[id] {
+				t.Fatalf("round %d: decision %d is lost", round, id)
+			}
+		}
+		must(t, b.Close())
+		must(t, db.Close())
+	}
+}
+
 // banAndKill starts a node, kills it after n reports and returns what it reported.
-func banAndKill(t *testing.T, dir string, n int) (said []int64) {
+func banAndKill(t *testing.T, dir string, n int, env string) (said []int64) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childEnv+"="+dir)
+	cmd.Env = append(os.Environ(), childEnv+"="+dir, env)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	must(t, err)

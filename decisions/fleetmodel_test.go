@@ -382,6 +382,11 @@ func settleFleet(t *testing.T, all []*member) {
 	}
 	for _, m := range all {
 		m.compare(log.snapshot(m.node, m.clock.now()))
+		for _, a := range m.Alerts(decisions.AlertFilter{Limit: -1}) {
+			if !m.HasAlert(a.UUID) {
+				t.Errorf("alert %d is not known by its name", a.ID)
+			}
+		}
 		compareViews(t, m.desk, &follower{}, space{m.r})
 	}
 }
