@@ -14,6 +14,7 @@ import (
 
 	"github.com/rampart-edge/rampart/decisions"
 	"github.com/rampart-edge/rampart/event"
+	"github.com/rampart-edge/rampart/internal/testkit/journaltest"
 )
 
 // TestAdoptBelievesNothing: what a fleet says has to be what could be decided here.
@@ -389,7 +390,7 @@ func TestAdoptNonsense(t *testing.T) {
 				must(t, d.allow.Remove(e.Prefix))
 			}
 		}
-		compareViews(t, d, &follower{}, space{r})
+		compareViews(t, d, &journaltest.Follower{}, space{r})
 	}
 }
 
@@ -457,4 +458,3 @@ func FuzzOp(f *testing.F) {
 		}
 	})
 }
-

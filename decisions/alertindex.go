@@ -35,6 +35,7 @@ type alertIndex struct {
 	byID       map[int64]int32 // slots
 	byIncident map[key]int64
 	byUUID     map[key]int64
+	twins      map[key][]int64 // others of the same uuid: two nodes concluded one overflow
 	order      []dated   // the oldest first, with some that went
 	mixed      bool      // order has to be sorted
 	free       datedHeap // of alerts without a decision, with some that went or got one again
@@ -46,7 +47,7 @@ type dated struct{ at, id int64 }
 func compareDated(a, b dated) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.id, b.id)) }
 
 func newAlertIndex(names *names, keys keyer) *alertIndex {
-	return &alertIndex{names: names, keys: keys, more: map[int64][]int64{}, byID: map[int64]int32{}, byIncident: map[key]int64{}, byUUID: map[key]int64{}}
+	return &alertIndex{names: names, keys: keys, more: map[int64][]int64{}, byID: map[int64]int32{}, byIncident: map[key]int64{}, byUUID: map[key]int64{}, twins: map[key][]int64{}}
 }
 
 // add files an alert that live decisions point at. Those of other nodes may come
@@ -72,6 +73,9 @@ func (x *alertIndex) add(h *alertHead, live int) {
 	if last != d { // it may have been there before
 		x.mixed = x.mixed || compareDated(d, last) < 0
 		x.order = append(x.order, d)
+	}
+	if other := x.byUUID[r.uuid]; other != 0 {
+		x.twins[r.uuid] = append(x.twins[r.uuid], other)
 	}
 	x.byUUID[r.uuid] = h.ID
 	if r.incidents = h.Incident != ""; r.incidents {
@@ -173,9 +177,7 @@ func (x *alertIndex) remove(r *alertRecord) {
 	if r.incidents && x.byIncident[r.incident] == r.id {
 		delete(x.byIncident, r.incident)
 	}
-	if x.byUUID[r.uuid] == r.id {
-		delete(x.byUUID, r.uuid)
-	}
+	x.unname(r)
 	for _, n := range []name{r.scope, r.scenario, r.kind} {
 		x.names.drop(n)
 	}
@@ -183,6 +185,24 @@ func (x *alertIndex) remove(r *alertRecord) {
 	delete(x.more, r.id)
 	delete(x.byID, r.id)
 	x.records.give(slot)
+}
+
+// unname takes the uuid from an alert, and leaves it to another that has it too.
+func (x *alertIndex) unname(r *alertRecord) {
+	twins := x.twins[r.uuid]
+	switch n := len(twins); {
+	case x.byUUID[r.uuid] != r.id:
+		twins = slices.DeleteFunc(twins, func(id int64) bool { return id == r.id })
+	case n == 0:
+		delete(x.byUUID, r.uuid)
+	default:
+		x.byUUID[r.uuid], twins = twins[n-1], twins[:n-1]
+	}
+	if len(twins) > 0 {
+		x.twins[r.uuid] = twins
+	} else {
+		delete(x.twins, r.uuid)
+	}
 }
 
 // datedHeap has the oldest alert at its head.

@@ -111,7 +111,7 @@ func (k *blocks) ask(n int64, w *writer) {
 // addUnused sets aside what is not in use of a span.
 func (k *blocks) addUnused(s span) {
 	for id := s.From; id <= s.To; id++ {
-		if k.inUse(id) {
+		if k.inUse(id) || k.holds(id) {
 			continue
 		}
 		k.left++
@@ -135,9 +135,7 @@ func (k *blocks) addSpare(enough int64) {
 		}
 		id := k.state.Base + k.state.Spare
 		k.state.Spare++
-		if !k.holds(id) {
-			k.addUnused(span{id, id})
-		}
+		k.addUnused(span{id, id})
 	}
 }
 

@@ -96,8 +96,11 @@ func TestBlocks(t *testing.T) {
 	b.Grant(0, 5, -1, 7)
 	b.Grant(listsFrom-2, listsFrom+2, emergencyFrom+5, emergencyFrom+6)
 	b.Grant(7, 6, 1<<62, 1<<62+1)
-	if g := b.decision.blocks.Load().state.Granted; len(g) != 1 || g[0] != (span{50, 60}) {
-		t.Errorf("granted %v", g)
+	k := b.decision.blocks.Load()
+	for id, want := range map[int64]bool{49: false, 50: true, 60: true, 61: false, 1: false, 7: false, listsFrom - 2: false, listsFrom: false} {
+		if k.unused(id) != want {
+			t.Errorf("id %d: to be given out %v, want %v", id, !want, want)
+		}
 	}
 	for range 3 * maxGrants {
 		b.Grant(70, 71, 70, 71) // the same again and again: ids in use are not given

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -24,6 +22,7 @@ type desk struct {
 	t     *testing.T
 	dir   string
 	clock *clock
+	now   func() time.Time
 	db    *store.DB
 	allow *decisions.Allow
 	*decisions.Book
@@ -32,7 +31,16 @@ type desk struct {
 
 func openDesk(t *testing.T, o decisions.BookOptions) *desk {
 	t.Helper()
-	d := &desk{t: t, dir: t.TempDir(), clock: newClock(), options: o}
+	return openDeskAt(t, o, nil)
+}
+
+// openDeskAt has a clock of its own, nil for that of the desk.
+func openDeskAt(t *testing.T, o decisions.BookOptions, now func() time.Time) *desk {
+	t.Helper()
+	d := &desk{t: t, dir: t.TempDir(), clock: newClock(), now: now, options: o}
+	if now == nil {
+		d.now = func() time.Time { return d.clock.now() }
+	}
 	d.open()
 	t.Cleanup(d.close)
 	return d
@@ -43,9 +51,9 @@ func (d *desk) open() {
 	var err error
 	d.db, err = store.Open(d.dir, store.Options{})
 	must(d.t, err)
-	d.allow = decisions.NewAllow(d.clock.now)
+	d.allow = decisions.NewAllow(d.now)
 	o := d.options
-	o.DB, o.Allow, o.Now = d.db, d.allow, d.clock.now
+	o.DB, o.Allow, o.Now = d.db, d.allow, d.now
 	d.Book, err = decisions.OpenBook(o)
 	must(d.t, err)
 }
@@ -146,22 +154,6 @@ func TestAppend(t *testing.T) {
 	}
 }
 
-func TestAppendLeavesOutBadOnes(t *testing.T) {
-	d := openDesk(t, decisions.BookOptions{})
-	until := start.Add(time.Hour)
-	ds := []decisions.Decision{
-		{Value: "192.0.2.0/7", Type: "ban", Until: until}, {Value: "x", Type: "ban", Until: until},
-		{Value: "192.0.2.1", Type: "ban", Until: start}, {Value: "192.0.2.1", Type: "ban", Until: until},
-	}
-	err := d.Append(nil, ds)
-	if !errors.Is(err, decisions.ErrTooWide) || !errors.Is(err, decisions.ErrOver) || !strings.Contains(err.Error(), `"x"`) {
-		t.Errorf("got %v", err)
-	}
-	if ids := []int64{ds[0].ID, ds[1].ID, ds[2].ID, ds[3].ID}; !slices.Equal(ids, []int64{0, 0, 0, 1}) {
-		t.Errorf("ids %v", ids)
-	}
-}
-
 func TestWidth64(t *testing.T) {
 	d := openDesk(t, decisions.BookOptions{})
 	a := alert("Ip", "2001:db8::7", "ssh")
@@ -204,50 +196,6 @@ func TestWidth64Allowed(t *testing.T) {
 		if got := d.action("2001:db8::7"); got != decisions.None {
 			t.Errorf("%s: the allowed one meets %v", c.source, got)
 		}
-	}
-}
-
-func TestCoalescing(t *testing.T) {
-	d := openDesk(t, decisions.BookOptions{})
-	var cursor int64
-	first := func() *event.Alert { a := fullAlert(); a.IncidentID = ""; return a }
-	ban := func(left time.Duration, direct bool) []decisions.Decision {
-		return []decisions.Decision{{Value: "192.0.2.1", Type: "ban", Origin: "o", Scenario: "s", Until: d.clock.now().Add(left), Direct: direct}}
-	}
-	must(t, d.Append(first(), ban(time.Hour, true)))
-	d.expectChanges("first", &cursor, "+1 192.0.2.1")
-	d.clock.advance(time.Minute)
-	again := ban(time.Hour, true)
-	must(t, d.Append(first(), again))
-	if again[0].ID != 1 || again[0].AlertID != 2 || !again[0].Created.Equal(start.Add(time.Minute)) {
-		t.Errorf("prolonged: %+v", again[0])
-	}
-	d.expectChanges("prolonged", &cursor, "+1 192.0.2.1")
-	shorter := ban(time.Minute, true)
-	must(t, d.Append(first(), shorter))
-	if shorter[0].ID != 1 || !shorter[0].Until.Equal(start.Add(61*time.Minute)) || shorter[0].AlertID != 2 {
-		t.Errorf("a shorter one changed it: %+v", shorter[0])
-	}
-	d.expectChanges("shorter", &cursor)
-	hearsay := ban(2*time.Hour, false)
-	must(t, d.Append(first(), hearsay))
-	if hearsay[0].ID != 2 {
-		t.Errorf("evidence through a proxy prolonged a direct ban: %+v", hearsay[0])
-	}
-	if n := d.Count("192.0.2.1", time.Time{}); n != 4 {
-		t.Errorf("%d decisions made, want 4", n)
-	}
-	if l := d.List(decisions.Filter{Value: "192.0.2.1"}); len(l) != 2 || l[0].ID != 2 {
-		t.Errorf("listed %+v", l)
-	}
-	d.clock.advance(61 * time.Minute)
-	if v := d.Set().Lookup(addr("192.0.2.1")); v.ID != 2 {
-		t.Errorf("after the first one's end: %+v", v)
-	}
-	fresh := ban(time.Hour, true)
-	must(t, d.Append(nil, fresh))
-	if fresh[0].ID != 3 {
-		t.Errorf("one that is over was prolonged: %+v", fresh[0])
 	}
 }
 

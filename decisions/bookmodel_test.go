@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/rampart-edge/rampart/decisions"
+	"github.com/rampart-edge/rampart/internal/testkit/journaltest"
 )
 
 // TestBookAgainstItsViews does random things and holds what the book lists, what
@@ -25,7 +26,7 @@ func TestBookAgainstItsViews(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 3))
 			d := openDesk(t, decisions.BookOptions{})
-			sp, f := space{r}, &follower{}
+			sp, f := space{r}, &journaltest.Follower{}
 			for step := range 250 {
 				randomStep(t, d, r, sp)
 				if r.IntN(60) == 0 {
@@ -78,7 +79,7 @@ func randomStep(t *testing.T, d *desk, r *rand.Rand, sp space) {
 	}
 }
 
-func compareViews(t *testing.T, d *desk, f *follower, sp space) {
+func compareViews(t *testing.T, d *desk, f *journaltest.Follower, sp space) {
 	t.Helper()
 	d.Expire(d.clock.now())
 	m := &model{}
@@ -94,8 +95,8 @@ func compareViews(t *testing.T, d *desk, f *follower, sp space) {
 			m.list = append(m.list, x)
 		}
 	}
-	f.follow(d.Book)
-	if diff := cmp.Diff(want, f.all); diff != "" {
+	f.Follow(d.Book)
+	if diff := cmp.Diff(want, f.All); diff != "" {
 		t.Fatalf("a subscriber has something else: %s", diff)
 	}
 	if n := d.Set().Len(); n != len(m.list) {
@@ -147,12 +148,12 @@ func TestBookConcurrently(t *testing.T) {
 	done := make(chan struct{})
 	wake, stop := d.Watch()
 	defer stop()
-	f := &follower{}
+	f := &journaltest.Follower{}
 	readers.Go(func() {
 		for {
 			select {
 			case <-wake:
-				f.follow(d.Book)
+				f.Follow(d.Book)
 			case <-done:
 				return
 			}

@@ -59,20 +59,28 @@ func newWriter(db *store.DB, log *zap.Logger) *writer {
 
 // room waits until the queue has place again. Whoever calls must hold nothing
 // that others need.
-func (w *writer) room() error {
-	counted := false
+func (w *writer) room() error { return w.below(1, func() { w.blocked.Add(1) }) }
+
+// spare waits until the queue is half empty, so that others find place: for those
+// that write much and have time.
+func (w *writer) spare() error { return w.below(2, func() {}) }
+
+// below waits until no more than one part in so many of the queue is in use; waits is
+// called if it has to.
+func (w *writer) below(part int, waits func()) error {
+	waited := false
 	for {
 		w.mu.Lock()
-		closed, full, turn := w.closed, len(w.queue) >= maxQueueOps || w.bytes >= maxQueueBytes, w.turn
+		closed, full, turn := w.closed, len(w.queue) >= maxQueueOps/part || w.bytes >= maxQueueBytes/part, w.turn
 		w.mu.Unlock()
 		switch {
 		case closed:
 			return ErrClosed
 		case !full:
 			return nil
-		case !counted:
-			counted = true
-			w.blocked.Add(1)
+		case !waited:
+			waited = true
+			waits()
 		}
 		select {
 		case <-turn:

@@ -17,6 +17,7 @@ import (
 
 	"github.com/rampart-edge/rampart/decisions"
 	"github.com/rampart-edge/rampart/event"
+	"github.com/rampart-edge/rampart/internal/testkit/journaltest"
 )
 
 // fleetLog does what Redis does: it puts ops in an order, once each, and keeps what
@@ -387,6 +388,6 @@ func settleFleet(t *testing.T, all []*member) {
 				t.Errorf("alert %d is not known by its name", a.ID)
 			}
 		}
-		compareViews(t, m.desk, &follower{}, space{m.r})
+		compareViews(t, m.desk, &journaltest.Follower{}, space{m.r})
 	}
 }

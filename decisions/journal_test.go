@@ -11,38 +11,23 @@ import (
 
 	"github.com/rampart-edge/rampart/decisions"
 	"github.com/rampart-edge/rampart/event"
+	"github.com/rampart-edge/rampart/internal/testkit/journaltest"
 )
 
-func TestSinceInPages(t *testing.T) {
-	d := openDesk(t, decisions.BookOptions{})
-	for i := range 10 {
-		d.ban(fmt.Sprintf("192.0.2.%d", i), "ban", time.Hour)
+// TestConformance: a Book is a Journal, alone and as one of a fleet.
+func TestConformance(t *testing.T) {
+	open := func(t *testing.T, now func() time.Time) journaltest.Subject {
+		d := openDeskAt(t, decisions.BookOptions{}, now)
+		return journaltest.Subject{Journal: d.Book, Book: d.Book}
 	}
-	if _, err := d.Delete(decisions.Filter{ID: 4}, ""); err != nil {
-		t.Fatal(err)
-	}
-	var got []int64
-	cursor, pages := int64(0), 0
-	for {
-		cs, next := d.Since(cursor, 3)
-		for _, c := range cs {
-			if c.Cursor <= cursor {
-				t.Errorf("cursor %d after %d", c.Cursor, cursor)
-			}
-			id := c.Decision.ID
-			if c.Gone {
-				id = -id
-			}
-			got = append(got, id)
-		}
-		if cursor = next; len(cs) == 0 {
-			break
-		}
-		pages++
-	}
-	if diff := cmp.Diff([]int64{1, 2, 3, 5, 6, 7, 8, 9, 10, -4}, got); diff != "" || pages != 4 {
-		t.Errorf("%d pages: %s", pages, diff)
-	}
+	t.Run("alone", func(t *testing.T) { journaltest.Run(t, open) })
+	t.Run("shared", func(t *testing.T) {
+		journaltest.Run(t, func(t *testing.T, now func() time.Time) journaltest.Subject {
+			s := open(t, now)
+			must(t, s.Book.Share(1, decisions.ShareOptions{}))
+			return s
+		})
+	})
 }
 
 func TestSinceWithACursorOfAnotherTime(t *testing.T) {
@@ -56,42 +41,12 @@ func TestSinceWithACursorOfAnotherTime(t *testing.T) {
 	old := cursor
 	d.expectChanges("cursor of an earlier run", &cursor, "reset0 ", "+1 192.0.2.1", "+2 192.0.2.2")
 	d.expectChanges("and on", &cursor)
-	for _, bad := range []int64{old, cursor + 1, -1, 1} {
-		cs, next := d.Since(bad, 2)
-		if len(cs) != 2 || !cs[0].Reset || next != cs[1].Cursor {
-			t.Errorf("cursor %d: %+v", bad, cs)
-		}
-		if cs, _ = d.Since(next, 0); len(cs) != 1 || cs[0].Decision.ID != 2 {
-			t.Errorf("going on from %d: %+v", next, cs)
-		}
+	cs, next := d.Since(old, 2)
+	if len(cs) != 2 || !cs[0].Reset || next != cs[1].Cursor {
+		t.Errorf("the old cursor again: %+v", cs)
 	}
-}
-
-// follower does what a subscriber has to do, and ends with what is in force.
-type follower struct {
-	cursor int64
-	all    map[int64]decisions.Decision
-}
-
-func (f *follower) follow(b *decisions.Book) {
-	if f.all == nil {
-		f.all = map[int64]decisions.Decision{}
-	}
-	for {
-		cs, next := b.Since(f.cursor, 7)
-		for _, c := range cs {
-			switch {
-			case c.Reset:
-				clear(f.all)
-			case c.Gone:
-				delete(f.all, c.Decision.ID)
-			default:
-				f.all[c.Decision.ID] = c.Decision
-			}
-		}
-		if f.cursor = next; len(cs) == 0 {
-			return
-		}
+	if cs, _ = d.Since(next, 0); len(cs) != 1 || cs[0].Decision.ID != 2 {
+		t.Errorf("going on from %d: %+v", next, cs)
 	}
 }
 
@@ -224,13 +179,13 @@ func TestEvidenceIsBounded(t *testing.T) {
 
 func TestTooManyDecisions(t *testing.T) {
 	d := openDesk(t, decisions.BookOptions{MaxDecisions: 3})
-	var f follower
+	var f journaltest.Follower
 	for i := range 6 {
 		d.ban(fmt.Sprintf("192.0.2.%d", i), "ban", time.Duration(10-i)*time.Minute)
 	}
-	f.follow(d.Book)
-	if s := d.Stats(); s.Decisions != 3 || s.EvictedDecisions != 3 || d.Set().Len() != 3 || len(f.all) != 3 {
-		t.Errorf("stats %+v, %d in the set, %d followed", s, d.Set().Len(), len(f.all))
+	f.Follow(d.Book)
+	if s := d.Stats(); s.Decisions != 3 || s.EvictedDecisions != 3 || d.Set().Len() != 3 || len(f.All) != 3 {
+		t.Errorf("stats %+v, %d in the set, %d followed", s, d.Set().Len(), len(f.All))
 	}
 	if d.action("192.0.2.0") != decisions.Ban {
 		t.Error("the longest one went")

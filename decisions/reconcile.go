@@ -12,7 +12,7 @@ import (
 )
 
 // reconcileChunk is how many decisions are looked at before others get their turn.
-const reconcileChunk = 1000
+const reconcileChunk = 250
 
 // Export returns what the Book has, by id: the decisions in force (Suppressed is
 // never set: that is each node's own matter), the alerts, the operators' allowlist
@@ -134,6 +134,9 @@ func (x *reconciling) settle(all *Snapshot) {
 // chunked calls fn with a part of ids after the other, holding write and mu.
 func (x *reconciling) chunked(ids []int64, fn func(id int64, j *job)) error {
 	for part := range slices.Chunk(ids, reconcileChunk) {
+		if err := x.disk.spare(); err != nil {
+			return err
+		}
 		if err := x.enter(0, false); err != nil {
 			return err
 		}
