@@ -93,7 +93,8 @@ type Journal struct {
 
 // position is where a node stands in the log.
 type position struct {
-	joined bool
+	joined bool // changes may be sent
+	tails  bool // and all that there was before is in the Book
 	epoch  string
 	cursor string // last entry taken over
 	n      int64  // its number
@@ -200,7 +201,7 @@ func (j *Journal) Close(ctx context.Context) error {
 
 // JournalStats are a Journal's figures. Those of the second block only grow.
 type JournalStats struct {
-	Joined     bool          `json:"joined"` // at work with Redis; else alone
+	Joined     bool          `json:"joined"` // in step with the log in Redis; else alone, or on the way there
 	Epoch      string        `json:"epoch,omitempty"`
 	Cursor     string        `json:"cursor,omitempty"` // last entry of the log that was taken over
 	Last       string        `json:"last,omitempty"`   // last entry of the log, as known
@@ -225,7 +226,7 @@ type JournalStats struct {
 func (j *Journal) Stats() JournalStats {
 	p := j.place()
 	return JournalStats{
-		Joined: p.joined, Epoch: p.epoch, Cursor: p.cursor, Last: p.last, LagEntries: max(p.lastN-p.n, 0), Lag: lagOf(p.cursor, p.last),
+		Joined: p.joined && p.tails, Epoch: p.epoch, Cursor: p.cursor, Last: p.last, LagEntries: max(p.lastN-p.n, 0), Lag: lagOf(p.cursor, p.last),
 		Sent: j.sent.Load(), Adopted: j.adopted.Load(), Known: j.known.Load(), Refused: j.refused.Load(),
 		Dropped: j.dropped.Load(), Reconciles: j.reconciles.Load(), Restores: j.restores.Load(),
 		ListLoads: j.listLoads.Load(), ListPatches: j.listPatches.Load(), ListFails: j.listFails.Load(),

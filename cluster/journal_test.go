@@ -17,6 +17,7 @@ import (
 
 	"github.com/rampart-edge/rampart/decisions"
 	"github.com/rampart-edge/rampart/event"
+	"github.com/rampart-edge/rampart/internal/testkit/journaltest"
 	"github.com/rampart-edge/rampart/internal/testkit/redistest"
 	"github.com/rampart-edge/rampart/store"
 )
@@ -28,7 +29,8 @@ type member struct {
 	config  Config
 	dir     string
 	tune    func(*JournalOptions)
-	builtin []netip.Prefix // addresses of the host
+	builtin []netip.Prefix   // addresses of the host
+	now     func() time.Time // nil: the real clock
 
 	db   *store.DB
 	book *decisions.Book
@@ -79,19 +81,23 @@ func (m *member) start() {
 	core, logs := observer.New(zapcore.InfoLevel)
 	m.logs = logs
 	log := zap.New(core)
-	allow := decisions.NewAllow(time.Now)
+	clock := m.now
+	if clock == nil {
+		clock = time.Now
+	}
+	allow := decisions.NewAllow(clock)
 	allow.SetBuiltin(decisions.KindHost, m.builtin)
 	var err error
 	if m.db, err = store.Open(m.dir, store.Options{}); err != nil {
 		m.t.Fatal(err)
 	}
-	if m.book, err = decisions.OpenBook(decisions.BookOptions{DB: m.db, Allow: allow, Logger: log}); err != nil {
+	if m.book, err = decisions.OpenBook(decisions.BookOptions{DB: m.db, Allow: allow, Now: m.now, Logger: log}); err != nil {
 		m.t.Fatal(err)
 	}
 	if m.c, err = Open(Options{Config: m.config, Node: nodeID(m.n), Name: fmt.Sprint("node ", m.n), Logger: log}); err != nil {
 		m.t.Fatal(err)
 	}
-	o := JournalOptions{Book: m.book, Logger: log}
+	o := JournalOptions{Book: m.book, Logger: log, Now: m.now}
 	if m.tune != nil {
 		m.tune(&o)
 	}
@@ -301,6 +307,7 @@ func TestJournalRedisRestartsEmpty(t *testing.T) {
 	ms[0].ban("192.0.2.2", time.Hour)
 	ms[1].alert("33333333-3333-4333-8333-333333333333", "192.0.2.3")
 	everywhere(t, ms, "192.0.2.3", true)
+	everywhere(t, ms, "192.0.2.2", true)
 	ms[2].unban("192.0.2.2")
 	everywhere(t, ms, "192.0.2.2", false)
 	epoch := ms[0].j.Stats().Epoch
@@ -416,6 +423,32 @@ func TestJournalCutOffNode(t *testing.T) {
 	if st := ms[2].j.Stats(); st.Reconciles != 2 || st.Restores != 0 {
 		t.Errorf("%+v", st)
 	}
+}
+
+// TestJournalConforms runs what every journal has to do on one node of two, and holds
+// the other one to it.
+func TestJournalConforms(t *testing.T) {
+	s := redistest.Start(t, redistest.Options{})
+	fleets := 0
+	journaltest.Run(t, func(t *testing.T, now func() time.Time) journaltest.Subject {
+		fleets++
+		config := at(s.Addr())
+		config.Prefix = fmt.Sprint("fleet", fleets, ":")
+		var ms []*member
+		for n := range 2 {
+			m := &member{t: t, n: n + 1, config: config, dir: t.TempDir(), now: now}
+			m.start()
+			t.Cleanup(m.stop)
+			ms = append(ms, m)
+		}
+		joined(t, ms...)
+		return journaltest.Subject{Journal: ms[0].j, Book: ms[0].book, Settle: func() {
+			joined(t, ms[0])
+			soon(t, "the other node has the same", func() bool {
+				return slices.Equal(ms[0].state().Decisions, ms[1].state().Decisions)
+			})
+		}}
+	})
 }
 
 func TestJournalMethodsOfABook(t *testing.T) {

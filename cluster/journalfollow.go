@@ -95,6 +95,7 @@ func (j *Journal) tail(ctx context.Context) error {
 	if err := j.check(ctx); err != nil {
 		return err
 	}
+	j.moved(func(p *position) { p.tails = true })
 	checked := time.Now()
 	for {
 		p := j.place()
