@@ -47,10 +47,11 @@ func used(tb testing.TB, generator, kind, logType string, lines int) *syscall.Ru
 	return run.ProcessState.SysUsage().(*syscall.Rusage)
 }
 
-// TestReplayMemory: twenty million lines take hardly more memory than ten million
-// do. Before that the room for samples is still filling up to its bound; what grows
-// after it is the number of buckets, which is bounded, too (a million), and which a
-// replay does not sweep: their clock is the log's.
+// TestReplayMemory: twenty million lines take no more memory than ten million do, but
+// for what a collector leaves to chance. The constant is made of the compiled items,
+// 64 MiB of samples, which is a fixed bound, and the buckets whose end is less than
+// ten minutes, or a life of theirs, before the log's present; all of it about twice,
+// as the collector works.
 func TestReplayMemory(t *testing.T) {
 	if os.Getenv("RAMPART_SOAK") == "" {
 		t.Skip("thirty million lines: make soak")
@@ -59,7 +60,7 @@ func TestReplayMemory(t *testing.T) {
 	ten := used(t, generator, "nginx", "nginx", 10_000_000).Maxrss
 	twenty := used(t, generator, "nginx", "nginx", 20_000_000).Maxrss
 	t.Logf("peak of ten million lines %d KiB, of twenty million %d KiB", ten, twenty)
-	if twenty > ten*5/4 {
+	if twenty > ten*11/10 {
 		t.Errorf("twenty million lines took %d KiB, ten million %d KiB", twenty, ten)
 	}
 }
