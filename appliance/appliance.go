@@ -108,13 +108,16 @@ func (a *Appliance) apply() {
 		all = append(all, g.settings.rules.All()...)
 	}
 	a.state.buckets.Use(scenarios.NewRules(all))
-	if l := a.live.Load(); l != nil && l.settings == top {
-		return
+	var before *Settings
+	if l := a.live.Load(); l != nil {
+		if before = l.settings; before == top {
+			return
+		}
 	}
 	for _, note := range a.state.unheeded(top) {
 		top.log.Warn(note)
 	}
-	top.bind(a.state.book)
+	top.bind(a.state.book, before)
 	a.state.buckets.UseContexts(top.contexts)
 	l := &live{settings: top, state: a.state, engine: a.state.engine(top), gate: a.state.useGate(top),
 		passed: a.state.passed, inline: len(top.rules.RequestPhase()) > 0}

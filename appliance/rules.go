@@ -75,7 +75,7 @@ func (s *Settings) compileRules(counts expression.DecisionCounts) error {
 	}
 	o := hub.CompileOptions{Logger: s.log, Now: time.Now, Location: time.Local, Decisions: counts, Geo: places}
 	if names != nil {
-		o.Resolver = names
+		o.Resolver, s.names = names, names
 	}
 	s.ruleset, err = content.Compile(o)
 	if err := s.sift(c, err); err != nil {
@@ -163,6 +163,9 @@ func (g GeoIPConfig) open() (*geoip.Database, error) {
 	}
 	return db, nil
 }
+
+// equal reports whether both ask the same servers.
+func (r ResolverConfig) equal(o ResolverConfig) bool { return slices.Equal(r.Servers, o.Servers) }
 
 // open returns what asks the DNS, nil where nothing is to be asked.
 func (r ResolverConfig) open() (*resolver.Resolver, error) {

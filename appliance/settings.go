@@ -19,6 +19,7 @@ import (
 	"github.com/rampart-edge/rampart/logsources"
 	"github.com/rampart-edge/rampart/logsources/file"
 	"github.com/rampart-edge/rampart/logsources/journald"
+	"github.com/rampart-edge/rampart/resolver"
 	"github.com/rampart-edge/rampart/scenarios"
 )
 
@@ -30,6 +31,7 @@ type Settings struct {
 	ruleset    *hub.Ruleset
 	rules      *scenarios.Rules // those of the ruleset, request phase and all
 	contexts   *scenarios.Contexts
+	names      *resolver.Resolver // nil: the DNS is not asked
 	profiles   *decisions.Profiles
 	simulation *decisions.Simulation
 	allow      []netip.Prefix
@@ -94,8 +96,18 @@ func Compile(c Config, log *zap.Logger) (*Settings, error) {
 	return s, nil
 }
 
-// bind lets the settings' expressions ask the book of the node they run on.
-func (s *Settings) bind(b *decisions.Book) { s.counts.book.Store(b) }
+// bind lets the settings' expressions ask the book of the node they run on, and go on
+// with what those of the settings before (nil: none) have remembered. Settings that
+// ruled already keep theirs.
+func (s *Settings) bind(b *decisions.Book, before *Settings) {
+	if s.counts.book.Swap(b) != nil || before == nil {
+		return
+	}
+	s.ruleset.Env.Inherit(before.ruleset.Env)
+	if s.names != nil && before.names != nil && s.config.Resolver.equal(before.config.Resolver) {
+		s.names.Inherit(before.names)
+	}
+}
 
 // defaultNode is the name of a node that has been given none.
 const defaultNode = "default"

@@ -47,6 +47,10 @@ type Resolver struct {
 	stats Stats
 }
 
+// Inherit has r remember what before remembers, from now on together. Call it before
+// r is asked anything; both must ask the same servers, and keep equally much.
+func (r *Resolver) Inherit(before *Resolver) { r.answers = before.answers }
+
 // answer is what the DNS said; empty is a failure.
 type answer struct {
 	names []string
