@@ -261,7 +261,7 @@ func (b *Book) settleOp(seq int64, j *job) {
 func (b *Book) adoptAlert(a *foreignAlert, j *job, r *refusals) {
 	old := b.alerts.byNumber(a.ID)
 	switch {
-	case old != nil && old.uuid == b.index.keys.hash(a.UUID):
+	case old != nil && old.uuid == b.alerts.name(a.UUID):
 		return
 	case b.alert.unused(a.ID):
 		r.add(fmt.Errorf("alert %d: %w", a.ID, ErrForeignID))

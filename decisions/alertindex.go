@@ -16,7 +16,7 @@ type alertRecord struct {
 	decision  int64 // the first that it led to, 0 for none; the others are in alertIndex.more
 	key       key   // of its source's value
 	incident  key   // of its incident id, if it has one
-	uuid      key
+	uuid      named
 	scope     name
 	scenario  name
 	kind      name
@@ -34,11 +34,20 @@ type alertIndex struct {
 
 	byID       map[int64]int32 // slots
 	byIncident map[key]int64
-	byUUID     map[key]int64
-	twins      map[key][]int64 // others of the same uuid: two nodes concluded one overflow
-	order      []dated   // the oldest first, with some that went
-	mixed      bool      // order has to be sorted
-	free       datedHeap // of alerts without a decision, with some that went or got one again
+	byUUID     map[named]int64   // nil until somebody asks for them often
+	twins      map[named][]int64 // others of the same uuid: two nodes concluded one overflow
+	order      []dated           // the oldest first, with some that went
+	mixed      bool              // order has to be sorted
+	free       datedHeap         // of alerts without a decision, with some that went or got one again
+}
+
+// named stands for the uuid of an alert.
+type named struct{ hi, lo uint64 }
+
+// name is what stands for a uuid.
+func (x *alertIndex) name(uuid string) named {
+	k := x.keys.hash(uuid)
+	return named{k.hi, k.lo}
 }
 
 // dated is the id of an alert and when it was recorded, Unix milliseconds.
@@ -47,7 +56,7 @@ type dated struct{ at, id int64 }
 func compareDated(a, b dated) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.id, b.id)) }
 
 func newAlertIndex(names *names, keys keyer) *alertIndex {
-	return &alertIndex{names: names, keys: keys, more: map[int64][]int64{}, byID: map[int64]int32{}, byIncident: map[key]int64{}, byUUID: map[key]int64{}, twins: map[key][]int64{}}
+	return &alertIndex{names: names, keys: keys, more: map[int64][]int64{}, byID: map[int64]int32{}, byIncident: map[key]int64{}}
 }
 
 // add files an alert that live decisions point at. Those of other nodes may come
@@ -55,7 +64,7 @@ func newAlertIndex(names *names, keys keyer) *alertIndex {
 func (x *alertIndex) add(h *alertHead, live int) {
 	slot, r := x.records.take()
 	*r = alertRecord{
-		id: h.ID, at: h.At.UnixMilli(), uuid: x.keys.hash(h.UUID), key: x.keys.of(h.Value), live: int32(live), simulated: h.Simulated,
+		id: h.ID, at: h.At.UnixMilli(), uuid: x.name(h.UUID), key: x.keys.of(h.Value), live: int32(live), simulated: h.Simulated,
 		scope: x.names.hold(h.Scope), scenario: x.names.hold(h.Scenario), kind: x.names.hold(h.Kind),
 	}
 	if len(h.Decisions) > 0 {
@@ -74,10 +83,9 @@ func (x *alertIndex) add(h *alertHead, live int) {
 		x.mixed = x.mixed || compareDated(d, last) < 0
 		x.order = append(x.order, d)
 	}
-	if other := x.byUUID[r.uuid]; other != 0 {
-		x.twins[r.uuid] = append(x.twins[r.uuid], other)
+	if x.byUUID != nil {
+		x.nameRecord(r)
 	}
-	x.byUUID[r.uuid] = h.ID
 	if r.incidents = h.Incident != ""; r.incidents {
 		r.incident = x.keys.hash(h.Incident)
 		x.byIncident[r.incident] = h.ID
@@ -187,8 +195,40 @@ func (x *alertIndex) remove(r *alertRecord) {
 	x.records.give(slot)
 }
 
+// indexNames makes known by one look: without, all alerts are looked at.
+func (x *alertIndex) indexNames() {
+	x.byUUID, x.twins = make(map[named]int64, len(x.byID)), map[named][]int64{}
+	for _, slot := range x.byID {
+		x.nameRecord(x.records.at(slot))
+	}
+}
+
+func (x *alertIndex) nameRecord(r *alertRecord) {
+	if other := x.byUUID[r.uuid]; other != 0 {
+		x.twins[r.uuid] = append(x.twins[r.uuid], other)
+	}
+	x.byUUID[r.uuid] = r.id
+}
+
+// known reports whether there is an alert of a uuid.
+func (x *alertIndex) known(uuid string) bool {
+	name := x.name(uuid)
+	if x.byUUID != nil {
+		return x.byUUID[name] != 0
+	}
+	for _, slot := range x.byID {
+		if x.records.at(slot).uuid == name {
+			return true
+		}
+	}
+	return false
+}
+
 // unname takes the uuid from an alert, and leaves it to another that has it too.
 func (x *alertIndex) unname(r *alertRecord) {
+	if x.byUUID == nil {
+		return
+	}
 	twins := x.twins[r.uuid]
 	switch n := len(twins); {
 	case x.byUUID[r.uuid] != r.id:

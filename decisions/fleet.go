@@ -97,6 +97,9 @@ func (b *Book) share(node uint64, o ShareOptions) error {
 			return err
 		}
 	}
+	b.mu.Lock()
+	b.alerts.indexNames()
+	b.mu.Unlock()
 	b.decision.blocks.Store(decision)
 	b.alert.blocks.Store(alert)
 	b.decision.ask(0, b.disk)
@@ -191,11 +194,12 @@ func (b *Book) Position() (epoch, cursor string) {
 	return b.fleet.epoch, b.fleet.cursor
 }
 
-// HasAlert reports whether an alert with this uuid is kept.
+// HasAlert reports whether an alert with this uuid is kept: one look where the Book
+// is shared, else one at every alert.
 func (b *Book) HasAlert(uuid string) bool {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	return uuid != "" && b.alerts.byUUID[b.index.keys.hash(uuid)] != 0
+	return uuid != "" && b.alerts.known(uuid)
 }
 
 // Highest returns the highest ids of decisions and alerts below 2^38 that the Book

@@ -220,7 +220,7 @@ func (x *reconciling) alertsNew(all *Snapshot) error {
 		a := &all.Alerts[i]
 		x.mu.RLock()
 		r := x.Book.alerts.byNumber(a.ID)
-		known := r != nil && r.uuid == x.index.keys.hash(a.UUID)
+		known := r != nil && r.uuid == x.Book.alerts.name(a.UUID)
 		x.mu.RUnlock()
 		if !known {
 			at[a.ID] = i

@@ -102,7 +102,7 @@ func (b *Book) restore(id int64, state *Decision, j *job) {
 // forgetAlert takes back an alert, and that its decisions count as made. The caller
 // holds mu.
 func (b *Book) forgetAlert(o *Op, j *job) {
-	if r := b.alerts.byNumber(o.Alert.ID); r != nil && r.uuid == b.index.keys.hash(o.Alert.UUID) {
+	if r := b.alerts.byNumber(o.Alert.ID); r != nil && r.uuid == b.alerts.name(o.Alert.UUID) {
 		b.alerts.remove(r)
 		j.remove(alertBucket, idKey(o.Alert.ID))
 	}
