@@ -2,6 +2,8 @@ package cluster
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -120,8 +122,9 @@ func TestPourClock(t *testing.T) {
 	}
 }
 
-// move moves a slot while pours go on, and waits until all servers agree who has it:
-// a server may hear late from the one that had it, and think that it has it again.
+// move moves a slot while pours go on, and waits until all servers agree who has it
+// and which epochs they have: the next move might begin with a server that does not
+// know yet that another's word counts for more than its own, and lose the slot again.
 func move(t *testing.T, cl *redistest.Cluster, slot, to int, slowly bool) {
 	t.Helper()
 	cl.BeginMove(slot, to)
@@ -131,8 +134,12 @@ func move(t *testing.T, cl *redistest.Cluster, slot, to int, slowly bool) {
 	cl.EndMove(slot, to)
 	id := fmt.Sprint(cl.Servers()[to].Do("CLUSTER", "MYID"))
 	within(t, "all servers agree", func() bool {
-		agreed := true
-		for _, s := range cl.Servers() {
+		agreed, epochs := true, ""
+		for i, s := range cl.Servers() {
+			if i == 0 {
+				epochs = epochsIn(s)
+			}
+			agreed = agreed && epochsIn(s) == epochs
 			if ownerIn(s, slot) != id {
 				agreed = false
 				_, _ = s.Try("CLUSTER", "SETSLOT", fmt.Sprint(slot), "NODE", id)
@@ -140,6 +147,18 @@ func move(t *testing.T, cl *redistest.Cluster, slot, to int, slowly bool) {
 		}
 		return agreed
 	})
+}
+
+// epochsIn is what s thinks each server's epoch is.
+func epochsIn(s *redistest.Server) string {
+	var list []string
+	for _, line := range strings.Split(strings.TrimSpace(fmt.Sprint(s.Do("CLUSTER", "NODES"))), "\n") {
+		if f := strings.Fields(line); len(f) > 6 {
+			list = append(list, f[0]+" "+f[6])
+		}
+	}
+	slices.Sort(list)
+	return strings.Join(list, "\n")
 }
 
 // ownerIn is the id of the server that s thinks has the slot.
