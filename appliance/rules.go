@@ -120,6 +120,8 @@ func (s *Settings) sift(c *hub.Catalogue, err error) error {
 			s.notes = append(s.notes, p.Error())
 		case c.Theirs(p):
 			s.faults = append(s.faults, p.Error())
+		case p.Path == "" && p.Name != "" && s.config.Hub.Dir == "":
+			errs = append(errs, fmt.Errorf("%w (names of the Hub need hub DIR)", p))
 		default:
 			errs = append(errs, p)
 		}

@@ -207,7 +207,7 @@ func TestCompileNamesItems(t *testing.T) {
 		c    Config
 		want []string
 	}{
-		"scenario":   {Config{Items: ItemConfig{Scenarios: []string{"crowdsecurity/ssh-bf"}}}, []string{"scenario crowdsecurity/ssh-bf"}},
+		"scenario":   {Config{Items: ItemConfig{Scenarios: []string{"crowdsecurity/ssh-bf"}}}, []string{"scenario crowdsecurity/ssh-bf", "need hub DIR"}},
 		"file":       {Config{Items: ItemConfig{Parsers: []string{"/none/s01-parse/x.yaml"}}}, []string{"/none/s01-parse/x.yaml"}},
 		"hub":        {Config{Hub: HubConfig{Dir: "/none"}}, []string{"/none", "no such file"}},
 		"data":       {Config{Hub: HubConfig{Data: "/none"}}, []string{"/none", "no such file"}},
