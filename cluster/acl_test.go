@@ -11,16 +11,18 @@ import (
 	"time"
 
 	"github.com/rampart-edge/rampart/captcha"
+	"github.com/rampart-edge/rampart/internal/testkit/bucketstest"
 	"github.com/rampart-edge/rampart/internal/testkit/redistest"
+	"github.com/rampart-edge/rampart/scenarios"
 )
 
 // aclCommands are all commands that the package needs, of its own and in its scripts.
 // The documentation has the same list.
 const aclCommands = "+hello +auth +ping +select +info +time +eval +evalsha " +
 	"+publish +subscribe +unsubscribe " +
-	"+get +set +setnx +del +unlink +rename +expire +pexpire +persist +pttl " +
+	"+get +mget +set +setnx +del +unlink +rename +expire +pexpire +pexpireat +persist +pttl " +
 	"+hget +hset +hmget +hdel +hlen +hexists +hgetall +hincrby +hscan +hrandfield " +
-	"+sadd +scard +sismember " +
+	"+sadd +scard +sismember +spop " +
 	"+llen +lrange +ltrim +rpush " +
 	"+xadd +xread +xrange +xtrim " +
 	"+zadd +zcard +zrange +zrangebyscore +zrem +zremrangebyscore +zremrangebyrank +zscore +zmscore +zscan"
@@ -85,6 +87,27 @@ func useAll(t *testing.T, c *Client, config Config) {
 	listening(t, a, b)
 	a.Allow(t.Context(), "k", time.Hour, 5)
 	within(t, "a rate is told", func() bool { return a.Stats().Rates == 1 })
+
+	n, stop := openBuckets(t, c, BucketOptions{}, func(*scenarios.Overflow) {})
+	defer stop()
+	list := []*scenarios.Scenario{
+		bucketstest.Scenario(t, leakyDoc+"blackhole: 1m\ndistinct: evt.Meta.id\n"),
+		bucketstest.Scenario(t, conditionalDoc+"condition: len(queue.Queue) >= 6\nblackhole: 1m\noverflow_filter: 1 == 1\n"),
+		bucketstest.Scenario(t, counterDoc+"duration: 1h\n"),
+	}
+	n.Use(scenarios.NewRules(list))
+	for i := range 6 {
+		for _, s := range list {
+			ds := now1(s, i)
+			ds[0].Distinct = fmt.Sprint(i)
+			n.Pour(ds)
+		}
+	}
+	n.Sweep(time.Now())
+	drain(t, n)
+	if st := n.Stats(); st.Overflowed != 2 || st.Failed+st.Broken+st.Untaken > 0 {
+		t.Errorf("shared buckets: %+v", st)
+	}
 }
 
 // TestACLComplete reads the scripts and the code for commands: what they use is in
@@ -93,7 +116,7 @@ func TestACLComplete(t *testing.T) {
 	listed := strings.Fields(strings.NewReplacer("+", "").Replace(aclCommands))
 	used := []string{"hello", "auth", "ping", "select", "unsubscribe"} // by the library itself
 	for pattern, call := range map[string]*regexp.Regexp{
-		"*.lua": regexp.MustCompile(`redis\.p?call\(\s*'(\w+)'`),
+		"*.lua": regexp.MustCompile(`\bp?call\(\s*'(\w+)'`),
 		"*.go":  regexp.MustCompile(`(?:\brdb\(\)|\.redis|\bpipe|\br)\.([A-Z]\w+)\(ctx|(?:\brdb\(\)|\.redis|\bpipe)\.([A-Z]\w+)\(`),
 	} {
 		files, err := filepath.Glob(pattern)
@@ -125,6 +148,15 @@ func TestACLComplete(t *testing.T) {
 	for _, name := range listed {
 		if !slices.Contains(used, name) {
 			t.Errorf("%s is in the list and not used", name)
+		}
+	}
+	doc, err := os.ReadFile(filepath.Join("..", "docs", "config.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{aclUser("rampart", "PASSWORD", "rampart:", aclCommands), "`" + aclCluster + "`"} {
+		if !strings.Contains(string(doc), line) {
+			t.Errorf("the documentation does not have %s", line)
 		}
 	}
 }

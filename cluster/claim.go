@@ -43,12 +43,18 @@ func (x *outbox) renew() {
 	}
 }
 
-// old returns what the sink has had for a while, a bounded number.
+// old returns what the sink has had for a while, a bounded number, and gives up what
+// it has had for too long.
 func (x *outbox) old() (list []*spilled) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	for _, it := range x.open {
-		if it.handed && time.Since(it.since) >= x.after/2 && len(list) < mostSpills {
+	for id, it := range x.open {
+		switch {
+		case it.handed.IsZero():
+		case time.Since(it.handed) >= sinkPatience*x.after:
+			delete(x.open, id)
+			x.b.counts.left.Add(1)
+		case time.Since(it.since) >= x.after/2 && len(list) < mostSpills:
 			list = append(list, it)
 		}
 	}

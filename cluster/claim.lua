@@ -7,7 +7,7 @@ local now = time[1] * 1000000 + time[2]
 local age = tonumber(ARGV[1])
 
 local function stale(box)
-  if not box or #box < 131 or box:byte() ~= 1 then return false end
+  if not box or #box < 127 or box:byte() ~= 1 then return false end
   local stamp = struct.unpack('<i8', box, 10)
   return stamp <= now - age or stamp > now + age -- the clock of Redis may have gone back
 end

@@ -39,7 +39,9 @@ type trial struct {
 	beaten   int // how often another node came first
 	unheard  int // how often the script would not hear of the call
 	verdict  []byte
-	resend   bool // the call may have run
+	resend   bool      // the call may have run
+	stuck    time.Time // since when it is made again and again, zero: it is not; and
+	trouble  error     // the last reason
 }
 
 // stepper pours a chunk's buckets of that kind.
@@ -59,6 +61,9 @@ type placed struct {
 // judged pours the buckets that are poured into event by event; heads are the first
 // parcels of each, followed by parcel.follower. Parcels of these are never merged.
 func (b *Buckets) judged(g *group, c *chunk, heads []int32) {
+	if b.c.clustered() && len(g.away) > 0 {
+		heads = slices.DeleteFunc(heads, func(head int32) bool { return g.leave(c, head) })
+	}
 	if len(heads) == 0 {
 		return
 	}
@@ -79,11 +84,30 @@ func (b *Buckets) judged(g *group, c *chunk, heads []int32) {
 		} else if wait = min(2*wait, retryMax); !b.c.Up() || !b.pause(wait) {
 			break
 		}
+		w.despair(trials)
 		trials = slices.DeleteFunc(trials, func(t *trial) bool { return t.head < 0 })
 	}
 	for _, t := range trials {
 		for t.head >= 0 {
 			w.untake(t)
+		}
+	}
+}
+
+// despair leaves the shards alone that have not taken a call for long, so that the
+// others need not wait behind them; see patience.
+func (w *stepper) despair(trials []*trial) {
+	for _, t := range trials {
+		if t.head < 0 || t.stuck.IsZero() || time.Since(t.stuck) < patience {
+			continue
+		}
+		shard := shardOf(&w.c.parcels[t.head].key)
+		w.g.away[shard] = time.Now().Add(awayFor)
+		w.g.b.complain("a part of redis does not take what is poured: this node counts by itself there", t.trouble)
+		for _, other := range trials {
+			for other.head >= 0 && shardOf(&w.c.parcels[other.head].key) == shard {
+				w.untake(other)
+			}
 		}
 	}
 }
@@ -150,9 +174,12 @@ func (w *stepper) round(trials []*trial) (answered bool) {
 		t := turn[i]
 		if t.resend = r.err != nil && uncertain(r.err); t.resend {
 			b.counts.retried.Add(1)
+			if t.trouble = r.err; t.stuck.IsZero() {
+				t.stuck = time.Now()
+			}
 			continue
 		}
-		answered = true
+		answered, t.stuck = true, time.Time{}
 		w.answered(t, r)
 	}
 	return answered

@@ -21,6 +21,10 @@ var deadlineLua string
 const (
 	// mostDue is how many buckets of one scenario and shard end in one round.
 	mostDue = 256
+	// mostStruck is how many end in one call, which must not take Redis' time for long,
+	// and mostEnds in one round: more have time until the next.
+	mostStruck = 256
+	mostEnds   = 16_384
 	// mostTimed is how many scenarios with a duration are watched.
 	mostTimed = 1024
 )
@@ -156,10 +160,13 @@ func (d *deadlines) end(now int64) {
 		}
 	}
 	var out []*spilled
-	for i, r := range d.strike.RunAll(d.b.ctx, calls) {
-		text, _ := r.value.(string)
-		if rec, err := decodeRecord([]byte(text)); err == nil {
-			out = append(out, &spilled{id: ids[i], record: rec, scenario: over[i].scenario, since: time.Now()})
+	for from := 0; from < len(calls) && d.b.c.Up(); from += mostStruck {
+		for i, r := range d.strike.RunAll(d.b.ctx, calls[from:min(from+mostStruck, len(calls))]) {
+			text, _ := r.value.(string)
+			if rec, err := decodeRecord([]byte(text)); err == nil {
+				i += from
+				out = append(out, &spilled{id: ids[i], record: rec, scenario: over[i].scenario, since: time.Now()})
+			}
 		}
 	}
 	slices.SortFunc(out, func(a, b *spilled) int {
@@ -184,7 +191,7 @@ func (d *deadlines) find(list []*scenarios.Scenario, now int64) (out []due) {
 	_, _ = pipe.Exec(d.b.ctx) // each has its own error
 	for i, cmd := range cmds {
 		for _, member := range cmd.Val() {
-			if len(member) == 16 && shardOf((*[16]byte)([]byte(member))) == i%shards {
+			if len(out) < mostEnds && len(member) == 16 && shardOf((*[16]byte)([]byte(member))) == i%shards {
 				out = append(out, due{list[i/shards], [16]byte([]byte(member))})
 			}
 		}

@@ -118,6 +118,13 @@ func where(op *net.OpError) string {
 // judgeAnswer looks at an error that the server sent. One that is about the call and
 // not the server says nothing.
 func judgeAnswer(text string) *failure {
+	for _, denied := range [...]string{ // to a script: in Redis 7.0, later
+		"ERR The user executing the script can't", "ERR ACL failure in script",
+	} {
+		if strings.HasPrefix(text, denied) {
+			text = "NOPERM"
+		}
+	}
 	for _, a := range answers {
 		if strings.HasPrefix(text, a.word) {
 			return &failure{reason: a.reason, sure: true, act: a.act, code: a.word}

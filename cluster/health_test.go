@@ -271,6 +271,8 @@ func TestJudge(t *testing.T) {
 		{redisSaid("CLUSTERDOWN The cluster is down"), "CLUSTERDOWN", true},
 		{redisSaid("MASTERDOWN Link with MASTER is down"), "MASTERDOWN", true},
 		{redisSaid("NOPERM this user has no permissions to run the 'xadd' command"), "NOPERM", true},
+		{redisSaid("ERR The user executing the script can't run this command or subcommand script: 1, on @user_script:1."), "NOPERM", true},
+		{redisSaid("ERR ACL failure in script: User app has no permissions to run the 'mget' command"), "NOPERM", true},
 		{redisSaid("OOM command not allowed when used memory > 'maxmemory'."), "OOM", true},
 		{fmt.Errorf("failed to authenticate: %w", redisSaid("WRONGPASS invalid")), "WRONGPASS", true},
 		{fmt.Errorf("x: %w", io.EOF), "lost", false},

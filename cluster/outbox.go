@@ -28,6 +28,10 @@ const (
 	together = 64
 	// claimAfter is how old a record gets before another node takes it over.
 	claimAfter = 5 * time.Second
+	// sinkPatience is for how many times that a record is kept for a sink that does not
+	// say that it is done: it may have dropped the overflow. Then whoever claims it
+	// concludes it, and the alert's UUID tells if that was done.
+	sinkPatience = 6
 )
 
 // spilled is an overflow that this node concludes.
@@ -38,7 +42,7 @@ type spilled struct {
 	sample     []byte              // of the overflowing event, where this node saw it
 	sourceless error               // why that has no source
 	since      time.Time           // when the record was last known to be ours
-	handed     bool                // to the sink, which has not said that it is done
+	handed     time.Time           // to the sink, which has not said that it is done; zero: not yet
 }
 
 // outbox concludes the overflows that are this node's, in their order, and deletes
@@ -200,7 +204,7 @@ func (x *outbox) hand(it *spilled, samples [][]byte) {
 		return
 	}
 	x.mu.Lock()
-	it.handed = true
+	it.handed = time.Now()
 	x.mu.Unlock()
 	x.b.counts.overflowed.Add(1)
 	x.b.o.Overflow(o, func() { x.finish(it) })

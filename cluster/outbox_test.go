@@ -123,7 +123,7 @@ func TestSlowSink(t *testing.T) {
 		return len(dones)
 	}
 	within(t, "the overflow", func() bool { return called() == 1 })
-	time.Sleep(10 * short)
+	time.Sleep(sinkPatience / 2 * short)
 	if n := len(w.overflows()); n != 0 || called() != 1 {
 		t.Fatalf("taken over %d times, concluded %d times", n, called())
 	}
@@ -134,6 +134,37 @@ func TestSlowSink(t *testing.T) {
 	dones[0]() // says nothing new
 	drain(t, w.nodes[0])
 	if n := records(t, w.clients[1], w.nodes[1]); n != 0 {
+		t.Errorf("%d records are left", n)
+	}
+}
+
+// TestDeafSink: an overflow that the sink has dropped, without a word, is concluded
+// again later, and the record goes.
+func TestDeafSink(t *testing.T) {
+	s := redistest.Start(t, redistest.Options{})
+	var mu sync.Mutex
+	heard := 0
+	w := newCrew(t, 1, at(s.Addr()), func(_ int, o *BucketOptions) {
+		o.claimAfter = short / 4
+		o.Overflow = func(_ *scenarios.Overflow, done func()) {
+			mu.Lock()
+			defer mu.Unlock()
+			if heard++; heard > 1 {
+				done()
+			}
+		}
+	})
+	sc := w.use(leakyDoc)[0]
+	for i := range 6 {
+		w.nodes[0].Pour(now1(sc, i))
+	}
+	within(t, "it is concluded again", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return heard == 2
+	})
+	drain(t, w.nodes[0])
+	if n := records(t, w.clients[0], w.nodes[0]); n != 0 {
 		t.Errorf("%d records are left", n)
 	}
 }
@@ -190,6 +221,11 @@ func TestOutboxHostile(t *testing.T) {
 			put(i, "id", "short", "id2", string(bad), "", string(good.append(nil)[:recordHead]))
 		}
 	}
+	bare := good
+	bare.key[0], bare.group, bare.site, bare.incident, bare.source = 5, "", "", "", nil
+	put(5, "another, of a bucket without a group", string(bare.append(nil)))
+	within(t, "the one without texts is taken over", func() bool { return len(w.overflows()) == 1 })
+	w.seen, w.who = nil, nil
 	put(2, "an orphan", string(good.append(nil)))
 	within(t, "the orphan is taken over", func() bool { return len(w.overflows()) == 1 })
 	within(t, "damage is seen", func() bool { return b.Stats().Damaged > 0 })
