@@ -15,7 +15,7 @@ import (
 )
 
 // within waits until ok holds, generously, since the machine may be busy.
-func within(t *testing.T, what string, ok func() bool) {
+func within(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if ok() {
@@ -48,7 +48,7 @@ func open(t testing.TB, n int, config Config) (*Client, *observer.ObservedLogs) 
 func at(addr string) Config { return Config{Addresses: []string{addr}} }
 
 // up opens a client and waits until it can be used.
-func up(t *testing.T, n int, config Config) *Client {
+func up(t testing.TB, n int, config Config) *Client {
 	t.Helper()
 	c, _ := open(t, n, config)
 	within(t, "redis is up", c.Up)

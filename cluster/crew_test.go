@@ -27,7 +27,7 @@ type crew struct {
 }
 
 // newCrew starts n nodes that know each other; tune changes their options.
-func newCrew(t *testing.T, n int, config Config, tune func(i int, o *BucketOptions)) *crew {
+func newCrew(t testing.TB, n int, config Config, tune func(i int, o *BucketOptions)) *crew {
 	t.Helper()
 	w := &crew{t: t}
 	for i := range n {
