@@ -53,6 +53,8 @@ type JournalOptions struct {
 	MaxDecisions int           // 1,000,000; those that end first go
 	MaxAlerts    int           // 10,000; the oldest go
 	AlertAge     time.Duration // seven days
+
+	scanBytes int // of decisions, of alerts and of allowlist entries that are read of a whole
 }
 
 // Journal makes the Books of a fleet one: what a Book records goes to a log in Redis,
@@ -162,6 +164,9 @@ func (o *JournalOptions) setDefaults() {
 	}
 	if o.AlertAge <= 0 {
 		o.AlertAge = defaultAlertAge
+	}
+	if o.scanBytes <= 0 {
+		o.scanBytes = maxScanBytes
 	}
 }
 

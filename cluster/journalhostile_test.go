@@ -138,6 +138,25 @@ func TestJournalHostileWhole(t *testing.T) {
 	everywhere(t, []*member{first, m}, "192.0.2.201", true)
 }
 
+// TestJournalBoundsWhole: what is read of a whole is bounded in all, too.
+func TestJournalBoundsWhole(t *testing.T) {
+	s := redistest.Start(t, redistest.Options{})
+	first := hostileMember(t, s, 1)
+	for i := range 200 {
+		first.ban(fmt.Sprint("192.0.2.", i), time.Hour)
+	}
+	joined(t, first)
+	soon(t, "all are there", func() bool { return s.Do("HLEN", first.j.keys.d) == int64(200) })
+	m := newMember(t, 2, at(s.Addr()), func(o *JournalOptions) { o.scanBytes = 10_000 })
+	joined(t, m)
+	if n := len(m.book.Export().Decisions); n == 0 || n > 100 {
+		t.Errorf("%d decisions", n)
+	}
+	if st := m.j.Stats(); st.Refused < 100 {
+		t.Errorf("%+v", st)
+	}
+}
+
 // TestJournalHostileTypes: keys that are something else than they should be stop what
 // needs them, and nothing else.
 func TestJournalHostileTypes(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/rampart-edge/rampart/decisions"
@@ -71,6 +72,7 @@ func (j *Journal) syncLists(ctx context.Context, given map[string]listState) err
 	if err != nil {
 		return err
 	}
+	maps.DeleteFunc(given, func(name string, s listState) bool { return all[name] != s })
 	waiting, err := j.waitingLists()
 	if err != nil {
 		return err

@@ -171,9 +171,10 @@ func (j *Journal) load(ctx context.Context, s stand) (decisions.Snapshot, error)
 	return all, err
 }
 
-// scan calls take for each field of a hash, once; what it refuses is counted.
+// scan calls take for each field of a hash, once; what it refuses is counted, and what
+// goes beyond scanBytes in all.
 func (j *Journal) scan(ctx context.Context, key string, most, size int, take func(field string, value []byte) error) error {
-	seen, cursor := map[string]struct{}{}, uint64(0)
+	seen, cursor, left := map[string]struct{}{}, uint64(0), j.o.scanBytes
 	for {
 		one, cancel := context.WithTimeout(ctx, callLimit)
 		list, next, err := j.c.rdb().HScan(one, key, cursor, "", scanCount).Result()
@@ -185,7 +186,10 @@ func (j *Journal) scan(ctx context.Context, key string, most, size int, take fun
 			if _, again := seen[list[i]]; again {
 				continue
 			}
+			left -= len(list[i+1])
 			switch {
+			case left < 0:
+				err = fmt.Errorf("%w: more than %d bytes in all", errEntry, j.o.scanBytes)
 			case len(seen) >= most:
 				err = fmt.Errorf("%w: more than %d", errEntry, most)
 			case len(list[i])+len(list[i+1]) > size:

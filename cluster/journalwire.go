@@ -20,6 +20,7 @@ const (
 	maxDecisionBytes = 16 << 10
 	maxAlertBytes    = 1 << 20
 	maxAllowBytes    = 16 << 10
+	maxScanBytes     = 512 << 20 // and of all items of a kind together
 )
 
 var errEntry = errors.New("entry of the log not understood")

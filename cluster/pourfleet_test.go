@@ -274,3 +274,42 @@ func TestPourStuckSlot(t *testing.T) {
 		t.Errorf("%d overflows, %+v", len(y.got), st)
 	}
 }
+
+// TestCompareStuckSlot is TestPourStuckSlot for what goes step by step.
+func TestCompareStuckSlot(t *testing.T) {
+	cl := redistest.StartCluster(t)
+	var y tally
+	nodes, _ := fleet(t, 1, Config{Cluster: cl.Addrs()}, y.sink)
+	n, sc := nodes[0], bucketstest.Scenario(t, conditionalDoc+"condition: len(queue.Queue) >= 6\n")
+	pour := func(key string) {
+		for i := range 6 {
+			n.Pour([]scenarios.Drop{bucketstest.Drop(sc, key, i, time.Now(), false)})
+		}
+	}
+	stuck, other := slotUsed(t, cl, n, sc, "192.0.2.1"), ""
+	for k := 2; other == ""; k++ {
+		if key := fmt.Sprint("192.0.2.", k); slotUsed(t, cl, n, sc, key) != stuck {
+			other = key
+		}
+	}
+	n.Pour([]scenarios.Drop{bucketstest.Drop(sc, "192.0.2.1", 9, time.Now(), false)})
+	drain(t, n)
+	cl.BeginMove(stuck, (cl.Owner(stuck)+1)%3)
+	pour("192.0.2.1")
+	pour(other)
+	within(t, "both overflow, one in the node's own memory", func() bool {
+		y.mu.Lock()
+		defer y.mu.Unlock()
+		return len(y.got) == 2
+	})
+	if st := n.Stats(); st.Untaken != 6 || st.Failed > 0 {
+		t.Errorf("%+v", st)
+	}
+	pour(other)
+	pour("192.0.2.1")
+	within(t, "both overflow again", func() bool {
+		y.mu.Lock()
+		defer y.mu.Unlock()
+		return len(y.got) == 4
+	})
+}
