@@ -30,6 +30,7 @@ func (n *node) holds() (out []string) {
 // on it and on the others. When it is back, all have the same, whether Redis still
 // has the log of what it missed, and whether it was restarted meanwhile, or not.
 func TestFleetCutOff(t *testing.T) {
+	t.Parallel()
 	r := redistest.Start(t, redistest.Options{})
 	line := redistest.NewProxy(t, r.Addr())
 	f := startFleet(t, 3, func(i int) string {
@@ -143,6 +144,7 @@ labels:
 // TestFleetUpgrade: nodes with different versions of a scenario count apart, and
 // refuse together.
 func TestFleetUpgrade(t *testing.T) {
+	t.Parallel()
 	r := redistest.Start(t, redistest.Options{})
 	f := newFleet(t, 2, at(r.Addr()), "collection none\nscenarios {dir}/own.yaml")
 	a, b := f.nodes[0], f.nodes[1]
@@ -232,6 +234,7 @@ func (s *shopper) do(n *node, method, path, body string) answer {
 // TestFleetChallenge: a challenge of one node may be answered at another, once in
 // all, and counts at a third. Incident ids of one are explained by all.
 func TestFleetChallenge(t *testing.T) {
+	t.Parallel()
 	r := redistest.Start(t, redistest.Options{})
 	f := startFleet(t, 3, at(r.Addr()), "")
 	secret, _ := r.Do("GET", "rampart:{j}:secret:node").(string)

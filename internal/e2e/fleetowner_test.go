@@ -18,6 +18,7 @@ import (
 // random instants. In the end each attack has one alert, on all nodes the same.
 // More rounds with RAMPART_SOAK set.
 func TestFleetOwnerDies(t *testing.T) {
+	t.Parallel()
 	r := redistest.Start(t, redistest.Options{})
 	f := startFleet(t, 3, at(r.Addr()), "")
 	rounds := 2

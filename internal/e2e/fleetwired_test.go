@@ -52,6 +52,7 @@ func socketFor(t *testing.T, dir, target string) string {
 // TestFleetKernels: two machines, each with its own wire. What the log of one tells
 // of a client is dropped by the kernel of the other, and let in again with it.
 func TestFleetKernels(t *testing.T) {
+	t.Parallel()
 	r := redistest.Start(t, redistest.Options{})
 	a, b := wire(t), wire(t)
 	storage := "storage redis {\naddress unix/" + socketFor(t, a.dir, r.Addr()) + "\n}"
