@@ -7,7 +7,13 @@
 // Those who enforce read the Set (inline) or follow the journal (Since, Watch).
 //
 //	alert ─► Profiles ─► Journal (Book: memory, disk) ─┬─► Set ◄─ Lookup(address)
-//	                       ▲ Allow, asked first        └─► Since/Watch ─► firewall, streams
+//	                       ▲ Allow, asked first        ├─► Since/Watch ─► firewall, streams
+//	      what the fleet says: Adopt, Reconcile ─► Book └─► Ops ─► the fleet's log
+//
+// A Book that is shared (Share) is one node's copy of what a fleet has decided. Every
+// local change is an Op, and whoever carries ops (package cluster) brings those of all
+// nodes back in one order, which makes the copies alike; what comes is checked like
+// what is made here, and suppressed where this node allows.
 //
 // Set.Lookup and Allow.Contains take no lock and allocate nothing. Everything
 // else is safe for concurrent use; writers are serialised, and never wait for the
