@@ -106,9 +106,10 @@ func (k *collector) ask(pipe redis.Pipeliner, it *spilled, ids []string) uint64 
 	return q.number
 }
 
-// wait sends the questions and waits for the answers to all of them, not for long.
+// wait sends the questions and waits for the answers to all of them, not for long: that
+// Redis does not take them in that time says nothing about it.
 func (k *collector) wait(pipe redis.Pipeliner, open []uint64) {
-	ctx, cancel := context.WithTimeout(k.b.ctx, collectFor)
+	ctx, cancel := context.WithTimeout(context.WithValue(k.b.ctx, unwatched{}, true), collectFor)
 	defer cancel()
 	if _, err := pipe.Exec(ctx); err != nil {
 		k.counts.timeouts.Add(1)

@@ -175,3 +175,26 @@ func FuzzAnswer(f *testing.F) {
 		}
 	})
 }
+
+// TestCollectSlow: that questions do not get through as soon as they would have to is
+// no sign that Redis is lost.
+func TestCollectSlow(t *testing.T) {
+	s := redistest.Start(t, redistest.Options{})
+	p := redistest.NewProxy(t, s.Addr())
+	c := up(t, 1, at(p.Addr()))
+	n, _ := openBuckets(t, c, BucketOptions{}, func(*scenarios.Overflow) {})
+	k := n.outbox.samples
+	p.Stall()
+	begin := time.Now()
+	for range failuresToFall {
+		pipe := c.rdb().Pipeline()
+		pipe.Publish(t.Context(), k.channel(nodeID(2)), "question")
+		k.wait(pipe, nil)
+	}
+	if up, took := c.Up(), time.Since(begin); !up && took < callTimeout {
+		t.Errorf("Redis is given up after %v", took)
+	}
+	if n.Stats().CollectTimeouts != failuresToFall {
+		t.Errorf("%+v", n.Stats())
+	}
+}
