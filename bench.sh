@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Measures what docs/benchmarks.md says: prints the rows of its tables, or with -w
-# writes them there. Four to six minutes. Figures are medians of three runs, of
+# writes them there. Seven to ten minutes, of which those of a fleet take three to
+# four; `./bench.sh fleet` prints those alone. They need redis-server. Figures are medians of three runs, of
 # processor time wherever that can be had.
 #
 #	RAMPART_SHARED  test data that is not part of the repository (default ../shared)
@@ -109,6 +110,57 @@ further() {
 	row 'load 100,000 bans into the kernel' "$(of Load/Start/100000 cpu-ns/element 1000) µs each" 'the same'
 }
 
+# ratio A B is A/B.
+ratio() {
+	awk -v a="$1" -v b="$2" 'BEGIN { if (a + 0 > 0 && b + 0 > 0) printf "%.2f\n", a / b; else print "?" }'
+}
+
+fleet() {
+	echo '| figure | measured | target | met | note |'
+	echo '|---|---|---|---|---|'
+	local each incr one
+	each=$(of Redis/unbatched pours/redis-cpu-s) incr=$(of Redis/incr pours/redis-cpu-s)
+	# pours WHAT BENCHMARK is the part of a row that compares.
+	pours() { one=$(of "Redis/$1" pours/redis-cpu-s); echo "$(ratio "$one" "$each") × an EVALSHA each, $(ratio "$one" "$incr") × INCR; $(of "Redis/$1" pours/s) a second on this machine, the node beside it"; }
+	least 'pours a second of CPU of Redis, every one distinct, without samples' "$(of Redis/packed/distinct pours/redis-cpu-s)" 250000 '' "$(pours packed/distinct)"
+	least 'the same, Zipf (1.1 of 5,000)' "$(of Redis/packed/zipf pours/redis-cpu-s)" 500000 '' "$(pours packed/zipf)"
+	local none='| | |'
+	echo "| the same, every one begins a bucket | $(of Redis/packed/fresh pours/redis-cpu-s) $none $(pours packed/fresh) |"
+	echo "| distinct, with samples | $(of Redis/samples/distinct pours/redis-cpu-s) $none $(pours samples/distinct) |"
+	echo "| Zipf, with samples | $(of Redis/samples/zipf pours/redis-cpu-s) $none $(pours samples/zipf) |"
+	echo "| one EVALSHA for each pour, 64 under way | $each $none $(of Redis/unbatched pours/s) a second |"
+	echo "| INCR, pipelines of 100 | $incr $none $(of Redis/incr pours/s) a second |"
+	target 'added to a request on its own thread, Begin to End' "$(of FleetVisit path-adds-%)" 10 % \
+		"$(of FleetVisit alone-path-ns/req) ns alone, $(of FleetVisit fleet-path-ns/req) ns in a fleet, $(of FleetVisit pours/req) pours"
+	echo "| the whole process, flushes included | $(of FleetVisit alone-ns/req) ns alone, $(of FleetVisit fleet-ns/req) ns in a fleet $none Redis besides: $(of FleetVisit redis-ns/req) ns |"
+	echo "| a pour into memory, into the queue for Redis | $(of PourEnqueue/memory cpu-ns/op), $(of PourEnqueue/redis cpu-ns/op) ns $none |"
+	target 'a live bucket in Redis, of a million' "$(of RedisBytes B/bucket)" 250 B ''
+	echo "| list of a million addresses to a fresh node | $(of JournalList/fresh s/list) s, $(of JournalList/fresh bytes/list 1000) kB $none start of the node included |"
+	echo "| the same list with 1 % changed | $(of JournalList/refresh s/list) s, $(of JournalList/refresh bytes/list 1000) kB $none both ends |"
+	echo "| 100,000 decisions to a fresh node | $(of JournalReconcile s/reconcile) s, $(of JournalReconcile bytes/reconcile 1000) kB $none |"
+	echo "| a change of decisions in Redis, one node, four | $(of JournalOps/1 redis-µs/op), $(of JournalOps/4 redis-µs/op) µs $none to each node $(of JournalOps/1 bytes-out/op) B |"
+	echo "| a node's copy: a decision, an address of a list | $(of JournalCopy B/decision), $(of JournalCopy B/address) B $none heap |"
+	echo "| CPU of Redis: round trip, call, bucket | $(of Scale redis-µs/trip), $(of Scale redis-µs/call), $(of Scale redis-µs/bucket) µs $none constants of docs/scale.md |"
+	echo "| the same in a Redis Cluster | $(of Scale cluster-µs/trip), $(of Scale cluster-µs/call), $(of Scale cluster-µs/bucket) µs $none |"
+	echo "| an idle node | $(of Scale redis-µs/idle-node-s) µs of Redis a second $none |"
+	echo "| a bucket on the wire: to Redis, back | $(of Scale bytes-in/bucket), $(of Scale bytes-out/bucket) B $none $(of Scale node-ns/bucket) ns of the node's CPU |"
+}
+
+# fleets measures what a fleet shares.
+fleets() {
+	bench cluster '^BenchmarkRedis$' -benchtime 300000x
+	bench cluster '^BenchmarkRedisBytes$|^BenchmarkJournalCopy$|^BenchmarkScale$|^BenchmarkJournalReconcile$' -benchtime 1x
+	bench cluster '^BenchmarkJournalList$' -benchtime 3x
+	bench cluster '^BenchmarkJournalOps$' -benchtime 5000x
+	bench cluster '^BenchmarkPourEnqueue$' -cpu 1 -benchtime 500ms -count 3
+	bench appliance '^BenchmarkFleetVisit$' -benchtime 1x
+}
+
+if [[ ${1:-} == fleet ]]; then
+	fleets
+	fleet
+	exit
+fi
 bench internal/testkit 'Memory' -cpu 1 -count 3
 bench decisions 'Lookup' -benchtime 500ms -count 3
 bench scenarios 'Pour/live|Pour/hot|^BenchmarkDrops/200' -cpu 1 -benchtime 1s -count 3
@@ -121,17 +173,21 @@ bench parsers '^BenchmarkParse' -cpu 1 -benchtime 300ms -count 3
 bench logsources/file 'Follow' -cpu 1
 bench captcha 'Issue|Grace/solved' -cpu 1 -benchtime 300ms -count 3
 bench firewall 'Add$/100000$|Load$/Start$/100000$' -cpu 1
+fleets
 doc=docs/benchmarks.md
 if [[ ${1:-} == -w ]]; then
 	targets >"$work/targets"
 	further >"$work/further"
+	fleet >"$work/fleet"
 	awk -v work="$work" '
-		/^<!-- \/(targets|further) -->$/ { skip = 0 }
+		/^<!-- \/(targets|further|fleet) -->$/ { skip = 0 }
 		!skip
-		/^<!-- (targets|further) -->$/ { skip = 1; while ((getline line < (work "/" $2)) > 0) print line }' "$doc" >"$work/doc"
+		/^<!-- (targets|further|fleet) -->$/ { skip = 1; while ((getline line < (work "/" $2)) > 0) print line }' "$doc" >"$work/doc"
 	cp "$work/doc" "$doc"
 else
 	targets
 	echo
 	further
+	echo
+	fleet
 fi
