@@ -167,14 +167,17 @@ func (f *fleet) tell(err error) {
 // overflow takes the overflow of a shared bucket from a goroutine that has more to
 // do. What finds no room stays in Redis, where this node or another one takes it up
 // some seconds later.
-func (f *fleet) overflow(o *scenarios.Overflow, done func()) {
+func (f *fleet) overflow(o *scenarios.Overflow, done func(recorded bool)) {
 	l := f.st.owner.live.Load()
 	switch {
 	case l == nil:
+		done(false)
 	case !f.closing.Load():
 		f.st.queue.offer(finished{live: l, over: []*scenarios.Overflow{o}, done: done})
 	case f.st.book.Ready() && !l.settings.remote:
 		f.st.queue.conclude([]finished{{live: l, over: []*scenarios.Overflow{o}, done: done}})
+	default:
+		done(false)
 	}
 }
 

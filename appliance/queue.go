@@ -52,9 +52,9 @@ type finished struct {
 	event *event.Event // nil with over
 	whole bool         // no scenario has seen it yet
 	over  []*scenarios.Overflow
-	// done is called when what overflowed is recorded for good, or there will be nothing
-	// to record; nil: nobody waits for that.
-	done func()
+	// done is called once: with true when what overflowed is recorded for good or there
+	// will be nothing to record, with false when it is not; nil: nobody waits for that.
+	done func(recorded bool)
 }
 
 func newQueue(st *state, l LimitConfig) *queue {
@@ -103,6 +103,9 @@ func (q *queue) offer(f finished) {
 func (q *queue) drop(f finished) {
 	q.st.owner.counters.dropped.Add(1)
 	f.live.engine.Done(f.event)
+	if f.done != nil {
+		f.done(false)
+	}
 }
 
 // sweep drops what nobody will take any more.
@@ -197,10 +200,14 @@ func (q *queue) more(f finished) []finished {
 // conclude makes alerts of what overflowed. Those who wait for that are told when it
 // is on disk; if the disk fails they find somebody else.
 func (q *queue) conclude(batch []finished) {
-	var done []func()
+	var done []func(bool)
 	for _, f := range batch {
-		if q.concluded(f) && f.done != nil {
+		switch recorded := q.concluded(f); {
+		case f.done == nil:
+		case recorded:
 			done = append(done, f.done)
+		default:
+			f.done(false)
 		}
 	}
 	if len(done) == 0 {
@@ -208,11 +215,9 @@ func (q *queue) conclude(batch []finished) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), diskPatience)
 	defer cancel()
-	if q.st.book.Flush(ctx) != nil {
-		return
-	}
+	durable := q.st.book.Flush(ctx) == nil
 	for _, tell := range done {
-		tell()
+		tell(durable)
 	}
 }
 

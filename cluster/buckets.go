@@ -25,10 +25,11 @@ type BucketOptions struct {
 	// Remote is the node's half of shared buckets. Required.
 	Remote *scenarios.Remote
 	// Overflow takes the overflows of shared buckets, from a goroutine of Buckets, one
-	// at a time. done is called, from any goroutine, as soon as the alert is recorded
-	// or there will be none: until then another node may take the overflow over, which
-	// it does when this one has not answered for some seconds. Required.
-	Overflow func(o *scenarios.Overflow, done func())
+	// at a time. done is called, from any goroutine: with true as soon as the alert is
+	// recorded or there will be none, with false if nobody here will record it. Then,
+	// and when this node has not answered for some seconds, another one takes the
+	// overflow over. Required.
+	Overflow func(o *scenarios.Overflow, done func(recorded bool))
 	// FlushEvery is how long a pour waits for others at most, default 5 ms.
 	FlushEvery time.Duration
 	// Batch is how many pours are sent without waiting for more, default 64. Under

@@ -38,9 +38,9 @@ func openBuckets(t testing.TB, c *Client, o BucketOptions, sink func(*scenarios.
 		o.Remote = scenarios.NewRemote(scenarios.RemoteOptions{Secret: secret[:]})
 	}
 	if o.Overflow == nil {
-		o.Overflow = func(o *scenarios.Overflow, done func()) {
+		o.Overflow = func(o *scenarios.Overflow, done func(bool)) {
 			locked(o)
-			done()
+			done(true)
 		}
 	}
 	if o.Logger == nil {

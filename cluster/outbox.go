@@ -174,7 +174,9 @@ func (x *outbox) conclude(list []*spilled) {
 func (x *outbox) leave(it *spilled) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	delete(x.open, it.id)
+	if x.open[it.id] == it {
+		delete(x.open, it.id)
+	}
 }
 
 // finish has the record deleted.
@@ -207,7 +209,13 @@ func (x *outbox) hand(it *spilled, samples [][]byte) {
 	it.handed = time.Now()
 	x.mu.Unlock()
 	x.b.counts.overflowed.Add(1)
-	x.b.o.Overflow(o, func() { x.finish(it) })
+	x.b.o.Overflow(o, func(recorded bool) {
+		if recorded {
+			x.finish(it)
+		} else {
+			x.leave(it)
+		}
+	})
 }
 
 // passes asks the overflow filter and, if it agrees, the blackhole behind it.

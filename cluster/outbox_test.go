@@ -102,11 +102,11 @@ func takeOver(t *testing.T, doc string, cut bool) {
 func TestSlowSink(t *testing.T) {
 	s := redistest.Start(t, redistest.Options{})
 	var mu sync.Mutex
-	var dones []func()
+	var dones []func(bool)
 	w := newCrew(t, 2, at(s.Addr()), func(i int, o *BucketOptions) {
 		o.claimAfter = short
 		if i == 0 {
-			o.Overflow = func(_ *scenarios.Overflow, done func()) {
+			o.Overflow = func(_ *scenarios.Overflow, done func(bool)) {
 				mu.Lock()
 				defer mu.Unlock()
 				dones = append(dones, done)
@@ -130,8 +130,8 @@ func TestSlowSink(t *testing.T) {
 	if n := records(t, w.clients[1], w.nodes[1]); n != 1 {
 		t.Errorf("%d records", n)
 	}
-	dones[0]()
-	dones[0]() // says nothing new
+	dones[0](true)
+	dones[0](true) // says nothing new
 	drain(t, w.nodes[0])
 	if n := records(t, w.clients[1], w.nodes[1]); n != 0 {
 		t.Errorf("%d records are left", n)
@@ -146,11 +146,11 @@ func TestDeafSink(t *testing.T) {
 	heard := 0
 	w := newCrew(t, 1, at(s.Addr()), func(_ int, o *BucketOptions) {
 		o.claimAfter = short / 4
-		o.Overflow = func(_ *scenarios.Overflow, done func()) {
+		o.Overflow = func(_ *scenarios.Overflow, done func(bool)) {
 			mu.Lock()
 			defer mu.Unlock()
 			if heard++; heard > 1 {
-				done()
+				done(true)
 			}
 		}
 	})
@@ -167,6 +167,24 @@ func TestDeafSink(t *testing.T) {
 	if n := records(t, w.clients[0], w.nodes[0]); n != 0 {
 		t.Errorf("%d records are left", n)
 	}
+}
+
+// TestSinkThatRefuses: what the sink says it will not record is free at once for the
+// node that looks next.
+func TestSinkThatRefuses(t *testing.T) {
+	s := redistest.Start(t, redistest.Options{})
+	w := newCrew(t, 2, at(s.Addr()), func(i int, o *BucketOptions) {
+		o.claimAfter = short
+		if i == 0 {
+			o.Overflow = func(_ *scenarios.Overflow, done func(bool)) { done(false) }
+		}
+	})
+	sc := w.use(leakyDoc)[0]
+	for i := range 6 {
+		w.nodes[0].Pour(now1(sc, i))
+	}
+	drain(t, w.nodes[0]) // it has nothing under way any more
+	within(t, "another node concludes it", func() bool { return len(w.overflows()) == 1 || w.nodes[0].Stats().Claimed > 0 })
 }
 
 // TestForeignScenario: a node leaves overflows of scenarios that it does not have to
