@@ -270,6 +270,54 @@ func TestRetract(t *testing.T) {
 	}
 }
 
+// TestRetractTheUpperOne: beneath what is taken back is another own op, which waits too.
+func TestRetractTheUpperOne(t *testing.T) {
+	for _, first := range []string{"prolonged", "deleted"} {
+		d := shared(t, 1, decisions.BookOptions{}, decisions.ShareOptions{})
+		d.adopt(d.foreignBan(1, "192.0.2.1", time.Hour))
+		prolong := func(left time.Duration) {
+			t.Helper()
+			a := fullAlert()
+			must(t, d.Append(a, []decisions.Decision{{Value: "192.0.2.1", Type: "ban", Origin: "test", Scenario: "s", Until: start.Add(left)}}))
+		}
+		prolong(2 * time.Hour)
+		if first == "deleted" {
+			_, err := d.Delete(decisions.Filter{ID: 1}, "")
+			must(t, err)
+			d.adopt(d.foreignBan(1, "192.0.2.1", 90*time.Minute)) // said before that, by another node
+		} else {
+			prolong(3 * time.Hour)
+		}
+		ops, err := d.Ops(0, 0)
+		must(t, err)
+		lower, upper := ops[0], ops[1]
+		d.Retract(upper) // of deletions nothing is taken back
+		want := start.Add(2 * time.Hour)
+		if first == "deleted" {
+			want = time.Time{}
+		}
+		check := func(when string, want time.Time) {
+			t.Helper()
+			got := d.List(decisions.Filter{ID: 1})
+			if len(got) == 0 && want.IsZero() {
+				return
+			}
+			if len(got) != 1 || !got[0].Until.Equal(want) {
+				t.Errorf("%s, %s: %+v", first, when, got)
+			}
+		}
+		check("taken back", want)
+		d.adopt(d.foreignBan(1, "192.0.2.1", 4*time.Hour))
+		check("an earlier foreign op came", want)
+		d.Adopt(decisions.Adopted{Ops: []decisions.Op{lower}, Own: []int64{lower.Seq}})
+		check("the lower one came back", want)
+		if first == "prolonged" {
+			d.adopt(d.foreignBan(1, "192.0.2.1", 5*time.Hour))
+			check("a later foreign op came", start.Add(5*time.Hour))
+		}
+	}
+}
+
 // FuzzAdopt: whatever is in the log, nobody allowed is banned, nothing is wider than
 // may be, and the views of the Book agree.
 func FuzzAdopt(f *testing.F) {
