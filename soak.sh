@@ -69,7 +69,7 @@ for pkg in $(go list -tags $tags "${@:-./...}"); do
 done
 if (($# == 0)); then
 	echo "== long tests"
-	RAMPART_SOAK=1 go test -tags $tags -count=1 -timeout 60m ./internal/e2e ./logsources/... ./scenarios ./decisions ./firewall ./replay |
+	RAMPART_SOAK=1 go test -tags $tags -count=1 -timeout 90m ./internal/e2e ./logsources/... ./scenarios ./decisions ./firewall ./replay ./cluster ./appliance |
 		grep -v 'no test files' || failed+=("long tests")
 fi
 if ((${#failed[@]})); then
