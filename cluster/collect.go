@@ -17,6 +17,8 @@ import (
 const (
 	// collectFor is how long the samples of other nodes are waited for.
 	collectFor = 150 * time.Millisecond
+	// tableAgain is how often the table of nodes is read out of turn.
+	tableAgain = 200 * time.Millisecond
 	// mostQuestions is how many wait to be answered; further ones go unanswered.
 	mostQuestions = 256
 )
@@ -30,6 +32,8 @@ type collector struct {
 	self  string // id of this node
 	turn  chan struct{}
 	asked chan question
+	// reread is when the table of nodes was read for want of one; of collect alone.
+	reread time.Time
 
 	mu     sync.Mutex
 	last   uint64
@@ -58,12 +62,7 @@ func (k *collector) channel(node string) string { return k.b.c.key(bucketVersion
 // alert shows, as far as they are at hand. It asks for all at once, and only nodes
 // that fed the bucket and are alive.
 func (k *collector) collect(list []*spilled) [][][]byte {
-	numbers := map[int]string{}
-	for _, n := range k.b.c.Nodes() {
-		if !n.Degraded && n.Number >= 0 && n.ID != k.self {
-			numbers[n.Number] = n.ID
-		}
-	}
+	numbers := k.others(list)
 	own, open := k.b.c.Number(), make([]uint64, len(list))
 	pipe := k.b.c.rdb().Pipeline()
 	for i, it := range list {
@@ -85,6 +84,39 @@ func (k *collector) collect(list []*spilled) [][][]byte {
 		out[i] = k.merge(it, k.close(open[i]))
 	}
 	return out
+}
+
+// others are the nodes that can be asked, by their numbers. The table is some seconds
+// old: who fed one of the buckets and is not in it may have come since.
+func (k *collector) others(list []*spilled) map[int]string {
+	numbers, unknown := k.numbers()
+	own := k.b.c.Number()
+	if !slices.ContainsFunc(list, func(it *spilled) bool { return it.record.nodes.beside(own, unknown) }) || !k.b.c.Up() {
+		return numbers
+	}
+	if now := time.Now(); now.Sub(k.reread) > tableAgain {
+		k.reread = now
+		ctx, cancel := context.WithTimeout(context.WithValue(k.b.ctx, unwatched{}, true), collectFor)
+		defer cancel()
+		if _, err := k.b.c.readNodes(ctx); err == nil {
+			numbers, _ = k.numbers()
+		}
+	}
+	return numbers
+}
+
+// numbers are the others of the table that are alive, and which numbers nobody in it
+// has.
+func (k *collector) numbers() (alive map[int]string, unknown func(n int) bool) {
+	alive = map[int]string{}
+	known := map[int]bool{}
+	for _, n := range k.b.c.Nodes() {
+		known[n.Number] = true
+		if !n.Degraded && n.Number >= 0 && n.ID != k.self {
+			alive[n.Number] = n.ID
+		}
+	}
+	return alive, func(n int) bool { return !known[n] }
 }
 
 // ask queues the question about an overflow to the nodes and returns its number.

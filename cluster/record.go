@@ -61,6 +61,16 @@ type nodeSet [32]byte
 
 func (s *nodeSet) has(n int) bool { return n >= 0 && n < 256 && s[n/8]&(1<<(n%8)) != 0 }
 
+// beside reports whether a number other than own is in the set for which is says yes.
+func (s *nodeSet) beside(own int, is func(n int) bool) bool {
+	for n := range 256 {
+		if n != own && s.has(n) && is(n) {
+			return true
+		}
+	}
+	return false
+}
+
 func (s *nodeSet) add(n int) {
 	if n >= 0 && n < 256 {
 		s[n/8] |= 1 << (n % 8)

@@ -122,10 +122,13 @@ func (f *fleet) ready(nodes ...*node) {
 	f.t.Helper()
 	for _, n := range nodes {
 		until(f.t, "a node shares its state", func() bool {
-			_, _ = n.request(f.visitor(), "/missing/warm")
 			s := n.storage()
 			f.state = fmt.Sprintf("%+v", s)
-			return s.Redis.State == cluster.StateUp && s.Journal.Joined && s.Number >= 0 && s.Buckets.Poured+s.Buckets.Discarded > 0 && s.Buckets.Waiting == 0
+			if s.Buckets.Poured+s.Buckets.Discarded == 0 {
+				_, _ = n.request(f.visitor(), "/missing/warm")
+				return false
+			}
+			return s.Redis.State == cluster.StateUp && s.Journal.Joined && s.Number >= 0 && s.Buckets.Waiting == 0
 		})
 	}
 }
