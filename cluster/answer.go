@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"cmp"
 	"encoding/binary"
 	"slices"
 	"time"
@@ -18,21 +17,13 @@ func (g *group) answered(c *chunk, one *pourCall, value any) {
 		return
 	}
 	g.b.counts.note(&r)
-	// Buckets come one after the other; overflows go in the order of the pours.
-	type placed struct {
-		at int32
-		*spilled
-	}
-	var list []placed
+	var list []placed // buckets come one after the other
 	for i := range r.events {
 		if at, sp := g.heard(c, one, &r.events[i]); sp != nil {
 			list = append(list, placed{at, sp})
 		}
 	}
-	slices.SortStableFunc(list, func(a, b placed) int { return cmp.Compare(a.at, b.at) })
-	for _, it := range list {
-		g.b.outbox.put(it.spilled)
-	}
+	g.b.outbox.putAll(list)
 }
 
 // heard keeps the samples that an event of the answer tells the numbers of. It

@@ -81,13 +81,7 @@ local function overflow(keys, s, r, e)
     gen = s.gen, first = s.first, last = e.last, at = e.at, count = s.count, nodes = s.nodes,
     group = e.group, site = e.site, incident = e.incident, source = e.source,
   }
-  -- Where nobody concludes any more, the node that is told of this one still does.
-  if redis.pcall('HLEN', keys[4]) == 10000 then return packed end
-  if type(redis.pcall('HSET', keys[4], e.id, packed)) == 'table' then
-    redis.call('DEL', keys[4])
-    redis.call('HSET', keys[4], e.id, packed)
-  end
-  redis.call('PEXPIRE', keys[4], '86400000')
+  post(keys[4], e.id, packed) -- where it is full, the node that is told of this one still concludes it
   return packed
 end
 

@@ -47,6 +47,7 @@ type BucketOptions struct {
 	Now      func() time.Time
 
 	claimAfter time.Duration // how old a record gets before another node takes it over
+	collectFor time.Duration // how long the samples of other nodes are waited for
 	between    func()        // called between an overflow and its alert
 }
 
@@ -65,6 +66,12 @@ func (o *BucketOptions) fill() {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.claimAfter <= 0 {
+		o.claimAfter = claimAfter
+	}
+	if o.collectFor <= 0 {
+		o.collectFor = collectFor
 	}
 }
 

@@ -96,7 +96,7 @@ func (k *collector) others(list []*spilled) map[int]string {
 	}
 	if now := time.Now(); now.Sub(k.reread) > tableAgain {
 		k.reread = now
-		ctx, cancel := context.WithTimeout(context.WithValue(k.b.ctx, unwatched{}, true), collectFor)
+		ctx, cancel := context.WithTimeout(context.WithValue(k.b.ctx, unwatched{}, true), k.b.o.collectFor)
 		defer cancel()
 		if _, err := k.b.c.readNodes(ctx); err == nil {
 			numbers, _ = k.numbers()
@@ -141,7 +141,7 @@ func (k *collector) ask(pipe redis.Pipeliner, it *spilled, ids []string) uint64 
 // wait sends the questions and waits for the answers to all of them, not for long: that
 // Redis does not take them in that time says nothing about it.
 func (k *collector) wait(pipe redis.Pipeliner, open []uint64) {
-	ctx, cancel := context.WithTimeout(context.WithValue(k.b.ctx, unwatched{}, true), collectFor)
+	ctx, cancel := context.WithTimeout(context.WithValue(k.b.ctx, unwatched{}, true), k.b.o.collectFor)
 	defer cancel()
 	if _, err := pipe.Exec(ctx); err != nil {
 		k.counts.timeouts.Add(1)

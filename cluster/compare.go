@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"cmp"
 	_ "embed"
 	"slices"
 	"time"
@@ -52,12 +51,6 @@ type stepper struct {
 	over   []placed
 }
 
-// placed is an overflow and the parcel that led to it.
-type placed struct {
-	parcel int32
-	*spilled
-}
-
 // judged pours the buckets that are poured into event by event; heads are the first
 // parcels of each, followed by parcel.follower. Parcels of these are never merged.
 func (b *Buckets) judged(g *group, c *chunk, heads []int32) {
@@ -68,7 +61,7 @@ func (b *Buckets) judged(g *group, c *chunk, heads []int32) {
 		return
 	}
 	w := &stepper{g: g, c: c, script: b.outbox.compare}
-	defer w.put()
+	defer func() { b.outbox.putAll(w.over) }()
 	trials := make([]*trial, 0, len(heads))
 	for _, h := range heads {
 		t := &trial{scenario: c.parcels[h].scenario}
@@ -109,14 +102,6 @@ func (w *stepper) despair(trials []*trial) {
 				w.untake(other)
 			}
 		}
-	}
-}
-
-// put hands on what overflowed, in the order of the pours.
-func (w *stepper) put() {
-	slices.SortStableFunc(w.over, func(a, b placed) int { return cmp.Compare(a.parcel, b.parcel) })
-	for _, it := range w.over {
-		w.g.b.outbox.put(it.spilled)
 	}
 }
 

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	_ "embed"
 	"encoding/hex"
 	"slices"
@@ -68,15 +69,25 @@ type outbox struct {
 }
 
 func newOutbox(b *Buckets) *outbox {
-	x := &outbox{
+	return &outbox{
 		b: b, after: b.o.claimAfter, wake: make(chan struct{}, 1), open: map[string]*spilled{},
 		claim: b.c.script("claim", claimScript), done: b.c.script("settle", settleScript), samples: newCollector(b),
 		compare: b.c.script("compare", recordLua+bucketLua+compareLua), deadlines: newDeadlines(b),
 	}
-	if x.after <= 0 {
-		x.after = claimAfter
+}
+
+// placed is an overflow and the parcel that led to it.
+type placed struct {
+	parcel int32
+	*spilled
+}
+
+// putAll takes overflows in the order of their pours.
+func (x *outbox) putAll(list []placed) {
+	slices.SortStableFunc(list, func(a, b placed) int { return cmp.Compare(a.parcel, b.parcel) })
+	for _, it := range list {
+		x.put(it.spilled)
 	}
-	return x
 }
 
 // put takes an overflow whose record this node owns. It does not wait.

@@ -1,5 +1,6 @@
 -- pour.lua puts a batch of pours into leaky buckets and into triggers with a
--- blackhole, as scenarios/step.go does it in memory. Overflows go into the outbox.
+-- blackhole, as scenarios/step.go does it in memory. Overflows go into the outbox;
+-- record.lua goes before it.
 -- Instants and credit are whole microseconds in doubles, which hold them exactly as
 -- long as nothing makes a text of them.
 --
@@ -79,24 +80,14 @@ local function spill(key, s, item, pos, from, w, info, first, at, count, gen, no
   local flags = w % 8
   if s[5] < 4 then flags = flags + 8 end
   records = records + 1
-  local id = instance .. pack('<dI2', seq, records)
-  local box = sub(key, 1, -19) .. 'o'
-  if redis.pcall('HLEN', box) == 10000 then
-    forgotten = forgotten + 1
-  else
-    local depth, group, site, incident, source = byte(info), unpk('<I2c0I2c0I2c0I2c0', info, 2)
-    local text = outbox {
-      owner = owner, stamp = now, flags = flags, depth = depth, scenario = s[6], key = sub(key, -16),
-      gen = gen, first = first, last = at, at = at, count = count, nodes = mask,
-      group = group, site = site, incident = incident, source = source,
-    }
-    if type(redis.pcall('HSET', box, id, text)) == 'table' then
-      broken = broken + 1
-      call('DEL', box)
-      call('HSET', box, id, text)
-    end
-    call('PEXPIRE', box, '86400000')
-  end
+  local depth, group, site, incident, source = byte(info), unpk('<I2c0I2c0I2c0I2c0', info, 2)
+  local full, anew = post(sub(key, 1, -19) .. 'o', instance .. pack('<dI2', seq, records), outbox {
+    owner = owner, stamp = now, flags = flags, depth = depth, scenario = s[6], key = sub(key, -16),
+    gen = gen, first = first, last = at, at = at, count = count, nodes = mask,
+    group = group, site = site, incident = incident, source = source,
+  })
+  if full then forgotten = forgotten + 1 end
+  if anew then broken = broken + 1 end
   outs = outs + 1
   out[outs] = pack('<BI2I2I2I4ddI4BI2c32', 2, item, pos, from, gen, first, at, count, flags, records, mask)
 end

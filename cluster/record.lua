@@ -7,3 +7,18 @@ local function outbox(o)
     o.gen, o.first, o.last, o.at, o.count, o.nodes,
     #o.group, o.group, #o.site, o.site, #o.incident, o.incident, #o.source, o.source)
 end
+
+-- post puts a packed overflow into an outbox: what is there and is none makes way. It
+-- says whether the outbox was full, and whether it began anew. Nobody concludes any
+-- more where one is full.
+local function post(box, id, packed)
+  local n = redis.pcall('HLEN', box)
+  if type(n) == 'number' and n >= 10000 then return true, false end
+  local broken = type(redis.pcall('HSET', box, id, packed)) == 'table'
+  if broken then
+    redis.call('DEL', box)
+    redis.call('HSET', box, id, packed)
+  end
+  redis.call('PEXPIRE', box, '86400000')
+  return false, broken
+end
