@@ -276,6 +276,32 @@ func TestReconcileTakesOver(t *testing.T) {
 	check("after a restart")
 }
 
+// TestTellAgainWhatIsEvicted: alerts that are to be told again may find no place beside
+// the fleet's, which are newer.
+func TestTellAgainWhatIsEvicted(t *testing.T) {
+	d := shared(t, 1, decisions.BookOptions{MaxAlerts: 5}, decisions.ShareOptions{MaxOps: 1})
+	for i := range 5 {
+		a := fullAlert()
+		a.UUID = fmt.Sprint("own ", i)
+		must(t, d.Append(a, nil))
+	}
+	d.clock.advance(time.Hour)
+	if !d.Incomplete() {
+		t.Fatal("no op was dropped")
+	}
+	all := decisions.Snapshot{Epoch: "e", Cursor: "1-1"}
+	for i := range 20 {
+		a := *fullAlert()
+		a.ID, a.UUID, a.CreatedAt = int64(i+1), fmt.Sprint("of the fleet ", i), d.clock.now().Format(time.RFC3339)
+		all.Alerts = append(all.Alerts, a)
+	}
+	must(t, d.Reconcile(all))
+	d.expectSaid("evicted ones are not told")
+	if s := d.Stats(); s.Alerts != 5 || d.Incomplete() {
+		t.Errorf("%+v", s)
+	}
+}
+
 // TestShareMovesWhatThereIs takes a node from embedded storage into a fleet.
 func TestShareMovesWhatThereIs(t *testing.T) {
 	d := openDesk(t, decisions.BookOptions{})

@@ -250,8 +250,8 @@ func (b *Book) offer(alerts, decisions []int64, allow []AllowEntry, now time.Tim
 		}
 	}
 	for _, id := range alerts {
-		a, ok := b.readAlert(id)
-		if !ok {
+		a, ok := b.Alert(id)
+		if !ok { // evicted meanwhile, or damaged
 			rest = append(rest, caused[id]...)
 			continue
 		}
