@@ -106,10 +106,8 @@ type redisBench struct {
 
 func newRedisBench(b *testing.B, samples bool) *redisBench {
 	s := redistest.Start(b, redistest.Options{})
-	c, _ := open(b, 1, at(s.Addr()))
-	for !c.Up() || c.Number() < 0 {
-		time.Sleep(time.Millisecond)
-	}
+	c := up(b, 1, at(s.Addr()))
+	within(b, "a number", func() bool { return c.Number() >= 0 })
 	o := BucketOptions{SampleBytes: -1}
 	if samples {
 		o.SampleBytes = 64 << 20

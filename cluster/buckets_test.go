@@ -59,6 +59,13 @@ func openBuckets(t testing.TB, c *Client, o BucketOptions, sink func(*scenarios.
 	return n, stop
 }
 
+// keyFor is the name of the bucket of a group.
+func keyFor(r *scenarios.Remote, s *scenarios.Scenario, group string) (key [16]byte) {
+	d := bucketstest.Drop(s, group, 0, bucketstest.Start, false)
+	r.Each([]scenarios.Drop{d}, func(p *scenarios.Pour) { key = p.Key })
+	return key
+}
+
 // drain waits for the effect of all that was poured.
 func drain(t testing.TB, n *node) {
 	t.Helper()

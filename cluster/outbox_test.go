@@ -255,3 +255,35 @@ func TestOutboxHostile(t *testing.T) {
 		t.Errorf("%s counts %d", got.Key, got.Count)
 	}
 }
+
+// TestOutboxFull: where nobody concludes any more the outbox does not grow, and who is
+// told of an overflow concludes it all the same.
+func TestOutboxFull(t *testing.T) {
+	s := redistest.Start(t, redistest.Options{})
+	w := newCrew(t, 1, at(s.Addr()), nil)
+	b, c := w.nodes[0], w.clients[0]
+	for i, sc := range w.use(leakyDoc, conditionalDoc+"condition: len(queue.Queue) >= 6\n") {
+		key := keyFor(b.remote, sc, "192.0.2.1")
+		box := b.keyOf(shardOf(&key), "o")
+		fields := make([]any, 0, 2*10_000)
+		for n := range 10_000 {
+			fields = append(fields, n, "")
+		}
+		if err := c.rdb().HSet(t.Context(), box, fields...).Err(); err != nil {
+			t.Fatal(err)
+		}
+		for n := range 6 {
+			b.Pour(now1(sc, n))
+		}
+		w.drain()
+		if got := len(w.overflows()); got != i+1 {
+			t.Errorf("%s: %d overflows", sc.Name, got)
+		}
+		if n := c.rdb().HLen(t.Context(), box).Val(); n != 10_000 {
+			t.Errorf("%s: the outbox has %d records", sc.Name, n)
+		}
+	}
+	if st := b.Stats(); st.Forgotten != 1 || st.Broken != 0 {
+		t.Errorf("%+v", st)
+	}
+}

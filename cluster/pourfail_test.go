@@ -36,9 +36,7 @@ func hooked(t testing.TB, n int, config Config, hook redis.Hook) *Client {
 			t.Error(err)
 		}
 	})
-	for !c.Up() || c.Number() < 0 {
-		time.Sleep(time.Millisecond)
-	}
+	within(t, "a number", func() bool { return c.Number() >= 0 })
 	return c
 }
 
@@ -57,10 +55,39 @@ func (h aroundPipelines) ProcessPipelineHook(next redis.ProcessPipelineHook) red
 	}
 }
 
-// ofPour reports whether the commands are calls of pour.lua.
-func ofPour(c *Client, cmds []redis.Cmder) bool {
-	hash := c.script("pour", recordLua+pourLua).hash
-	return len(cmds) > 0 && len(cmds[0].Args()) > 1 && cmds[0].Args()[1] == hash
+// runs reports whether the commands are calls of s.
+func runs(cmds []redis.Cmder, s *script) bool {
+	return s != nil && len(cmds) > 0 && len(cmds[0].Args()) > 1 && cmds[0].Args()[1] == s.hash
+}
+
+// losing opens a client that loses two in n of the calls of a script, once it is told
+// which: one before it reaches Redis, and the answer to the other.
+func losing(t testing.TB, config Config, n int) (c *Client, lose func(*script)) {
+	rng := rand.New(rand.NewPCG(9, 10))
+	var of atomic.Pointer[script]
+	var mu sync.Mutex
+	last := false
+	c = hooked(t, 1, config, aroundPipelines(func(cmds []redis.Cmder, run func() error) error {
+		if !runs(cmds, of.Load()) {
+			return run()
+		}
+		mu.Lock()
+		kind := rng.IntN(n)
+		last = kind < 2 && !last // two in a row would make Redis count as away
+		lost := last
+		mu.Unlock()
+		if !lost {
+			return run()
+		}
+		if kind == 1 {
+			_ = run()
+		}
+		for _, cmd := range cmds {
+			cmd.SetErr(errSlow{})
+		}
+		return errSlow{}
+	}))
+	return c, of.Store
 }
 
 // checkTenths checks that the overflows are exact: every tenth pour of each key.
@@ -87,40 +114,14 @@ func checkTenths(t *testing.T, got []bucketstest.Seen, ids map[string]bool, each
 // Nothing is counted twice and nothing is lost.
 func TestPourRetried(t *testing.T) {
 	s := redistest.Start(t, redistest.Options{})
-	rng := rand.New(rand.NewPCG(9, 10))
-	var mu sync.Mutex
-	var c *Client
-	var ready atomic.Bool
-	lost, last := 0, false
-	c = hooked(t, 1, at(s.Addr()), aroundPipelines(func(cmds []redis.Cmder, run func() error) error {
-		if !ready.Load() || !ofPour(c, cmds) {
-			return run()
-		}
-		mu.Lock()
-		kind := rng.IntN(4)
-		if last || kind > 1 { // two in a row would make Redis count as away
-			kind = 2
-		}
-		last = kind < 2
-		mu.Unlock()
-		if kind == 2 {
-			return run()
-		}
-		if lost++; kind == 1 {
-			_ = run()
-		}
-		for _, cmd := range cmds {
-			cmd.SetErr(errSlow{})
-		}
-		return errSlow{}
-	}))
+	c, lose := losing(t, at(s.Addr()), 4)
 	var got seen
 	ids := map[string]bool{}
 	b, _ := openBuckets(t, c, BucketOptions{FlushEvery: 100 * time.Microsecond}, func(o *scenarios.Overflow) {
 		got.sink(o)
 		ids[o.ID] = true
 	})
-	ready.Store(true)
+	lose(b.groups[0].pour)
 	sc := bucketstest.Scenario(t, nine)
 	each := map[string]int{}
 	var writers sync.WaitGroup
@@ -224,19 +225,15 @@ func TestPourBroken(t *testing.T) {
 	}
 	var got seen
 	b, _ := openBuckets(t, c, BucketOptions{Absolute: true, FlushEvery: 100 * time.Microsecond}, got.sink)
-	key := ""
-	b.remote.Each([]scenarios.Drop{bucketstest.Drop(sc, "192.0.2.1", 0, bucketstest.Start, false)}, func(p *scenarios.Pour) {
-		key = b.keyOf(shardOf(&p.Key), "") + "*:" + string(p.Key[:])
-	})
-	part := func(letter string) string { return strings.Replace(key, "*", letter, 1) }
-	box := strings.SplitAfter(key, "*")[0]
-	box = strings.Replace(box, "*", "o", 1)
+	key := keyFor(b.remote, sc, "192.0.2.1")
+	part := func(letter string) string { return b.keyOf(shardOf(&key), letter+":") + string(key[:]) }
+	box := b.keyOf(shardOf(&key), "o")
 	do := func(args ...string) func() { return func() { s.Do(args...) } }
 	broken := map[string]func(){
 		"a list":            do("RPUSH", part("b"), "x"),
 		"values":            do("SET", part("d"), "x"),
 		"outbox":            do("SET", box, "x"),
-		"the last answer":   do("RPUSH", b.keyOf(0, "")[:len("rampart:1:")]+"{n}:n:"+string(b.groups[0].name[:]), "x"),
+		"the last answer":   do("RPUSH", c.key(bucketVersion, "{n}", "n:")+string(b.groups[0].name[:]), "x"),
 		"an empty state":    do("SET", part("b"), ""),
 		"not a number":      do("SET", part("b"), "\x40"+strings.Repeat("\xff", 41)),
 		"infinite":          do("SET", part("b"), "\x43"+strings.Repeat("\x00\x00\x00\x00\x00\x00\xf0\x7f", 4)+"\x01\x00\x00\x00\x01\x00\x00\x00"),
@@ -305,18 +302,8 @@ func TestPourDistinctFull(t *testing.T) {
 func TestPourOutage(t *testing.T) {
 	s := redistest.Start(t, redistest.Options{})
 	c := up(t, 1, at(s.Addr()))
-	var mu sync.Mutex
-	var got seen
-	b, _ := openBuckets(t, c, BucketOptions{FlushEvery: 300 * time.Millisecond, Batch: 1000}, func(o *scenarios.Overflow) {
-		mu.Lock()
-		defer mu.Unlock()
-		got.sink(o)
-	})
-	count := func() int {
-		mu.Lock()
-		defer mu.Unlock()
-		return len(got)
-	}
+	var y tally
+	b, _ := openBuckets(t, c, BucketOptions{FlushEvery: 300 * time.Millisecond, Batch: 1000}, y.sink)
 	sc := bucketstest.Scenario(t, nine)
 	drop := func() []scenarios.Drop {
 		return []scenarios.Drop{bucketstest.Drop(sc, "192.0.2.1", 0, time.Now(), false)}
@@ -350,12 +337,12 @@ func TestPourOutage(t *testing.T) {
 		b.Pour(drop())
 	}
 	drain(t, b)
-	if n := count(); n != 0 {
+	if n := y.count(); n != 0 {
 		t.Errorf("%d overflows at nine pours after the return", n)
 	}
 	b.Pour(drop())
 	drain(t, b)
-	if n := count(); n != 1 {
+	if n := y.count(); n != 1 {
 		t.Errorf("%d overflows at ten pours after the return", n)
 	}
 }

@@ -30,6 +30,12 @@ func (y *tally) sink(o *scenarios.Overflow) {
 	y.ids[o.ID] = true
 }
 
+func (y *tally) count() int {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	return len(y.got)
+}
+
 // fleet opens the buckets of so many nodes.
 func fleet(t *testing.T, n int, config Config, sink func(*scenarios.Overflow)) (out []*node, stop func()) {
 	t.Helper()
@@ -225,13 +231,12 @@ func TestPourCluster(t *testing.T) {
 }
 
 // slotUsed is the slot of the bucket of key, as the cluster computes it.
-func slotUsed(t *testing.T, cl *redistest.Cluster, n *node, sc *scenarios.Scenario, key string) (slot int) {
-	n.remote.Each([]scenarios.Drop{bucketstest.Drop(sc, key, 0, time.Now(), false)}, func(p *scenarios.Pour) {
-		slot = cl.Slot(n.keyOf(shardOf(&p.Key), "b:x"))
-		if want := slotOf(fmt.Sprint("s", shardOf(&p.Key))); slot != want {
-			t.Errorf("slot %d, computed %d", slot, want)
-		}
-	})
+func slotUsed(t *testing.T, cl *redistest.Cluster, n *node, sc *scenarios.Scenario, group string) int {
+	key := keyFor(n.remote, sc, group)
+	slot := cl.Slot(n.keyOf(shardOf(&key), "b:x"))
+	if want := slotOf(fmt.Sprint("s", shardOf(&key))); slot != want {
+		t.Errorf("slot %d, computed %d", slot, want)
+	}
 	return slot
 }
 
@@ -259,11 +264,7 @@ func TestPourStuckSlot(t *testing.T) {
 	cl.BeginMove(stuck, (cl.Owner(stuck)+1)%3)
 	pour("192.0.2.1", 10)
 	pour(other, 10)
-	within(t, "both overflow, one in the node's own memory", func() bool {
-		y.mu.Lock()
-		defer y.mu.Unlock()
-		return len(y.got) == 2
-	})
+	within(t, "both overflow, one in the node's own memory", func() bool { return y.count() == 2 })
 	if st := n.Stats(); st.Untaken != 10 || st.Failed > 0 {
 		t.Errorf("%+v", st)
 	}
@@ -297,19 +298,11 @@ func TestCompareStuckSlot(t *testing.T) {
 	cl.BeginMove(stuck, (cl.Owner(stuck)+1)%3)
 	pour("192.0.2.1")
 	pour(other)
-	within(t, "both overflow, one in the node's own memory", func() bool {
-		y.mu.Lock()
-		defer y.mu.Unlock()
-		return len(y.got) == 2
-	})
+	within(t, "both overflow, one in the node's own memory", func() bool { return y.count() == 2 })
 	if st := n.Stats(); st.Untaken != 6 || st.Failed > 0 {
 		t.Errorf("%+v", st)
 	}
 	pour(other)
 	pour("192.0.2.1")
-	within(t, "both overflow again", func() bool {
-		y.mu.Lock()
-		defer y.mu.Unlock()
-		return len(y.got) == 4
-	})
+	within(t, "both overflow again", func() bool { return y.count() == 4 })
 }

@@ -10,17 +10,19 @@ import (
 
 	"github.com/rampart-edge/rampart/internal/testkit/bucketstest"
 	"github.com/rampart-edge/rampart/internal/testkit/redistest"
+	"github.com/rampart-edge/rampart/scenarios"
 )
 
-// againstModel compares what pour.lua does with the model, on random scenarios and
-// traces. All drops are live: a replay is never shared.
-func againstModel(t *testing.T, open bucketstest.Open, configs int, ordered bool) {
+// againstModel compares what Redis does with the model, on traces of random scenarios,
+// of those that fit. It returns how many overflows there were of each type. All drops
+// are live: a replay is never shared.
+func againstModel(t *testing.T, open bucketstest.Open, configs int, ordered bool, fits func(*scenarios.Scenario) bool) map[string]int {
 	rng := rand.New(rand.NewPCG(3, 4))
-	events, overflows := 0, 0
+	events, overflows := 0, map[string]int{}
 	for n := 0; n < configs; {
 		yaml := bucketstest.Config(rng)
 		sc := bucketstest.Scenario(t, yaml)
-		if stepwise(sc) {
+		if !fits(sc) {
 			continue
 		}
 		n++
@@ -33,7 +35,7 @@ func againstModel(t *testing.T, open bucketstest.Open, configs int, ordered bool
 			model := bucketstest.NewModel(t, yaml)
 			model.Pour(list)
 			got := bucketstest.Play(t, open, list, false)
-			overflows += len(got)
+			overflows[sc.Type] += len(got)
 			if !ordered {
 				for _, l := range [][]bucketstest.Seen{model.Seen, got} {
 					slices.SortStableFunc(l, func(a, b bucketstest.Seen) int { return strings.Compare(a.Key, b.Key) })
@@ -44,8 +46,17 @@ func againstModel(t *testing.T, open bucketstest.Open, configs int, ordered bool
 			}
 		}
 	}
-	t.Logf("%d configurations, %d events, %d overflows", configs, events, overflows)
-	if overflows < 15*configs {
+	t.Logf("%d configurations, %d events, overflows %v", configs, events, overflows)
+	return overflows
+}
+
+// pourAgainstModel does it with what pour.lua pours.
+func pourAgainstModel(t *testing.T, open bucketstest.Open, configs int, ordered bool) {
+	all := 0
+	for _, n := range againstModel(t, open, configs, ordered, func(s *scenarios.Scenario) bool { return !stepwise(s) }) {
+		all += n
+	}
+	if all < 15*configs {
 		t.Error("so few overflows test too little")
 	}
 }
@@ -53,7 +64,7 @@ func againstModel(t *testing.T, open bucketstest.Open, configs int, ordered bool
 func TestPourAgainstModel(t *testing.T) {
 	s := redistest.Start(t, redistest.Options{})
 	c := up(t, 1, at(s.Addr()))
-	againstModel(t, opener(c, func() { s.Do("FLUSHALL") }), 60, true)
+	pourAgainstModel(t, opener(c, func() { s.Do("FLUSHALL") }), 60, true)
 }
 
 // TestPourClusterAgainstModel is the same in a Redis Cluster, where only the
@@ -61,7 +72,7 @@ func TestPourAgainstModel(t *testing.T) {
 func TestPourClusterAgainstModel(t *testing.T) {
 	cl := redistest.StartCluster(t)
 	c := up(t, 1, Config{Cluster: cl.Addrs()})
-	againstModel(t, opener(c, func() {
+	pourAgainstModel(t, opener(c, func() {
 		for _, s := range cl.Servers() {
 			s.Do("FLUSHALL")
 		}

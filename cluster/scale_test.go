@@ -54,8 +54,8 @@ func traffics(sc *scenarios.Scenario) []*traffic {
 	for _, tr := range list {
 		tr.shard = make([]int, len(tr.keys))
 		for i, key := range tr.keys {
-			d := []scenarios.Drop{{Scenario: sc, Event: aRequest(), Key: key, At: time.Now(), Count: 1}}
-			remote.Each(d, func(p *scenarios.Pour) { tr.shard[i] = shardOf(&p.Key) })
+			key := keyFor(remote, sc, key)
+			tr.shard[i] = shardOf(&key)
 		}
 	}
 	return list
