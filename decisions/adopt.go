@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/rampart-edge/rampart/event"
-	"github.com/rampart-edge/rampart/store"
 )
 
 // maxRefusals is how many errors Adopt and Reconcile return at most; all are counted.
@@ -373,13 +372,4 @@ func (b *Book) yieldsAllow(p netip.Prefix, own int64) bool {
 	return !ok
 }
 
-func (b *Book) writeAllow(ops []op) error {
-	return b.o.DB.Update(func(tx *store.Tx) error {
-		for i := range ops {
-			if err := ops[i].apply(tx); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
+func (b *Book) writeAllow(ops []op) error { return write(b.o.DB, ops...) }

@@ -224,14 +224,7 @@ func (w *writer) writeGroup() (ok, closed bool) {
 	if len(group) == 0 {
 		return false, closed
 	}
-	err := w.db.Update(func(tx *store.Tx) error {
-		for i := range group {
-			if err := group[i].apply(tx); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	err := write(w.db, group...)
 	if err != nil {
 		w.report(err)
 	} else {
@@ -253,6 +246,18 @@ func (w *writer) report(err error) {
 	if w.err == nil {
 		w.log.Error("journal not written, trying again every second", zap.Error(err))
 	}
+}
+
+// write brings operations to disk at once, all or none.
+func write(db *store.DB, ops ...op) error {
+	return db.Update(func(tx *store.Tx) error {
+		for i := range ops {
+			if err := ops[i].apply(tx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 func (o *op) apply(tx *store.Tx) error {

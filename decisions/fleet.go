@@ -23,7 +23,6 @@ type fleet struct {
 	member atomic.Bool // it is one of a fleet, shared in this run or not
 	// epoch and cursor are guarded by the spool's mu.
 	epoch, cursor string
-	refused       int64
 	highest       struct{ decision, alert int64 } // ids met that a fleet grants; under Book.mu
 }
 

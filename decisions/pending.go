@@ -2,8 +2,8 @@ package decisions
 
 import "sync"
 
-// pending are the values of alerts that are on their way to the disk, for those
-// who want to read them already.
+// pending are values that are on their way to the disk, of alerts or of ops, for
+// those who want to read them already.
 type pending struct {
 	mu     sync.Mutex
 	values map[int64][]byte

@@ -8,7 +8,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/rampart-edge/rampart/event"
-	"github.com/rampart-edge/rampart/store"
 )
 
 // wireOp is an Op whose alert is JSON already.
@@ -82,35 +81,43 @@ func (b *Book) ShareList(name, by string) error {
 	return nil
 }
 
-// recordOp files one op, and queues it for the disk: before the change that it tells
-// of, so that the one is never there without the other. bases are the decisions it
-// is about as they were before; those that are not there were not. The caller holds
-// write.
+// recordOp files an op, of odd texts in several parts. body is the JSON of its alert,
+// nil if that is still to be made. bases are the decisions it is about as they were
+// before; those that are not there were not. The caller holds write.
 func (b *Book) recordOp(o Op, body []byte, bases map[int64]*Decision) {
+	if b.fileOp(o, body, bases) {
+		return
+	}
+	n := len(o.Decisions)
+	first, rest := o, o
+	first.Decisions, rest.Decisions, rest.Alert = o.Decisions[:n/2], o.Decisions[n/2:], nil
+	b.recordOp(first, body, bases)
+	b.recordOp(rest, nil, bases)
+}
+
+// fileOp files one op, and queues it for the disk: before the change that it tells
+// of, so that the one is never there without the other. It reports whether the op
+// fits; one with a single decision does.
+func (b *Book) fileOp(o Op, body []byte, bases map[int64]*Decision) (fits bool) {
 	s := &b.fleet.ops
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o.Seq = s.next()
 	value, err := encodeOp(&o, body)
-	if n := len(o.Decisions); err == nil && len(value) > maxOpBytes && n > 1 { // of odd texts
-		s.mu.Unlock()
-		first, rest := o, o
-		first.Decisions, rest.Decisions, rest.Alert = o.Decisions[:n/2], o.Decisions[n/2:], nil
-		b.recordOp(first, body, bases)
-		b.recordOp(rest, nil, bases)
-		s.mu.Lock()
-		return
-	}
 	if err != nil { // cannot be: texts, numbers and instants that were checked
 		s.dropped++
 		b.o.Logger.Error("change not told to the fleet", zap.Error(err))
-		return
+		return true
+	}
+	if len(value) > maxOpBytes && len(o.Decisions) > 1 {
+		return false
 	}
 	s.values.put(o.Seq, value)
 	writes := s.put(o.spooled(int64(len(value))), bases)
 	b.disk.add(op{opBucket, idKey(o.Seq), value, func() { s.values.done(o.Seq) }})
 	b.disk.add(writes...)
 	b.watch.wake()
+	return true
 }
 
 // keepAllow writes a change of the allowlist at once, and with it the op that tells
@@ -121,19 +128,14 @@ func (b *Book) keepAllow(change op, o Op) error {
 	s.mu.Lock()
 	if !s.on || o.Kind == 0 {
 		s.mu.Unlock()
-		return b.o.DB.Update(change.apply)
+		return write(b.o.DB, change)
 	}
 	o.Seq = s.next()
 	s.flying = o.Seq
 	s.mu.Unlock()
 	value, err := encodeOp(&o, nil)
 	if err == nil {
-		err = b.o.DB.Update(func(tx *store.Tx) error {
-			if err := tx.Put(opBucket, idKey(o.Seq), value); err != nil {
-				return err
-			}
-			return change.apply(tx)
-		})
+		err = write(b.o.DB, op{bucket: opBucket, key: idKey(o.Seq), value: value}, change)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

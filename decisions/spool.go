@@ -201,19 +201,14 @@ func (s *spool) clear(db *store.DB) error {
 	s.queue, s.count, s.bytes, s.sent, s.lost = nil, 0, 0, 0, 0
 	s.decided, s.allowed = map[int64]underway{}, map[netip.Prefix]int64{}
 	for _, bucket := range []string{opBucket, baseBucket} {
-		var keys []string
-		err := db.Each(bucket, "", func(key string, _ []byte) error { keys = append(keys, key); return nil })
-		if err != nil || len(keys) == 0 {
-			return err
-		}
-		err = db.Update(func(tx *store.Tx) error {
-			for _, key := range keys {
-				if err := tx.Delete(bucket, key); err != nil {
-					return err
-				}
-			}
+		var gone []op
+		err := db.Each(bucket, "", func(key string, _ []byte) error {
+			gone = append(gone, op{bucket: bucket, key: key})
 			return nil
 		})
+		if err == nil && len(gone) > 0 {
+			err = write(db, gone...)
+		}
 		if err != nil {
 			return err
 		}
