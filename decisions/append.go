@@ -233,7 +233,7 @@ func (b *Book) recordAlert(a *event.Alert, ready []prepared, j *job, now time.Ti
 	b.cutValues.Add(int64(cutValues))
 	b.droppedEvidence.Add(int64(dropped))
 	if b.fleet.ops.on {
-		kept = boundedWhole(&kept)
+		tidyWhole(&kept)
 	}
 	return b.fileAlert(&kept, ready, j, now)
 }

@@ -76,6 +76,12 @@ func boundedMeta(m event.Meta, budget, values int) (event.Meta, int, int) {
 // its texts and lists are within limits. Doing it twice changes nothing more.
 func boundedWhole(a *event.Alert) event.Alert {
 	out, _, _ := bounded(a)
+	tidyWhole(&out)
+	return out
+}
+
+// tidyWhole brings what bounded leaves as it is within limits; out is its copy.
+func tidyWhole(out *event.Alert) {
 	for _, s := range []*string{&out.MachineID, &out.CreatedAt, &out.Kind, &out.Scenario, &out.ScenarioHash, &out.ScenarioVersion,
 		&out.StartAt, &out.StopAt, &out.Leakspeed, &out.IncidentID, &out.Site} {
 		*s = tidyText(*s, maxText)
@@ -102,7 +108,6 @@ func boundedWhole(a *event.Alert) event.Alert {
 			*s = tidyText(*s, maxText)
 		}
 	}
-	return out
 }
 
 // tidyText returns s without control characters and what is no text, cut to a number
