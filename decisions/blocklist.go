@@ -124,8 +124,8 @@ func NewBlocklist(h ListHead, prefixes []netip.Prefix) (*Blocklist, ListReport, 
 	return l, b.report, nil
 }
 
-// Based returns the list with the ID of its first entry.
-func (l *Blocklist) Based(base int64) *Blocklist {
+// based returns the list with the ID of its first entry.
+func (l *Blocklist) based(base int64) *Blocklist {
 	next := *l
 	next.Base = base
 	return &next
@@ -160,12 +160,6 @@ func (l *Blocklist) At(i int) netip.Prefix {
 		return prefix4(l.nets.keys[i], l.bits[i])
 	}
 	return l.v6[i-len(l.nets.keys)].prefix()
-}
-
-// Contains reports whether an entry covers a.
-func (l *Blocklist) Contains(a netip.Addr) bool {
-	_, ok := l.Find(a)
-	return ok
 }
 
 // Find returns the index of the entry that covers a; there is one at most. It

@@ -172,7 +172,7 @@ func TestBlocklistAgainstModel(t *testing.T) {
 		for range 300 {
 			a := crowdedAddr(r)
 			i, ok := l.Find(a)
-			if ok != naive(list, a) || ok != l.Contains(a) || ok && !l.At(i).Contains(a) {
+			if ok != naive(list, a) || ok && !l.At(i).Contains(a) {
 				t.Fatalf("round %d: %s is found: %v at %d", round, a, ok, i)
 			}
 		}
@@ -208,7 +208,9 @@ func TestPatchOfAnother(t *testing.T) {
 	if _, err := newList(t, later, prefixes("192.0.2.1")).Apply(patch); !errors.Is(err, decisions.ErrOtherList) {
 		t.Errorf("of another version: %v", err)
 	}
-	if l, err := a.Based(7).Apply(patch); err != nil || l.Base != b.Base || l.Hash() != b.Hash() {
+	based := listHead("x")
+	based.Base = 7
+	if l, err := newList(t, based, prefixes("192.0.2.1")).Apply(patch); err != nil || l.Base != b.Base || l.Hash() != b.Hash() {
 		t.Errorf("with other ids: %v", err)
 	}
 }

@@ -37,7 +37,7 @@ func (l *Blocklist) Encode() []byte {
 
 // Hash stands for all that the list says, apart from Base, which one node may have
 // and another not.
-func (l *Blocklist) Hash() [sha256.Size]byte { return l.Based(0).sum() }
+func (l *Blocklist) Hash() [sha256.Size]byte { return l.based(0).sum() }
 
 // sum is that of all of the list.
 func (l *Blocklist) sum() [sha256.Size]byte { return sha256.Sum256(l.plainBytes()) }

@@ -72,8 +72,8 @@ func (l *Blocklist) ends() [3]int {
 }
 
 // Apply returns the list that a patch of Diff makes of l, whatever the Base of l.
-// Like DecodeBlocklist it is
-// safe with bytes from anywhere; a patch for another state is ErrOtherList.
+// Like DecodeBlocklist it is safe with bytes from anywhere; a patch for another
+// state is ErrOtherList.
 func (l *Blocklist) Apply(patch []byte) (*Blocklist, error) {
 	next, err := l.apply(patch)
 	if err != nil {

@@ -36,13 +36,13 @@ func (b *Book) PutList(l *Blocklist) error {
 		return fmt.Errorf("list %s: there are %d lists, no more fit; drop one first", l.Name, len(lists))
 	}
 	if l.Base == 0 && b.decision.shared() {
-		l = l.Based(listBase(l.Name, l.Version))
+		l = l.based(listBase(l.Name, l.Version))
 	}
 	if l.Base == 0 {
 		if err := b.enter(l.Len(), false); err != nil {
 			return fmt.Errorf("list %s: %w", l.Name, err)
 		}
-		l = l.Based(b.decision.row(int64(l.Len())))
+		l = l.based(b.decision.row(int64(l.Len())))
 		b.write.Unlock()
 	}
 	// Encoding a large list takes a while; nobody waits for it.
@@ -67,11 +67,12 @@ func (b *Book) Lists() []*Blocklist { return b.set.lists() }
 // useLists makes lists those in force, and ops what the database hears of it. The
 // caller holds listing.
 func (b *Book) useLists(lists []*Blocklist, ops ...op) error {
+	slices.SortFunc(lists, func(x, y *Blocklist) int { return strings.Compare(x.Name, y.Name) })
+	fresh := newListings(lists) // takes a while with large ones: before the lock
 	if err := b.enter(0, false); err != nil {
 		return err
 	}
-	slices.SortFunc(lists, func(x, y *Blocklist) int { return strings.Compare(x.Name, y.Name) })
-	b.set.setLists(lists)
+	b.set.setLists(fresh)
 	b.disk.add(ops...)
 	b.write.Unlock()
 	b.watch.wake()
@@ -115,7 +116,7 @@ func (b *Book) loadLists(now time.Time, j *job) error {
 		}
 		return nil
 	})
-	b.set.setLists(lists)
+	b.set.setLists(newListings(lists))
 	return err
 }
 

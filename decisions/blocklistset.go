@@ -83,13 +83,13 @@ func (s *listings) best(a netip.Addr, have entry, at *instant) entry {
 	return have
 }
 
-// setLists makes lists what lookups consult beside single decisions, as one step.
-func (s *Set) setLists(lists []*Blocklist) {
-	fresh := newListings(lists)
+// setLists makes lists (nil: none) what lookups consult beside single decisions, as
+// one step.
+func (s *Set) setLists(lists *listings) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	next := *s.state.Load()
-	next.lists = fresh
+	next.lists = lists
 	s.state.Store(&next)
 }
 
