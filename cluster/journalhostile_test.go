@@ -123,9 +123,18 @@ func TestJournalHostileWhole(t *testing.T) {
 		s.Do("ZADD", k.du, "1", fmt.Sprint("odd", i))
 		s.Do("ZADD", k.au, "1", fmt.Sprint("odd", i))
 	}
+	crowd := []string{"HSET", k.ls}
+	for i := range 2 * maxListNames {
+		crowd = append(crowd, fmt.Sprint("crowd", i), "1")
+	}
+	s.Do(crowd...)
 	m := hostileMember(t, s, 2)
 	joined(t, m)
 	everywhere(t, []*member{first, m}, "192.0.2.200", true)
+	if err := m.j.PutList(blocklist(t, "tor", 1, 100, 0)); err != nil {
+		t.Fatal(err)
+	}
+	soon(t, "the list is in Redis", func() bool { return s.Do("HEXISTS", k.ls, "tor") == int64(1) })
 	for _, v := range victims() {
 		if a := m.lookup(v).Action; a != decisions.None {
 			t.Errorf("%s: %v", v, a)

@@ -132,13 +132,11 @@ func (j *Journal) putList(ctx context.Context, l *decisions.Blocklist, seq int64
 			return err
 		}
 	}
-	all, err := j.listStates(ctx)
+	there, err := j.listState(ctx, l.Name)
 	if err != nil {
 		return err
 	}
-	there, known := all[l.Name]
-	state := stateOf(l)
-	if known && there.version >= l.Version && seq == 0 {
+	if there.version >= l.Version && seq == 0 {
 		return nil
 	}
 	var tag [8]byte
@@ -152,7 +150,7 @@ func (j *Journal) putList(ctx context.Context, l *decisions.Blocklist, seq int64
 	j.listing.Lock()
 	old := j.former[l.Name]
 	j.listing.Unlock()
-	if old != nil && known && stateOf(old) == there {
+	if old != nil && stateOf(old) == there {
 		if patch := decisions.Diff(old, l); len(patch) < len(blob) {
 			head := blobHead{Version: l.Version, From: old.Version, Bytes: len(patch)}
 			if err := j.storeAside(ctx, aside+"p", head, patch); err != nil {
@@ -161,7 +159,7 @@ func (j *Journal) putList(ctx context.Context, l *decisions.Blocklist, seq int64
 			keys = append(keys, aside+"p")
 		}
 	}
-	if err := j.runList(ctx, keys, seq, op, l.Name, l.Version, state.String()); err != nil {
+	if err := j.runList(ctx, keys, seq, op, l.Name, l.Version, stateOf(l).String()); err != nil {
 		return err
 	}
 	j.listing.Lock()

@@ -7,6 +7,8 @@ import (
 	"maps"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/rampart-edge/rampart/decisions"
 )
 
@@ -40,8 +42,23 @@ func (j *Journal) keepLists(ctx context.Context) {
 	}
 }
 
-// listStates are the lists that Redis has in force; one whose state is not
-// understood has version 0.
+// listState is what Redis has in force of a list; with version 0 none, or one whose
+// state is not understood.
+func (j *Journal) listState(ctx context.Context, name string) (listState, error) {
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	text, err := j.c.rdb().HGet(ctx, j.keys.ls, name).Result()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return listState{}, err
+	}
+	s, err := parseListState(text)
+	if text != "" && err != nil {
+		j.refuse("list", err)
+	}
+	return s, nil
+}
+
+// listStates are those of all lists that Redis has in force.
 func (j *Journal) listStates(ctx context.Context) (map[string]listState, error) {
 	one, cancel := context.WithTimeout(ctx, callLimit)
 	n, err := j.c.rdb().HLen(one, j.keys.ls).Result()
@@ -50,7 +67,7 @@ func (j *Journal) listStates(ctx context.Context) (map[string]listState, error) 
 		return nil, err
 	}
 	if n > maxListNames {
-		return nil, fmt.Errorf("there are %d lists in redis, at most %d are taken", n, maxListNames)
+		return nil, fmt.Errorf("there are %d lists in redis, at most %d are taken: delete those of hash %s that no node put there", n, maxListNames, j.keys.ls)
 	}
 	out := map[string]listState{}
 	err = j.scan(ctx, j.keys.ls, maxListNames, 256, func(name string, text []byte) error {

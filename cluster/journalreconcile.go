@@ -122,13 +122,13 @@ func (j *Journal) reconcile(ctx context.Context) error {
 	return nil
 }
 
-// load reads all that Redis has, at the place of the log that is read first: what is
+// load reads all that Redis has but the lists, at the place of the log that is read first: what is
 // changed meanwhile is in the log after it.
 func (j *Journal) load(ctx context.Context, s stand) (decisions.Snapshot, error) {
 	if s.state != "ok" && s.state != "old" {
 		return decisions.Snapshot{}, fmt.Errorf("%w (%s)", errPlace, s.state)
 	}
-	all := decisions.Snapshot{Cursor: s.last, Epoch: s.epoch, Lists: map[string]int64{}}
+	all := decisions.Snapshot{Cursor: s.last, Epoch: s.epoch}
 	var err error
 	if all.Own, err = j.c.rdb().HGet(ctx, j.keys.seq, j.c.o.Node).Int64(); err != nil && !errors.Is(err, redis.Nil) {
 		return all, err
@@ -160,13 +160,6 @@ func (j *Journal) load(ctx context.Context, s stand) (decisions.Snapshot, error)
 			all.Allow = append(all.Allow, e)
 			return nil
 		})
-	}
-	if err == nil {
-		var lists map[string]listState
-		lists, err = j.listStates(ctx)
-		for name, l := range lists {
-			all.Lists[name] = l.version
-		}
 	}
 	return all, err
 }

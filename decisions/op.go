@@ -170,12 +170,11 @@ type Adopted struct {
 	Cursor string
 }
 
-// Snapshot is all that a fleet has, at one place of its log.
+// Snapshot is all that a fleet has but the lists, at one place of its log.
 type Snapshot struct {
 	Decisions []Decision // those in force; Suppressed means nothing
 	Alerts    []event.Alert
-	Allow     []AllowEntry     // the operators', of KindManual
-	Lists     map[string]int64 // version by name; the Book leaves lists to those who load them
+	Allow     []AllowEntry // the operators', of KindManual
 	Cursor    string
 	Epoch     string
 	// Own is the highest Seq of this node's ops that is in it, 0 if that is not

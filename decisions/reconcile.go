@@ -15,8 +15,8 @@ import (
 const reconcileChunk = 250
 
 // Export returns what the Book has, by id: the decisions in force (Suppressed is
-// never set: that is each node's own matter), the alerts, the operators' allowlist
-// entries and the lists.
+// never set: that is each node's own matter), the alerts and the operators'
+// allowlist entries.
 func (b *Book) Export() Snapshot {
 	now := b.o.Now()
 	var s Snapshot
@@ -42,10 +42,6 @@ func (b *Book) Export() Snapshot {
 		}
 	}
 	s.Allow = b.o.Allow.manual()
-	s.Lists = map[string]int64{}
-	for _, l := range b.Lists() {
-		s.Lists[l.Name] = l.Version
-	}
 	s.Epoch, s.Cursor = b.Position()
 	return s
 }
