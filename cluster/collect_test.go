@@ -21,7 +21,11 @@ func TestCollectWithoutOne(t *testing.T) {
 	for _, known := range []bool{true, false} {
 		t.Run(fmt.Sprint("known to be gone: ", known), func(t *testing.T) {
 			s := redistest.Start(t, redistest.Options{})
-			w := newCrew(t, 3, at(s.Addr()), nil)
+			tune := hasty
+			if known {
+				tune = nil
+			}
+			w := newCrew(t, 3, at(s.Addr()), tune)
 			sc := w.use(leakyDoc)[0]
 			for i := range 5 {
 				w.nodes[i%3].Pour(now1(sc, i))
@@ -72,7 +76,7 @@ func TestCollectAlone(t *testing.T) {
 // TestCollectHostile: messages that nobody of the fleet sent do no harm.
 func TestCollectHostile(t *testing.T) {
 	s := redistest.Start(t, redistest.Options{})
-	w := newCrew(t, 2, at(s.Addr()), nil)
+	w := newCrew(t, 2, at(s.Addr()), hasty)
 	sc := w.use(leakyDoc)[0]
 	k := w.nodes[0].outbox.samples
 	shout := func(text string) { s.Do("PUBLISH", k.channel(k.self), text) }

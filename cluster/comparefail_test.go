@@ -199,10 +199,9 @@ func TestCompareCluster(t *testing.T) {
 		return len(w.overflows()) >= keys*(each/4+1+each/6)
 	})
 	counts := map[string]int{}
-	timeouts := w.timeouts()
 	for _, o := range w.overflows() {
 		counts[o.Scenario.Name]++
-		if len(o.Samples) != o.Count && timeouts == 0 { // on a busy machine answers may come too late
+		if len(o.Samples) != o.Count {
 			t.Errorf("%s of %s counts %d and has %d samples", o.Scenario.Name, o.Key, o.Count, len(o.Samples))
 		}
 	}

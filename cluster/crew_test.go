@@ -26,13 +26,14 @@ type crew struct {
 	who     []int // the node of each
 }
 
-// newCrew starts n nodes that know each other; tune changes their options.
+// newCrew starts n nodes that know each other; tune changes their options. They wait
+// for each other's samples for as long as it takes on a busy machine.
 func newCrew(t testing.TB, n int, config Config, tune func(i int, o *BucketOptions)) *crew {
 	t.Helper()
 	w := &crew{t: t}
 	for i := range n {
 		c := up(t, i+1, config)
-		opts := BucketOptions{FlushEvery: time.Millisecond}
+		opts := BucketOptions{FlushEvery: time.Millisecond, collectFor: 20 * time.Second}
 		if tune != nil {
 			tune(i, &opts)
 		}
@@ -62,13 +63,8 @@ func alive(c *Client) (n int) {
 	return n
 }
 
-// timeouts is how often samples did not come in time.
-func (w *crew) timeouts() (n int64) {
-	for _, b := range w.nodes {
-		n += b.Stats().CollectTimeouts
-	}
-	return n
-}
+// hasty is for a crew some of whose nodes will not answer.
+func hasty(_ int, o *BucketOptions) { o.collectFor = time.Second }
 
 func (w *crew) take(i int, o *scenarios.Overflow) {
 	w.mu.Lock()
@@ -144,8 +140,7 @@ func TestCompareRace(t *testing.T) {
 	if len(ids) != writers*each/4 || len(w.overflows()) != len(ids) || len(events) != samples {
 		t.Errorf("%d overflows with %d ids, want %d; %d samples of %d events", len(w.overflows()), len(ids), writers*each/4, samples, len(events))
 	}
-	// On a busy machine answers may come too late.
-	if n := w.timeouts(); samples != writers*each && n == 0 {
+	if samples != writers*each {
 		t.Errorf("%d samples, want %d", samples, writers*each)
 	}
 	for _, n := range w.nodes {
@@ -178,7 +173,7 @@ func TestRoundRobin(t *testing.T) {
 }
 
 func (w *crew) roundRobin(t *testing.T, sc *scenarios.Scenario, doc string) {
-	before, late := len(w.overflows()), w.timeouts()
+	before := len(w.overflows())
 	model := bucketstest.NewModel(t, doc)
 	for i := range 40 {
 		n := w.nodes[i%len(w.nodes)]
@@ -197,13 +192,6 @@ func (w *crew) roundRobin(t *testing.T, sc *scenarios.Scenario, doc string) {
 	}
 	for _, o := range w.overflows()[before:] {
 		got = append(got, short{o.Count, bucketstest.See(o).Samples})
-	}
-	if w.timeouts() > late { // on a busy machine: then the last one's alone is certain
-		for _, list := range [][]short{want, got} {
-			for i := range list {
-				list[i].samples = list[i].samples[len(list[i].samples)-1:]
-			}
-		}
 	}
 	if d := cmp.Diff(want, got, cmp.AllowUnexported(short{})); d != "" || len(want) == 0 {
 		t.Errorf("(-one process +fleet):\n%s\n%s", d, doc)
@@ -234,7 +222,7 @@ func TestRoundRobinAtOnce(t *testing.T) {
 			t.Logf("an overflow of %d events has the samples %v", o.Count, ids)
 		}
 	}
-	if n := len(w.overflows()); n != rounds || missing > 0 && w.timeouts() == 0 {
-		t.Errorf("%d overflows, want %d; %d without all their samples, though all questions were answered", n, rounds, missing)
+	if n := len(w.overflows()); n != rounds || missing > 0 {
+		t.Errorf("%d overflows, want %d; %d without all their samples", n, rounds, missing)
 	}
 }

@@ -81,7 +81,7 @@ func (w *crew) scheduled() (n int64) {
 // TestDeadlineOfTheGone: the node that fed a counter is gone when it ends.
 func TestDeadlineOfTheGone(t *testing.T) {
 	s := redistest.Start(t, redistest.Options{})
-	w := newCrew(t, 2, at(s.Addr()), nil)
+	w := newCrew(t, 2, at(s.Addr()), hasty)
 	sc := w.use(counterDoc + "duration: 300ms\n")[0]
 	for i := range 4 {
 		w.nodes[0].Pour(now1(sc, i))

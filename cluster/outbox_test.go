@@ -45,7 +45,7 @@ func takeOver(t *testing.T, doc string, cut bool) {
 	stopped, again := make(chan struct{}), make(chan struct{})
 	var once sync.Once
 	w := newCrew(t, 2, at(s.Addr()), func(i int, o *BucketOptions) {
-		o.claimAfter = short
+		o.claimAfter, o.collectFor = short, short
 		if i == 0 {
 			o.between = func() {
 				once.Do(func() { close(stopped) })
