@@ -56,7 +56,7 @@ func (c *call) writeEvents(a *event.Alert) {
 	w := c.out()
 	kept := ""
 	if int32(len(a.Events)) < a.EventsCount {
-		kept = fmt.Sprintf(", the last %d kept", len(a.Events))
+		kept = fmt.Sprintf(", %d of them kept", len(a.Events))
 	}
 	fmt.Fprintf(w, "  events    %d%s\n", a.EventsCount, kept)
 	lines := c.eventLines(a)
