@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/rampart-edge/rampart/cluster"
+	"github.com/rampart-edge/rampart/engine"
 	"github.com/rampart-edge/rampart/scenarios"
 )
 
@@ -18,6 +19,23 @@ type buckets struct {
 	contexts *scenarios.Contexts // so too
 }
 
+// bucketKeeper is what takes what is poured: scenarios.Memory or cluster.Buckets.
+type bucketKeeper interface {
+	scenarios.Buckets
+	engine.Inliner
+	Sweep(now time.Time)
+	Use(r *scenarios.Rules)
+	UseContexts(c *scenarios.Contexts)
+}
+
+// keeper is the one in force.
+func (b *buckets) keeper() bucketKeeper {
+	if s := b.shared.Load(); s != nil {
+		return s
+	}
+	return b.Memory
+}
+
 // share has the fleet's buckets take over.
 func (b *buckets) share(with *cluster.Buckets) {
 	if b.rules != nil {
@@ -28,47 +46,24 @@ func (b *buckets) share(with *cluster.Buckets) {
 }
 
 // Pour implements scenarios.Buckets.
-func (b *buckets) Pour(batch []scenarios.Drop) {
-	if s := b.shared.Load(); s != nil {
-		s.Pour(batch)
-		return
-	}
-	b.Memory.Pour(batch)
-}
+func (b *buckets) Pour(batch []scenarios.Drop) { b.keeper().Pour(batch) }
 
 // Inline implements engine.Inliner.
 func (b *buckets) Inline(batch []scenarios.Drop) []*scenarios.Overflow {
-	if s := b.shared.Load(); s != nil {
-		return s.Inline(batch)
-	}
-	return b.Memory.Inline(batch)
+	return b.keeper().Inline(batch)
 }
 
 // Sweep ends what is over. Call it once a second.
-func (b *buckets) Sweep(now time.Time) {
-	if s := b.shared.Load(); s != nil {
-		s.Sweep(now)
-		return
-	}
-	b.Memory.Sweep(now)
-}
+func (b *buckets) Sweep(now time.Time) { b.keeper().Sweep(now) }
 
 // Use makes r the rules in force.
 func (b *buckets) Use(r *scenarios.Rules) {
 	b.rules = r
-	if s := b.shared.Load(); s != nil {
-		s.Use(r)
-		return
-	}
-	b.Memory.Use(r)
+	b.keeper().Use(r)
 }
 
 // UseContexts makes c what alerts say from now on.
 func (b *buckets) UseContexts(c *scenarios.Contexts) {
 	b.contexts = c
-	if s := b.shared.Load(); s != nil {
-		s.UseContexts(c)
-		return
-	}
-	b.Memory.UseContexts(c)
+	b.keeper().UseContexts(c)
 }

@@ -41,7 +41,7 @@ type fleet struct {
 	client  *cluster.Client
 	journal *cluster.Journal
 	burns   *cluster.Burns
-	remote  *scenarios.Remote // nil until the fleet's secret is known
+	remote  *scenarios.Remote // its names of buckets are used when the fleet's secret is known
 	// closing: nobody takes overflows from the queue any more.
 	closing atomic.Bool
 	// trouble is why the secret could not be had.
@@ -55,7 +55,8 @@ func openFleet(st *state, s *Settings) (*fleet, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the node's id: %w", err)
 	}
-	f := &fleet{st: st, config: s.config.Storage, id: hex.EncodeToString(id), name: s.config.fleetName(), log: s.log.Named("fleet")}
+	f := &fleet{st: st, config: s.config.Storage, id: hex.EncodeToString(id), name: s.config.fleetName(), log: s.log.Named("fleet"),
+		remote: scenarios.NewRemote(scenarios.RemoteOptions{})}
 	o := cluster.Options{Config: s.redis, Node: f.id, Name: f.name, Version: version(), Logger: f.log, Now: time.Now}
 	if st.owner.tune != nil {
 		st.owner.tune(&o)
@@ -106,11 +107,10 @@ func (f *fleet) start() {
 func (f *fleet) share(secret []byte) {
 	h := hmac.New(sha256.New, secret)
 	h.Write([]byte("bucket names"))
-	if f.remote != nil {
-		f.remote.Rekey(h.Sum(nil))
+	f.remote.Rekey(h.Sum(nil))
+	if f.st.buckets.shared.Load() != nil {
 		return
 	}
-	f.remote = scenarios.NewRemote(scenarios.RemoteOptions{Secret: h.Sum(nil)})
 	f.st.buckets.share(cluster.NewBuckets(f.client, cluster.BucketOptions{Local: f.st.buckets.Memory, Remote: f.remote,
 		Overflow: f.overflow, FlushEvery: time.Duration(f.config.Flush), Batch: f.config.Batch,
 		SampleBytes: f.st.limits.SampleBytes, Logger: f.log, Now: time.Now}))

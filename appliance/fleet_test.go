@@ -109,6 +109,21 @@ func TestFleetCountsTogether(t *testing.T) {
 	}
 }
 
+// TestFailingConditionIsTold: a condition that fails is a problem to look at, wherever
+// the buckets are.
+func TestFailingConditionIsTold(t *testing.T) {
+	f := folder{t, t.TempDir()}
+	own := f.write("own.yaml", "name: own/odd\n"+strings.Replace(ownScenario, "type: leaky", "type: conditional", 1)+
+		"condition: queue.Queue[7].Meta.source_ip == 'x'\n")
+	c := Config{Scenarios: []string{own}}
+	alone, shared := open(t, c), open(t, member("a", redistest.Start(t, redistest.Options{}).Addr(), c))
+	ready(t, shared)
+	for _, a := range []*Appliance{alone, shared} {
+		visit(a, from("203.0.113.7"), "/x", 200)
+		until(t, "the condition failed", func() bool { return told(a.live.Load().status(), "scenario own/odd failed on 1 events: ") })
+	}
+}
+
 // TestFleetExplains: what one node refused another can explain, and who is banned on
 // one is unbanned on the other.
 func TestFleetExplains(t *testing.T) {

@@ -139,14 +139,25 @@ func (l *live) scenarios() ScenarioStatus {
 	for _, sc := range rules.RequestPhase() {
 		s.RequestPhase = append(s.RequestPhase, sc.Name)
 	}
-	for _, f := range rules.Failures() {
-		one := ScenarioFailure{Scenario: f.Scenario.Name, Count: f.Count}
-		if f.Last != nil {
-			one.Last = f.Last.Error()
+	loaded := map[[16]byte]bool{}
+	for _, sc := range rules.All() {
+		loaded[sc.ID()] = true
+	}
+	for _, f := range append(rules.Failures(), l.state.failures()...) {
+		if loaded[f.Scenario.ID()] {
+			s.Failing = append(s.Failing, ScenarioFailure{Scenario: f.Scenario.Name, Count: f.Count, Last: f.Last.Error()})
 		}
-		s.Failing = append(s.Failing, one)
 	}
 	return s
+}
+
+// failures are those of conditions and overflow filters, wherever the buckets are.
+func (st *state) failures() []scenarios.Failure {
+	list := st.buckets.Failures()
+	if st.fleet != nil {
+		list = append(list, st.fleet.remote.Failures()...)
+	}
+	return list
 }
 
 func (st *state) events() EventStatus {
@@ -155,7 +166,7 @@ func (st *state) events() EventStatus {
 		Whitelisted: c.Whitelisted.Load(), Requests: c.Requests.Load(), Dropped: st.owner.counters.dropped.Load(),
 		Panics: st.owner.counters.panics.Load(), Poured: c.Poured.Load(), Overflows: c.Overflows.Load(),
 		Sourceless: c.Sourceless.Load(), Forgiven: c.Forgiven.Load(), Looping: c.Looping.Load(),
-		Alerts: c.Alerts.Load(), Known: c.Known.Load(), Failed: c.Failed.Load(), Queued: len(st.queue.visits)}
+		Alerts: c.Alerts.Load(), Known: c.Known.Load(), Failed: c.Failed.Load(), Queued: len(st.queue.visits) + len(st.queue.over)}
 }
 
 func (c *counters) requests() RequestStatus {

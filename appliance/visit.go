@@ -261,19 +261,11 @@ func (v *Visit) End(status int, size int64, h http.Header) {
 	v.event = nil
 	defer v.survive()
 	responseFields(ev, status, h)
-	if !v.whole && v.settled(ev) {
+	if !v.whole && v.live.engine.Settled(ev) {
 		v.live.engine.Done(ev) // as most: no worker is woken for it
 		return
 	}
 	v.live.state.queue.offer(finished{live: v.live, event: ev, whole: v.whole})
-}
-
-// settled reports whether no worker is needed for a finished request. A fault costs
-// the event and not the response.
-func (v *Visit) settled(ev *event.Event) (yes bool) {
-	defer v.live.state.queue.survive()
-	yes = true
-	return v.live.engine.Settled(ev)
 }
 
 // Refuses reports whether connections from a peer are to be closed before a word
