@@ -19,8 +19,8 @@ type ender interface {
 // nothing, and everything else that a response writer can do still goes through:
 // flushing, hijacking, informational responses, trailers, sendfile.
 //
-// It belongs to one request and is not pooled: a handler
-// that writes after it has returned would write into another client's response.
+// It belongs to one request and is not pooled: a handler that writes after it has
+// returned would write into another client's response.
 type recorder struct {
 	*caddyhttp.ResponseWriterWrapper
 	wrapper   caddyhttp.ResponseWriterWrapper

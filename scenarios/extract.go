@@ -113,3 +113,9 @@ func (x *extract) ask(c *expression.Condition, base int) (bool, error) {
 	x.vars.Queue = x.window.all()
 	return c.Bool(&x.vars)
 }
+
+// close ends what conditions see of the bucket.
+func (x *extract) close() {
+	x.window.close()
+	x.vars.Queue, x.vars.Leaky = nil, nil
+}

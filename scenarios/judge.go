@@ -131,6 +131,7 @@ func (v *verdict) fault(err error) {
 // CrowdSec compatible: a condition that fails is no overflow; one of a bayesian
 // network that fails changes nothing.
 func (j *judge) ask(x *extract, tripped uint64) (v verdict) {
+	defer x.close()
 	v.tripped = tripped
 	if j.condition != nil {
 		ok, err := x.ask(j.condition, 0)

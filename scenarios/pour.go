@@ -196,8 +196,6 @@ func (m *Memory) ask(p *pour, sh *shard) outcome {
 		p.vars.Leaky = s.leakyVars(p.drop.Key, p.first, p.t, int(p.count))
 	}
 	v := s.judge.ask(&p.extract, p.tripped)
-	p.window.close()
-	p.vars.Queue, p.vars.Leaky = nil, nil
 	if v.failed > 0 {
 		m.fault(p.table, p.slot, v.failed, v.err)
 	}

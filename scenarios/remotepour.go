@@ -110,7 +110,6 @@ func (r *Remote) Judge(s *Scenario, group string, first, last int64, count int, 
 		x.vars.Leaky = s.leakyVars(group, nanos(first), nanos(last), count)
 	}
 	v := s.judge.ask(&x.extract, tripped)
-	x.window.close()
 	if v.failed > 0 {
 		r.fault(s, v.failed, v.err)
 	}

@@ -7,9 +7,9 @@ import (
 	"math/bits"
 )
 
-// hashKey is the secret of one Memory, or of all nodes that share buckets. Bucket names are hashed with it to 128
-// bits, so that nobody who chooses names can make two buckets one; a snapshot
-// carries the key along.
+// hashKey is the secret of one Memory, or of all nodes that share buckets. Bucket
+// names are hashed with it to 128 bits, so that nobody who chooses names can make two
+// buckets one; a snapshot carries the key along.
 type hashKey struct{ k0, k1 uint64 }
 
 func newHashKey() hashKey {
