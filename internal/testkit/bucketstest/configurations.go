@@ -98,14 +98,8 @@ func shaped(rng *rand.Rand, s *scenarios.Scenario, shape int, cancels bool) []sc
 	l, now := max(s.LeakSpeed, s.Duration, time.Second), Start
 	var list []scenarios.Drop
 	for i := range perTrace {
-		switch shape {
-		case 1:
-			now = now.Add(l)
-		case 2:
-			now = now.Add(l * 9 / 10)
-		case 3:
-			now = now.Add(l / 3)
-		case 4:
+		now = now.Add(drip(shape, l))
+		if shape == 4 {
 			now = now.Add(pick(rng, 0, 0, 0, 0, 0, 0, time.Duration(rng.Int64N(int64(l))), l, s.Life(),
 				s.Life()+time.Microsecond, s.Life()-time.Microsecond, s.Blackhole))
 		}

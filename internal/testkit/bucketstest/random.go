@@ -140,13 +140,8 @@ func Trace(rng *rand.Rand, s *scenarios.Scenario, kind int, replay bool) []scena
 	now := Start.Add(time.Duration(rng.Int64N(1e9)))
 	var list []scenarios.Drop
 	for i := range 30 + rng.IntN(6*n) {
+		now = now.Add(drip(kind, l))
 		switch kind {
-		case 1:
-			now = now.Add(l)
-		case 2:
-			now = now.Add(l * 9 / 10)
-		case 3:
-			now = now.Add(l / 3)
 		case 4, 6, 7:
 			now = now.Add(pick(rng, 0, 0, 0, time.Duration(rng.Int64N(int64(l))), l, s.Life(),
 				s.Life()+time.Microsecond, s.Life()-time.Microsecond, s.Blackhole, s.Duration))
@@ -173,6 +168,20 @@ func Trace(rng *rand.Rand, s *scenarios.Scenario, kind int, replay bool) []scena
 		list = append(list, d)
 	}
 	return list
+}
+
+// drip is the pause between the events of traces of a kind that drips, for a leakspeed
+// of l; 0 for the others.
+func drip(kind int, l time.Duration) time.Duration {
+	switch kind {
+	case 1:
+		return l
+	case 2:
+		return l * 9 / 10
+	case 3:
+		return l / 3
+	}
+	return 0
 }
 
 // dress gives an event what random conditions look at.
