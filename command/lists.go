@@ -36,7 +36,8 @@ type listWish struct {
 
 func listsImport(o Options) *cobra.Command {
 	var w listWish
-	cmd := &cobra.Command{Use: "import NAME FILE|-", Short: "Bring a list into force, in place of the one of that name", Args: cobra.ExactArgs(2),
+	cmd := &cobra.Command{Use: "import NAME FILE|-", Short: "Bring a list into force, in place of the one of that name",
+		Args: exactly(2, "the NAME of a list and its FILE, or - for the standard input"),
 		Long: "Reads an address or a network from each line; what follows a # or ; is a comment. Lines that are neither are named\n" +
 			"and left out. With - the list is the standard input.",
 		Example: "  " + o.Prefix + " lists import drop drop.txt\n  curl -s https://example.com/list.txt | " + o.Prefix + " lists import example - --type captcha --duration 1d"}
@@ -202,7 +203,7 @@ func listsList(o Options) *cobra.Command {
 }
 
 func listsShow(o Options) *cobra.Command {
-	cmd := &cobra.Command{Use: "show NAME", Short: "Show a list and its first entries", Args: cobra.ExactArgs(1),
+	cmd := &cobra.Command{Use: "show NAME", Short: "Show a list and its first entries", Args: one("the NAME of a list"),
 		Long: "Shows a list and its first entries. Whether an address is on it says `why` or `decisions list --ip`."}
 	limit := cmd.Flags().IntP("limit", "l", 20, "how many entries to show, at most 10000")
 	return online(o, cmd, func(c *call, args []string) error {
@@ -232,7 +233,7 @@ func listsShow(o Options) *cobra.Command {
 }
 
 func listsRemove(o Options) *cobra.Command {
-	cmd := &cobra.Command{Use: "remove NAME", Aliases: []string{"delete"}, Short: "End a list", Args: cobra.ExactArgs(1)}
+	cmd := &cobra.Command{Use: "remove NAME", Aliases: []string{"delete"}, Short: "End a list", Args: one("the NAME of a list")}
 	return online(o, cmd, func(c *call, args []string) error {
 		var l appliance.ListStatus
 		if err := c.do(http.MethodDelete, listPath(args[0]), nil, nil, &l); err != nil {

@@ -36,7 +36,7 @@ func replayCommand(o Options) *cobra.Command {
 			"  " + o.Prefix + " replay --type nginx access.log access.log.1.gz --type syslog auth.log\n" +
 			"  " + o.Prefix + " replay nginx=access.log --scenario ./new.yaml --only --fail-on-alert\n" +
 			"  " + o.Prefix + " replay syslog=auth.log --hub ./hub --data ./hub-data --collection crowdsecurity/sshd -o json",
-		Args: some("at least one log FILE"), SilenceUsage: true}
+		Args: least(1, "at least one log FILE"), SilenceUsage: true}
 	r := &replayOptions{choice: choiceFlags(cmd)}
 	r.types.set = cmd.Flags()
 	f := cmd.Flags()
