@@ -35,17 +35,15 @@ type BucketOptions struct {
 	// Batch is how many pours are sent without waiting for more, default 64. Under
 	// load up to 256 go in one call.
 	Batch int
-	// Queue is how many pours may wait, default 65,536; further ones are dropped and
-	// counted.
-	Queue int
 	// SampleBytes bounds the samples of shared buckets, default 64 MiB; negative: only
 	// the overflowing event itself is kept.
 	SampleBytes int64
-	// Absolute takes instants as they are instead of the clock of Redis. Tests use it.
-	Absolute bool
-	Logger   *zap.Logger // required
-	Now      func() time.Time
+	Logger      *zap.Logger // required
+	Now         func() time.Time
 
+	// Tests change these.
+	absolute   bool          // takes instants as they are instead of the clock of Redis
+	queue      int           // how many pours may wait; further ones are dropped and counted
 	claimAfter time.Duration // how old a record gets before another node takes it over
 	collectFor time.Duration // how long the samples of other nodes are waited for
 	between    func()        // called between an overflow and its alert
@@ -58,8 +56,8 @@ func (o *BucketOptions) fill() {
 	if o.Batch <= 0 {
 		o.Batch = 64
 	}
-	if o.Queue <= 0 {
-		o.Queue = 65_536
+	if o.queue <= 0 {
+		o.queue = mostQueue
 	}
 	if o.SampleBytes == 0 {
 		o.SampleBytes = 64 << 20
@@ -78,6 +76,9 @@ func (o *BucketOptions) fill() {
 // bucketVersion is that of the states' format: nodes that write another do not share
 // buckets with this one.
 const bucketVersion = "1"
+
+// mostQueue is how many pours may wait.
+const mostQueue = 65_536
 
 // clusterGroups is how many calls a node has under way in a Redis Cluster, each with
 // its own part of the slots. It is fixed, unlike the number of servers, so that the
@@ -136,7 +137,7 @@ func NewBuckets(c *Client, o BucketOptions) *Buckets {
 		n = clusterGroups
 	}
 	for range n + 1 {
-		b.groups = append(b.groups, newGroup(b, o.Queue/n))
+		b.groups = append(b.groups, newGroup(b, o.queue/n))
 	}
 	for i := range shards {
 		b.prefixes[i] = c.key(bucketVersion, shardTag(i), "")

@@ -97,7 +97,7 @@ func opener(c *Client, wipe func()) bucketstest.Open {
 			before()
 		}
 		wipe()
-		n, stop := openBuckets(t, c, BucketOptions{Absolute: true, FlushEvery: time.Millisecond, Now: now}, sink)
+		n, stop := openBuckets(t, c, BucketOptions{absolute: true, FlushEvery: time.Millisecond, Now: now}, sink)
 		before = stop
 		return ended{t, n}, func() { drain(t, n) }
 	}

@@ -137,7 +137,7 @@ func (w *stepper) fill(t *trial) {
 	le, seq, sent := binary.LittleEndian, w.g.next(), b.o.Now().UnixMicro()
 	bits, clock, at, node := p.flags&(flagDirect|flagDetect|flagWidth64), byte(0), p.at, b.c.Number()
 	switch {
-	case b.o.Absolute:
+	case b.o.absolute:
 		clock = 1
 	case t.told != nil:
 		clock, at = 2, t.told.at

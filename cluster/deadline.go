@@ -136,7 +136,7 @@ func (d *deadlines) end(now int64) {
 		return
 	}
 	server := "0"
-	if d.b.o.Absolute {
+	if d.b.o.absolute {
 		server = strconv.FormatInt(now, 10)
 	} else {
 		t, err := d.b.c.rdb().Time(d.b.ctx).Result()

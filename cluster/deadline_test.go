@@ -108,7 +108,7 @@ func TestDeadlineOfLate(t *testing.T) {
 	c := up(t, 1, at(s.Addr()))
 	now := bucketstest.Start
 	var got seen
-	b, _ := openBuckets(t, c, BucketOptions{Absolute: true, Now: func() time.Time { return now }}, got.sink)
+	b, _ := openBuckets(t, c, BucketOptions{absolute: true, Now: func() time.Time { return now }}, got.sink)
 	sc := bucketstest.Scenario(t, counterDoc+"duration: 10s\n")
 	first := now.Add(-time.Minute)
 	b.Pour([]scenarios.Drop{bucketstest.Drop(sc, "192.0.2.1", 0, first, false), bucketstest.Drop(sc, "192.0.2.2", 0, now, false)})

@@ -142,7 +142,7 @@ func (g *group) release(c *chunk) {
 // flush gives each pour to whom it belongs. Buckets of one scenario always go the
 // same way, so that the order within a bucket is kept.
 func (g *group) flush(c *chunk) {
-	plain, judged := g.merger.merge(c, g.b.o.Absolute)
+	plain, judged := g.merger.merge(c, g.b.o.absolute)
 	if !g.b.c.Up() {
 		for i := range c.parcels {
 			g.b.untake(c, &c.parcels[i])

@@ -51,7 +51,7 @@ func TestPourArithmetic(t *testing.T) {
 		var want, got seen
 		m := scenarios.NewMemory(scenarios.MemoryOptions{Overflow: want.sink, SampleBytes: -1})
 		m.Pour(list)
-		b, stop := openBuckets(t, c, BucketOptions{Absolute: true, SampleBytes: -1}, got.sink)
+		b, stop := openBuckets(t, c, BucketOptions{absolute: true, SampleBytes: -1}, got.sink)
 		for len(list) > 0 {
 			k := min(len(list), 1+rng.IntN(200))
 			b.Pour(list[:k])
@@ -74,7 +74,7 @@ func TestPourArithmetic(t *testing.T) {
 }
 
 // TestPourMerged pours the same list so that equal pours wait together, and one after
-// the other. Events of one instant are merged with Absolute.
+// the other. Events of one instant are merged with absolute.
 func TestPourMerged(t *testing.T) {
 	s := redistest.Start(t, redistest.Options{})
 	c := up(t, 1, at(s.Addr()))
@@ -101,7 +101,7 @@ func TestPourMerged(t *testing.T) {
 		}
 		play := func(at int) (out seen) {
 			s.Do("FLUSHALL")
-			b, stop := openBuckets(t, c, BucketOptions{Absolute: true, FlushEvery: time.Minute, Batch: at}, out.sink)
+			b, stop := openBuckets(t, c, BucketOptions{absolute: true, FlushEvery: time.Minute, Batch: at}, out.sink)
 			defer stop()
 			for i := range list {
 				b.Pour(list[i : i+1])

@@ -206,7 +206,7 @@ func appendDouble(b []byte, n int64) []byte {
 
 // slack is how much longer than it matters a state is kept, in µs.
 func (b *Buckets) slack() int64 {
-	if b.o.Absolute {
+	if b.o.absolute {
 		return slackAbsolute
 	}
 	return slackServer

@@ -153,7 +153,7 @@ func TestPourLateCall(t *testing.T) {
 	s := redistest.Start(t, redistest.Options{})
 	c := up(t, 1, at(s.Addr()))
 	var got seen
-	b, _ := openBuckets(t, c, BucketOptions{Absolute: true}, got.sink)
+	b, _ := openBuckets(t, c, BucketOptions{absolute: true}, got.sink)
 	g := b.groups[0]
 	sc := bucketstest.Scenario(t, nine)
 	old := &chunk{}
@@ -194,7 +194,7 @@ func TestPourNoScript(t *testing.T) {
 	s := redistest.Start(t, redistest.Options{})
 	c := up(t, 1, at(s.Addr()))
 	var got seen
-	b, _ := openBuckets(t, c, BucketOptions{Absolute: true}, got.sink)
+	b, _ := openBuckets(t, c, BucketOptions{absolute: true}, got.sink)
 	sc := bucketstest.Scenario(t, nine)
 	for i := range 40 {
 		s.Do("SCRIPT", "FLUSH")
@@ -224,7 +224,7 @@ func TestPourBroken(t *testing.T) {
 		return string(b)
 	}
 	var got seen
-	b, _ := openBuckets(t, c, BucketOptions{Absolute: true, FlushEvery: 100 * time.Microsecond}, got.sink)
+	b, _ := openBuckets(t, c, BucketOptions{absolute: true, FlushEvery: 100 * time.Microsecond}, got.sink)
 	key := keyFor(b.remote, sc, "192.0.2.1")
 	part := func(letter string) string { return b.keyOf(shardOf(&key), letter+":") + string(key[:]) }
 	box := b.keyOf(shardOf(&key), "o")
@@ -271,7 +271,7 @@ func TestPourDistinctFull(t *testing.T) {
 	s := redistest.Start(t, redistest.Options{})
 	c := up(t, 1, at(s.Addr()))
 	var got seen
-	b, _ := openBuckets(t, c, BucketOptions{Absolute: true}, got.sink)
+	b, _ := openBuckets(t, c, BucketOptions{absolute: true}, got.sink)
 	sc := bucketstest.Scenario(t, "type: leaky\nfilter: '1 == 1'\ncapacity: 10100\nleakspeed: 1h\ndistinct: evt.Meta.x\n")
 	pour := func(n int) {
 		for i := range n {
@@ -362,7 +362,7 @@ func TestPourNeverWaits(t *testing.T) {
 		}
 	}
 	c := hooked(t, 1, at(p.Addr()), everyCall(check))
-	b, _ := openBuckets(t, c, BucketOptions{Queue: 512}, func(*scenarios.Overflow) {})
+	b, _ := openBuckets(t, c, BucketOptions{queue: 512}, func(*scenarios.Overflow) {})
 	list := []scenarios.Drop{}
 	for _, yaml := range []string{
 		nine, "type: trigger\nfilter: '1 == 1'\n", "type: trigger\nfilter: '1 == 1'\nblackhole: 1s\n",

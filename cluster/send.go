@@ -91,7 +91,7 @@ func (g *group) deliver(c *chunk, round []*pourCall) {
 func (g *group) attempt(c *chunk, todo []*pourCall) (left []*pourCall, last error) {
 	calls := make([]call, len(todo))
 	for i, one := range todo {
-		one.stamp(g.b.o.Now(), g.b.o.Absolute)
+		one.stamp(g.b.o.Now(), g.b.o.absolute)
 		calls[i] = one.call
 	}
 	g.b.counts.calls.Add(int64(len(calls)))
