@@ -67,7 +67,7 @@ func BenchmarkPicture(b *testing.B) {
 func quick(b *testing.B) *site {
 	clock := newClock()
 	return newSite(b, func(o *captcha.Options) {
-		o.Now = func() time.Time { clock.add(10 * time.Millisecond); return clock.now() }
+		o.Now = func() time.Time { clock.Advance(10 * time.Millisecond); return clock.Now() }
 		o.Store = unlimited{captcha.NewMemory(o.Now)}
 	})
 }

@@ -56,7 +56,7 @@ func TestSolve(t *testing.T) {
 		if r := s.results[1]; r.Solve != 5*time.Second || r.Method != "picture" || r.Host != "shop.example" || r.Client != s.visitor.Client {
 			t.Errorf("result %+v", r)
 		}
-		s.clock.add(time.Hour)
+		s.clock.Advance(time.Hour)
 		if w := s.do(with(browse("GET", "/", ""), cookie)); w.Code != 403 {
 			t.Errorf("after the grace: %d", w.Code)
 		}
@@ -78,7 +78,7 @@ func TestAnswersAsPeopleTypeThem(t *testing.T) {
 	} {
 		s := newSite(t, nil)
 		page := s.challenged("/")
-		s.clock.add(5 * time.Second)
+		s.clock.Advance(5 * time.Second)
 		if w := s.do(s.answering(page, write(s.digits(page)))); !passed(w) {
 			t.Errorf("%s: %d", name, w.Code)
 		}
@@ -93,7 +93,7 @@ func TestWrongAnswerBurns(t *testing.T) {
 		if wrong == digits {
 			wrong = wrongDigits(digits)
 		}
-		s.clock.add(5 * time.Second)
+		s.clock.Advance(5 * time.Second)
 		w := s.do(s.answering(page, wrong))
 		body := w.Body.String()
 		if w.Code != 403 || !strings.Contains(body, `role="alert"`) || !strings.Contains(body, "not right") || w.Header().Get("Set-Cookie") != "" {
@@ -118,12 +118,12 @@ func TestWrongAnswerBurns(t *testing.T) {
 // two nodes that share a store.
 func TestReplayConcurrently(t *testing.T) {
 	clock := newClock()
-	store := unlimited{captcha.NewMemory(clock.now)}
-	share := func(o *captcha.Options) { o.Store, o.Now = store, clock.now }
+	store := unlimited{captcha.NewMemory(clock.Now)}
+	share := func(o *captcha.Options) { o.Store, o.Now = store, clock.Now }
 	nodes := []*site{newSite(t, share), newSite(t, share)}
 	page := nodes[0].challenged("/")
 	digits := nodes[0].digits(page)
-	clock.add(5 * time.Second)
+	clock.Advance(5 * time.Second)
 	var wins, wg = make(chan int, 100), sync.WaitGroup{}
 	start := make(chan struct{})
 	for i := range 100 {
@@ -154,18 +154,18 @@ func (unlimited) Allow(_ context.Context, _ string, _ time.Duration, _ int) (boo
 
 func TestTokenOfAnotherNode(t *testing.T) {
 	a, b := newSite(t, nil), newSite(t, nil)
-	b.clock.add(5 * time.Second)
+	b.clock.Advance(5 * time.Second)
 	page := a.challenged("/")
 	w := b.do(b.answering(page, a.digits(page)))
 	if !passed(w) {
 		t.Fatalf("token of another node with the same secret: %d", w.Code)
 	}
-	a.clock.add(5 * time.Second)
+	a.clock.Advance(5 * time.Second)
 	if w := a.do(with(browse("GET", "/", ""), w.Result().Cookies()[0])); w.Code != 200 {
 		t.Errorf("grace of another node: %d", w.Code)
 	}
 	c := newSite(t, func(o *captcha.Options) { o.Secret = []byte(strings.Repeat("z", 32)) })
-	c.clock.add(5 * time.Second)
+	c.clock.Advance(5 * time.Second)
 	page = a.challenged("/")
 	if w := c.do(c.answering(page, a.digits(page))); passed(w) {
 		t.Error("token of another secret accepted")
@@ -216,7 +216,7 @@ func TestRefusedAnswers(t *testing.T) {
 			if c.clock == 0 {
 				c.clock = 5 * time.Second
 			}
-			s.clock.add(c.clock)
+			s.clock.Advance(c.clock)
 			if c.visit != nil {
 				c.visit(&s.visitor)
 			}
@@ -240,7 +240,7 @@ func TestSameNetworkStays(t *testing.T) {
 	page := s.challenged("/")
 	s.visitor.Client = netip.MustParseAddr("::ffff:203.0.113.250") // mapped, and another of the /24
 	s.visitor.Host = "SHOP.example:8443"
-	s.clock.add(5 * time.Second)
+	s.clock.Advance(5 * time.Second)
 	if w := s.do(s.answering(page, s.digits(page))); !passed(w) {
 		t.Errorf("%d", w.Code)
 	}
@@ -346,7 +346,7 @@ func TestDecisionEndsMeanwhile(t *testing.T) {
 	s := newSite(t, nil)
 	page := s.challenged("/x")
 	s.visitor.DecisionID, s.visitor.DecisionCreated = 0, time.Time{}
-	s.clock.add(5 * time.Second)
+	s.clock.Advance(5 * time.Second)
 	if w := s.do(s.answering(page, "0")); w.Code != 303 || w.Header().Get("Location") != "/x" {
 		t.Errorf("wrong answer without a decision: %d %q", w.Code, w.Header().Get("Location"))
 	}
@@ -375,11 +375,11 @@ func TestVerifyLimit(t *testing.T) {
 
 func TestStoreFull(t *testing.T) {
 	clock := newClock()
-	store := captcha.NewMemory(clock.now)
+	store := captcha.NewMemory(clock.Now)
 	store.LimitBurnt(0)
-	s := newSite(t, func(o *captcha.Options) { o.Store, o.Now = store, clock.now })
+	s := newSite(t, func(o *captcha.Options) { o.Store, o.Now = store, clock.Now })
 	page := s.challenged("/")
-	clock.add(5 * time.Second)
+	clock.Advance(5 * time.Second)
 	w := s.do(s.answering(page, s.digits(page)))
 	if w.Code != 403 || w.Header().Get("Set-Cookie") != "" || !strings.Contains(w.Body.String(), "in a moment") {
 		t.Errorf("full store: %d", w.Code)

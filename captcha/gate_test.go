@@ -320,7 +320,7 @@ func TestIssueLimit(t *testing.T) {
 	if w.Code != 429 || w.Header().Get("Retry-After") != "6" || w.Body.Len() > 2048 || !strings.Contains(w.Body.String(), s.visitor.Incident) {
 		t.Errorf("sixth load: %d, retry after %q, %d bytes", w.Code, w.Header().Get("Retry-After"), w.Body.Len())
 	}
-	s.clock.add(6 * time.Second)
+	s.clock.Advance(6 * time.Second)
 	if w := s.do(browse("GET", "/", "")); w.Code != 403 {
 		t.Errorf("after the wait: %d", w.Code)
 	}
@@ -343,8 +343,8 @@ func TestIssueLimit(t *testing.T) {
 // more than its share, and the store stays bounded.
 func TestFlood(t *testing.T) {
 	clock := newClock()
-	store := captcha.NewMemory(clock.now)
-	s := newSite(t, func(o *captcha.Options) { o.Store, o.Now = store, clock.now })
+	store := captcha.NewMemory(clock.Now)
+	s := newSite(t, func(o *captcha.Options) { o.Store, o.Now = store, clock.Now })
 	drawn := 0
 	for i := range 3000 {
 		s.visitor.Client = netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)})

@@ -28,11 +28,11 @@ func TestGraceHolds(t *testing.T) {
 		"other host":          {func(s *site, _ *http.Request) { s.visitor.Host = "other.example" }, false},
 		"host in capitals":    {func(s *site, _ *http.Request) { s.visitor.Host = "Shop.Example.:443" }, true},
 		"over plain http":     {func(s *site, _ *http.Request) { s.visitor.TLS = false }, false},
-		"old decision":        {func(s *site, _ *http.Request) { s.visitor.DecisionCreated = s.clock.now().Add(-time.Hour) }, true},
-		"decision within 2 s": {func(s *site, _ *http.Request) { s.visitor.DecisionCreated = s.clock.now().Add(2 * time.Second) }, true},
-		"later decision":      {func(s *site, _ *http.Request) { s.visitor.DecisionCreated = s.clock.now().Add(2*time.Second + 1) }, false},
-		"just before the end": {func(s *site, _ *http.Request) { s.clock.add(time.Hour - time.Second) }, true},
-		"expired":             {func(s *site, _ *http.Request) { s.clock.add(time.Hour) }, false},
+		"old decision":        {func(s *site, _ *http.Request) { s.visitor.DecisionCreated = s.clock.Now().Add(-time.Hour) }, true},
+		"decision within 2 s": {func(s *site, _ *http.Request) { s.visitor.DecisionCreated = s.clock.Now().Add(2 * time.Second) }, true},
+		"later decision":      {func(s *site, _ *http.Request) { s.visitor.DecisionCreated = s.clock.Now().Add(2*time.Second + 1) }, false},
+		"just before the end": {func(s *site, _ *http.Request) { s.clock.Advance(time.Hour - time.Second) }, true},
+		"expired":             {func(s *site, _ *http.Request) { s.clock.Advance(time.Hour) }, false},
 		"among others": {func(_ *site, r *http.Request) {
 			r.Header.Set("Cookie", "a=1;  b=2; "+r.Header.Get("Cookie")+" ;c=3")
 		}, true},
@@ -90,7 +90,7 @@ func TestGraceOnBothFamilies(t *testing.T) {
 	v4 := s.visitor.Client
 	s.visitor.Client = netip.MustParseAddr("2001:db8:1:2::3")
 	page := s.do(with(browse("GET", "/", ""), first)).Body.String()
-	s.clock.add(5 * time.Second)
+	s.clock.Advance(5 * time.Second)
 	w := s.do(with(s.answering(page, s.digits(page)), first))
 	both := w.Result().Cookies()[0]
 	for _, a := range []netip.Addr{v4, netip.MustParseAddr("2001:db8:1:ffff::1")} {
@@ -112,8 +112,8 @@ func TestLaterDecision(t *testing.T) {
 	if w := s.do(with(browse("GET", "/", ""), cookie)); w.Code != 200 {
 		t.Fatalf("with grace: %d", w.Code)
 	}
-	s.clock.add(time.Minute)
-	s.visitor.DecisionID, s.visitor.DecisionCreated = 8, s.clock.now()
+	s.clock.Advance(time.Minute)
+	s.visitor.DecisionID, s.visitor.DecisionCreated = 8, s.clock.Now()
 	w := s.do(with(browse("GET", "/", ""), cookie))
 	if w.Code != 403 || w.Header().Get("Set-Cookie") != "" {
 		t.Errorf("after a later decision: %d, cookie %q", w.Code, w.Header().Get("Set-Cookie"))

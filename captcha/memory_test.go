@@ -22,19 +22,19 @@ func id(n int) (b [16]byte) {
 // TestBurnOracle compares Memory with a plain map that never forgets.
 func TestBurnOracle(t *testing.T) {
 	clock := newClock()
-	m := captcha.NewMemory(clock.now)
+	m := captcha.NewMemory(clock.Now)
 	rng := rand.New(rand.NewPCG(1, 2))
 	spent := make(map[[16]byte]bool)
 	expiry := make(map[int]time.Time)
 	for step := range 20000 {
 		n := rng.IntN(3000)
 		if _, ok := expiry[n]; !ok {
-			expiry[n] = clock.now().Add(time.Duration(rng.IntN(600)) * time.Second)
+			expiry[n] = clock.Now().Add(time.Duration(rng.IntN(600)) * time.Second)
 		}
 		if step%50 == 0 {
-			clock.add(time.Duration(rng.IntN(4000)) * time.Millisecond)
+			clock.Advance(time.Duration(rng.IntN(4000)) * time.Millisecond)
 		}
-		if !clock.now().Before(expiry[n]) {
+		if !clock.Now().Before(expiry[n]) {
 			continue // the Gate does not ask about expired tokens
 		}
 		fresh, err := m.Burn(t.Context(), id(n), expiry[n])
@@ -46,9 +46,9 @@ func TestBurnOracle(t *testing.T) {
 		}
 		spent[id(n)] = true
 	}
-	clock.add(time.Hour)
+	clock.Advance(time.Hour)
 	for n := range 16 { // one in each shard, to let it forget
-		m.Burn(t.Context(), id(n+100000), clock.now().Add(time.Minute))
+		m.Burn(t.Context(), id(n+100000), clock.Now().Add(time.Minute))
 	}
 	if held := m.Stats()["burnt_held"]; held != 16 {
 		t.Errorf("%d tokens held after they expired, want 16", held)
@@ -57,24 +57,24 @@ func TestBurnOracle(t *testing.T) {
 
 func TestBurnExpired(t *testing.T) {
 	clock := newClock()
-	m := captcha.NewMemory(clock.now)
-	if fresh, _ := m.Burn(t.Context(), id(1), clock.now().Add(-2*time.Minute)); fresh {
+	m := captcha.NewMemory(clock.Now)
+	if fresh, _ := m.Burn(t.Context(), id(1), clock.Now().Add(-2*time.Minute)); fresh {
 		t.Error("a token that may have been forgotten is fresh")
 	}
 }
 
 func TestBurnLimit(t *testing.T) {
 	clock := newClock()
-	m := captcha.NewMemory(clock.now)
+	m := captcha.NewMemory(clock.Now)
 	m.LimitBurnt(100)
 	for n := range 150 {
-		fresh, err := m.Burn(t.Context(), id(n), clock.now().Add(time.Minute))
+		fresh, err := m.Burn(t.Context(), id(n), clock.Now().Add(time.Minute))
 		if fresh != (n < 100) || (err == captcha.ErrStoreFull) != (n >= 100) {
 			t.Fatalf("Burn %d: %v, %v", n, fresh, err)
 		}
 	}
-	clock.add(3 * time.Minute) // all of them are over: there is room, in whichever shard
-	if fresh, err := m.Burn(t.Context(), id(7), clock.now().Add(time.Minute)); !fresh || err != nil {
+	clock.Advance(3 * time.Minute) // all of them are over: there is room, in whichever shard
+	if fresh, err := m.Burn(t.Context(), id(7), clock.Now().Add(time.Minute)); !fresh || err != nil {
 		t.Errorf("after they expired: %v, %v", fresh, err)
 	}
 }
@@ -104,14 +104,14 @@ func TestBurnConcurrently(t *testing.T) {
 // point, stepped by the second.
 func TestAllowOracle(t *testing.T) {
 	clock := newClock()
-	m := captcha.NewMemory(clock.now)
+	m := captcha.NewMemory(clock.Now)
 	rng := rand.New(rand.NewPCG(3, 4))
 	const period, burst = 6, 5
-	tokens, last := float64(burst), clock.now()
+	tokens, last := float64(burst), clock.Now()
 	for step := range 5000 {
-		clock.add(time.Duration(rng.IntN(8)) * time.Second)
-		tokens = min(burst, tokens+clock.now().Sub(last).Seconds()/period)
-		last = clock.now()
+		clock.Advance(time.Duration(rng.IntN(8)) * time.Second)
+		tokens = min(burst, tokens+clock.Now().Sub(last).Seconds()/period)
+		last = clock.Now()
 		ok, retry := m.Allow(t.Context(), "x", period*time.Second, burst)
 		want := tokens > 1-1e-9
 		if ok != want {
@@ -129,7 +129,7 @@ func TestAllowOracle(t *testing.T) {
 // keeps asking is not forgotten among them.
 func TestAllowBounded(t *testing.T) {
 	clock := newClock()
-	m := captcha.NewMemory(clock.now)
+	m := captcha.NewMemory(clock.Now)
 	for range 5 {
 		m.Allow(t.Context(), "hammer", time.Minute, 5)
 	}

@@ -216,7 +216,7 @@ func TestReplayFromElsewhere(t *testing.T) {
 	} {
 		s := newSite(t, nil)
 		page := s.do(browse("POST", "/transfer", "to=mallory")).Body.String()
-		s.clock.add(5e9)
+		s.clock.Advance(5e9)
 		r := s.answering(page, s.digits(page))
 		forge(r)
 		if w := s.do(r); w.Code == http.StatusTemporaryRedirect {

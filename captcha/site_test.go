@@ -20,32 +20,14 @@ var secret = []byte("0123456789abcdef0123456789abcdef")
 
 const agent = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
-// clock is a clock that tests turn.
-type clock struct {
-	mu sync.Mutex
-	at time.Time
-}
-
-func newClock() *clock { return &clock{at: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)} }
-
-func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.at
-}
-
-func (c *clock) add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.at = c.at.Add(d)
-}
+func newClock() *testkit.Clock { return testkit.NewClock(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)) }
 
 // site is what a proxy makes of a Gate: suspects meet it, the rest goes upstream.
 type site struct {
 	t       testing.TB
 	gate    *captcha.Gate
 	secret  []byte
-	clock   *clock
+	clock   *testkit.Clock
 	visitor captcha.Visitor
 
 	mu       sync.Mutex
@@ -58,7 +40,7 @@ func newSite(t testing.TB, change func(*captcha.Options)) *site {
 	t.Helper()
 	s := &site{t: t, clock: newClock()}
 	o := captcha.Options{
-		Secret: secret, Now: s.clock.now, Contact: "help@example.com",
+		Secret: secret, Now: s.clock.Now, Contact: "help@example.com",
 		Result: func(r captcha.Result) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
@@ -75,7 +57,7 @@ func newSite(t testing.TB, change func(*captcha.Options)) *site {
 	s.gate, s.secret = g, o.Secret
 	s.visitor = captcha.Visitor{
 		Client: netip.MustParseAddr("203.0.113.7"), Host: "shop.example", TLS: true,
-		DecisionID: 7, DecisionCreated: s.clock.now(), Incident: "01JNT5R6V8K2M4P6Q8S0T2W4Y6",
+		DecisionID: 7, DecisionCreated: s.clock.Now(), Incident: "01JNT5R6V8K2M4P6Q8S0T2W4Y6",
 	}
 	return s
 }
@@ -171,7 +153,7 @@ func (s *site) digits(page string) string {
 // solve answers the challenge on page rightly after five seconds.
 func (s *site) solve(page string) *httptest.ResponseRecorder {
 	s.t.Helper()
-	s.clock.add(5 * time.Second)
+	s.clock.Advance(5 * time.Second)
 	return s.do(s.answering(page, s.digits(page)))
 }
 

@@ -56,12 +56,12 @@ func TestAudio(t *testing.T) {
 	if w = s.do(r); w.Code != 206 || w.Body.String() != "RI" {
 		t.Errorf("range: %d %q", w.Code, w.Body)
 	}
-	s.clock.add(3 * time.Second) // three beeps and the gaps take longer
+	s.clock.Advance(3 * time.Second) // three beeps and the gaps take longer
 	if w = s.do(s.answering(page, s.digits(page))); passed(w) {
 		t.Error("answered before the digits were spoken")
 	}
 	page, _ = s.listening(page)
-	s.clock.add(time.Second)
+	s.clock.Advance(time.Second)
 	if w = s.solve(page); !passed(w) {
 		t.Errorf("answer: %d", w.Code)
 	}
@@ -83,7 +83,7 @@ func TestAudioRefused(t *testing.T) {
 		t.Errorf("from another network: %d", w.Code)
 	}
 	s.visitor.Client = netip.MustParseAddr("203.0.113.7")
-	s.clock.add(11 * time.Minute)
+	s.clock.Advance(11 * time.Minute)
 	if w := s.do(play(src)); w.Code != 403 {
 		t.Errorf("expired: %d", w.Code)
 	}
@@ -94,7 +94,7 @@ func TestAudioLimits(t *testing.T) {
 	s := newSite(t, nil)
 	spoken := 0
 	for range 12 {
-		s.clock.add(6 * time.Second)
+		s.clock.Advance(6 * time.Second)
 		_, src := s.listening(s.challengedAgain())
 		w := s.do(play(src))
 		if w.Code == 200 {
@@ -102,7 +102,7 @@ func TestAudioLimits(t *testing.T) {
 		} else if w.Code != 429 || w.Header().Get("Retry-After") == "" {
 			t.Fatalf("%d", w.Code)
 		}
-		s.clock.add(6 * time.Second)
+		s.clock.Advance(6 * time.Second)
 	}
 	if spoken != 7 { // six at once, and one more after 100 of the 144 seconds
 		t.Errorf("%d recordings spoken, want 7", spoken)
@@ -114,7 +114,7 @@ func TestAudioLimits(t *testing.T) {
 
 func (s *site) challengedAgain() string {
 	s.t.Helper()
-	s.clock.add(6 * time.Second)
+	s.clock.Advance(6 * time.Second)
 	return s.challenged("/")
 }
 

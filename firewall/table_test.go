@@ -8,30 +8,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/rampart-edge/rampart/internal/testkit"
 )
-
-// clock is a clock that a test moves.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
 
 func ban(prefix string, until time.Time, origin string) Ban {
 	return Ban{Prefix: netip.MustParsePrefix(prefix), Until: until, Origin: origin}
@@ -46,7 +29,7 @@ func listed(t *Table, from time.Time) (lines []string) {
 }
 
 func TestDryRun(t *testing.T) {
-	c := &clock{now: time.Unix(1_700_000_000, 0)}
+	c := testkit.NewClock(time.Unix(1_700_000_000, 0))
 	events := make(chan Event, 100)
 	table := New(Options{DryRun: true, Now: c.Now, Report: func(e Event) { events <- e }})
 	from := c.Now()
@@ -72,7 +55,7 @@ func TestDryRun(t *testing.T) {
 			t.Errorf("Explain(%s) = %t, want %t", addr, got, banned)
 		}
 	}
-	c.advance(61 * time.Minute)
+	c.Advance(61 * time.Minute)
 	if d := cmp.Diff([]string{"2001:db8::/64 2h0m0s b"}, listed(table, from)); d != "" {
 		t.Errorf("list after an hour (-want +got):\n%s", d)
 	}
@@ -100,7 +83,7 @@ func TestDryRun(t *testing.T) {
 }
 
 func TestUpdateSemantics(t *testing.T) {
-	c := &clock{now: time.Unix(1_700_000_000, 0)}
+	c := testkit.NewClock(time.Unix(1_700_000_000, 0))
 	from := c.Now()
 	at := func(d time.Duration) time.Time { return from.Add(d) }
 	const one, two = "2001:db8::1/128", "2001:db8::2/128"
