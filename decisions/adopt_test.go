@@ -165,7 +165,7 @@ func TestAdoptKeepsTheBounds(t *testing.T) {
 		op := d.foreignBan(int64(i+1), fmt.Sprintf("192.0.2.%d", i), time.Duration(i*37%200+1)*time.Minute)
 		op.Alert = fullAlert()
 		op.Alert.ID, op.Alert.UUID = int64(i+1), fmt.Sprint("u", i)
-		op.Alert.CreatedAt = d.clock.now().Add(time.Duration(i*37%200) * time.Second).Format(time.RFC3339)
+		op.Alert.CreatedAt = d.clock.Now().Add(time.Duration(i*37%200) * time.Second).Format(time.RFC3339)
 		if i%2 == 0 {
 			op.Decisions[0].AlertID = int64(400 - i) // of an alert that comes later, or never
 		}
@@ -192,7 +192,7 @@ func TestAdoptKeepsTheBounds(t *testing.T) {
 	check("reconciled", 390*time.Minute)
 	_, err := d.Delete(decisions.Filter{Active: true}, "")
 	must(t, err)
-	d.Expire(d.clock.now())
+	d.Expire(d.clock.Now())
 	if s := d.Stats(); s.Alerts > 5 {
 		t.Errorf("%d alerts although none has a decision", s.Alerts)
 	}
@@ -398,7 +398,7 @@ func TestAdoptNonsense(t *testing.T) {
 		host()
 		d.Grant(1000, 1020, 1000, 1020)
 		for step := range 1200 {
-			now := d.clock.now()
+			now := d.clock.Now()
 			batch := decisions.Adopted{Cursor: fmt.Sprintf("%d-%d", 1+step/3, r.IntN(4))}
 			for range r.IntN(6) {
 				batch.Ops = append(batch.Ops, nonsense(r, now))
@@ -429,8 +429,8 @@ func TestAdoptNonsense(t *testing.T) {
 					must(t, d.Share(1, decisions.ShareOptions{MaxOps: 30}))
 				}
 			}
-			d.clock.advance(time.Duration(r.IntN(100)) * time.Second)
-			d.Expire(d.clock.now())
+			d.clock.Advance(time.Duration(r.IntN(100)) * time.Second)
+			d.Expire(d.clock.Now())
 			sound(t, d)
 		}
 		for _, e := range d.allow.List() { // so that compareViews knows what is allowed for how long
@@ -455,7 +455,7 @@ func sound(t *testing.T, d *desk) {
 		if p.IsValid() && (p.Addr().Is4() && p.Bits() < 8 || p.Addr().Is6() && p.Bits() < 16) {
 			t.Fatalf("too wide: %+v", x)
 		}
-		if x.ID < 1 || x.ID > 1<<40-1 || !x.Until.After(d.clock.now()) {
+		if x.ID < 1 || x.ID > 1<<40-1 || !x.Until.After(d.clock.Now()) {
 			t.Fatalf("out of bounds: %+v", x)
 		}
 		if p.IsValid() && !x.Suppressed && !x.Simulated {

@@ -12,7 +12,7 @@ import (
 )
 
 func TestAllowBuiltin(t *testing.T) {
-	a := decisions.NewAllow(newClock().now)
+	a := decisions.NewAllow(newClock().Now)
 	a.SetBuiltin(decisions.KindHost, []netip.Prefix{prefix("203.0.113.5/32"), {}, prefix("::ffff:203.0.113.6/128")})
 	for text, want := range map[string]bool{
 		"127.0.0.1": true, "127.9.9.9": true, "::1": true, "0.0.0.0": true, "::": true, "fe80::1%eth0": true,
@@ -37,7 +37,7 @@ func TestAllowBuiltin(t *testing.T) {
 
 func TestAllowEntries(t *testing.T) {
 	c := newClock()
-	a := decisions.NewAllow(c.now)
+	a := decisions.NewAllow(c.Now)
 	must(t, a.Add(decisions.AllowEntry{Prefix: prefix("192.0.2.9/24"), Comment: "office", Author: "ann", Until: start.Add(2 * time.Hour)}))
 	must(t, a.Add(decisions.AllowEntry{Prefix: prefix("192.0.2.7/32"), Until: start.Add(time.Hour)}))
 	if err := a.Add(decisions.AllowEntry{Prefix: prefix("192.0.2.7/32"), Until: start}); err == nil {
@@ -58,9 +58,9 @@ func TestAllowEntries(t *testing.T) {
 		}
 	}
 	check("at first", want{true, true, true, false})
-	c.advance(time.Hour)
+	c.Advance(time.Hour)
 	check("when the inner entry is over, the outer one counts", want{true, true, true, false})
-	c.advance(time.Hour)
+	c.Advance(time.Hour)
 	check("when both are over, without anybody cleaning up", want{})
 	must(t, a.Add(decisions.AllowEntry{Prefix: prefix("192.0.2.7/32")}))
 	check("again, for ever", want{true, false, true, false})
@@ -70,7 +70,7 @@ func TestAllowEntries(t *testing.T) {
 
 func TestAllowList(t *testing.T) {
 	c := newClock()
-	a := decisions.NewAllow(c.now)
+	a := decisions.NewAllow(c.Now)
 	must(t, a.Add(decisions.AllowEntry{Prefix: prefix("192.0.2.0/24"), Comment: "office", Author: "ann", Kind: "config"}))
 	var got []decisions.AllowEntry
 	for _, e := range a.List() {
@@ -89,8 +89,8 @@ func TestAllowList(t *testing.T) {
 
 func TestAllowIsAskedFirst(t *testing.T) {
 	c := newClock()
-	a := decisions.NewAllow(c.now)
-	s := decisions.NewSet(a, c.now)
+	a := decisions.NewAllow(c.Now)
+	s := decisions.NewSet(a, c.Now)
 	s.Apply([]decisions.Change{change(1, "192.0.2.0/24", "ban", time.Hour)})
 	must(t, a.Add(decisions.AllowEntry{Prefix: prefix("192.0.2.7/32")}))
 	if v := s.Lookup(addr("192.0.2.7")); v != (decisions.Verdict{Allowed: true}) {

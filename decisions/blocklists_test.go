@@ -19,52 +19,24 @@ import (
 	"github.com/rampart-edge/rampart/store"
 )
 
-// listed is a book with a clock of its own.
-type listed struct {
-	t   *testing.T
-	dir string
-	at  atomic.Int64 // Unix milliseconds
-	db  *store.DB
-	*decisions.Book
+// openListed opens a book a minute after the lists of the tests were made.
+func openListed(t *testing.T) *desk {
+	t.Helper()
+	d := openDesk(t, decisions.BookOptions{})
+	d.clock.Advance(time.Minute)
+	return d
 }
 
-func openListed(t *testing.T) *listed {
-	b := &listed{t: t, dir: t.TempDir()}
-	b.at.Store(start.Add(time.Minute).UnixMilli())
-	b.open()
-	t.Cleanup(func() { must(t, b.Close()); must(t, b.db.Close()) })
-	return b
+func (d *desk) put(h decisions.ListHead, texts ...string) {
+	d.t.Helper()
+	must(d.t, d.PutList(newList(d.t, h, prefixes(texts...))))
 }
 
-func (b *listed) now() time.Time { return time.UnixMilli(b.at.Load()) }
-
-func (b *listed) open() {
-	b.t.Helper()
-	var err error
-	b.db, err = store.Open(b.dir, store.Options{})
-	must(b.t, err)
-	b.Book, err = decisions.OpenBook(decisions.BookOptions{DB: b.db, Now: b.now})
-	must(b.t, err)
-}
-
-// again closes and opens.
-func (b *listed) again() {
-	b.t.Helper()
-	must(b.t, b.Close())
-	must(b.t, b.db.Close())
-	b.open()
-}
-
-func (b *listed) put(h decisions.ListHead, texts ...string) {
-	b.t.Helper()
-	must(b.t, b.PutList(newList(b.t, h, prefixes(texts...))))
-}
-
-func (b *listed) expect(when string, want map[string]decisions.Action) {
-	b.t.Helper()
+func (d *desk) expectActions(when string, want map[string]decisions.Action) {
+	d.t.Helper()
 	for text, action := range want {
-		if v := b.Set().Lookup(addr(text)); v.Action != action {
-			b.t.Errorf("%s: %s is %s, want %s", when, text, v.Action, action)
+		if got := d.action(text); got != action {
+			d.t.Errorf("%s: %s is %s, want %s", when, text, got, action)
 		}
 	}
 }
@@ -81,7 +53,7 @@ func TestListInForce(t *testing.T) {
 	b.put(two, "192.0.2.1", "203.0.113.1", "203.0.113.2")
 	check := func(when string) {
 		t.Helper()
-		b.expect(when, map[string]decisions.Action{"192.0.2.1": decisions.Ban, "::ffff:192.0.2.1": decisions.Ban, "198.51.100.255": decisions.Ban,
+		b.expectActions(when, map[string]decisions.Action{"192.0.2.1": decisions.Ban, "::ffff:192.0.2.1": decisions.Ban, "198.51.100.255": decisions.Ban,
 			"192.0.2.2": decisions.None, "2001:db8:0:1::2": decisions.Ban, "2001:db9::": decisions.None,
 			"203.0.113.1": decisions.Captcha, "203.0.113.2": decisions.Throttle})
 		lists := b.Lists()
@@ -126,7 +98,7 @@ func TestListInForce(t *testing.T) {
 		}
 	}
 	check("at first")
-	b.again()
+	b.restart()
 	check("restarted")
 	// Ids of lists are not given again.
 	next := []decisions.Decision{{Value: "203.0.113.9", Type: "ban", Until: start.Add(time.Hour)}}
@@ -173,7 +145,7 @@ func TestAllowedOnList(t *testing.T) {
 	}
 	check := func(when string, suppressed int) {
 		t.Helper()
-		b.expect(when, map[string]decisions.Action{"192.0.2.1": decisions.Ban, "192.0.2.2": decisions.None, "192.0.2.129": decisions.None,
+		b.expectActions(when, map[string]decisions.Action{"192.0.2.1": decisions.Ban, "192.0.2.2": decisions.None, "192.0.2.129": decisions.None,
 			"192.0.2.193": decisions.Ban, "2001:db8::1": decisions.None, "2001:db8:1::7": decisions.None, "2001:db8:2::1": decisions.Ban})
 		if v := b.Set().Lookup(addr("192.0.2.2")); !v.Allowed {
 			t.Errorf("%s: %+v", when, v)
@@ -192,7 +164,7 @@ func TestAllowedOnList(t *testing.T) {
 	b.put(listHead("x"), "192.0.2.1", "192.0.2.0/28", "192.0.2.2", "192.0.2.128/25", "2001:db8::1", "2001:db8:1::/64", "2001:db8:2::/48")
 	check("put again", 2) // 192.0.2.2 is in a range, which is not suppressed
 	must(t, b.Allow().Remove(netip.MustParsePrefix("192.0.2.2/32")))
-	b.expect("no longer allowed", map[string]decisions.Action{"192.0.2.2": decisions.Ban})
+	b.expectActions("no longer allowed", map[string]decisions.Action{"192.0.2.2": decisions.Ban})
 }
 
 // TestSuppressedAgainstModel: the count is that of entries that the allowlist covers.
@@ -235,14 +207,14 @@ func TestListEnds(t *testing.T) {
 	long.Until = start.Add(48 * time.Hour)
 	b.put(long, "192.0.2.2")
 	woken("put")
-	b.at.Store(start.Add(24*time.Hour).UnixMilli() - 1)
-	b.expect("before the end", map[string]decisions.Action{"192.0.2.1": decisions.Ban})
-	b.at.Add(1)
-	b.expect("at the end", map[string]decisions.Action{"192.0.2.1": decisions.None, "192.0.2.2": decisions.Ban})
+	b.clock.Advance(24*time.Hour - time.Minute - time.Millisecond)
+	b.expectActions("before the end", map[string]decisions.Action{"192.0.2.1": decisions.Ban})
+	b.clock.Advance(time.Millisecond)
+	b.expectActions("at the end", map[string]decisions.Action{"192.0.2.1": decisions.None, "192.0.2.2": decisions.Ban})
 	if ds := b.List(decisions.Filter{Value: "192.0.2.1", Active: true}); len(ds) != 0 {
 		t.Errorf("%+v", ds)
 	}
-	b.Expire(b.now())
+	b.Expire(b.clock.Now())
 	woken("ended")
 	if lists := b.Lists(); len(lists) != 1 || lists[0].Name != "y" {
 		t.Errorf("%v", lists)
@@ -254,8 +226,8 @@ func TestListEnds(t *testing.T) {
 	if err := b.PutList(newList(t, listHead("x"), prefixes("192.0.2.1"))); !errors.Is(err, decisions.ErrOver) {
 		t.Errorf("one that is over: %v", err)
 	}
-	b.at.Store(start.Add(72 * time.Hour).UnixMilli())
-	b.again()
+	b.clock.Advance(48 * time.Hour)
+	b.restart()
 	if lists := b.Lists(); len(lists) != 0 {
 		t.Errorf("ended while nobody looked: %v", lists)
 	}
@@ -271,12 +243,12 @@ func TestDropList(t *testing.T) {
 	b.put(listHead("x"), "192.0.2.1")
 	b.put(listHead("y"), "192.0.2.2")
 	must(t, b.DropList("x"))
-	b.expect("dropped", map[string]decisions.Action{"192.0.2.1": decisions.None, "192.0.2.2": decisions.Ban})
+	b.expectActions("dropped", map[string]decisions.Action{"192.0.2.1": decisions.None, "192.0.2.2": decisions.Ban})
 	if err := b.DropList("x"); !errors.Is(err, decisions.ErrNoList) {
 		t.Errorf("again: %v", err)
 	}
-	b.again()
-	b.expect("restarted", map[string]decisions.Action{"192.0.2.1": decisions.None, "192.0.2.2": decisions.Ban})
+	b.restart()
+	b.expectActions("restarted", map[string]decisions.Action{"192.0.2.1": decisions.None, "192.0.2.2": decisions.Ban})
 }
 
 // TestListLimits: how many there can be, and a damaged one on disk.
@@ -297,11 +269,11 @@ func TestListLimits(t *testing.T) {
 	v, err = b.db.Get("lists", "l2")
 	must(t, err)
 	must(t, b.db.Put("lists", "l3", v)) // under another name
-	b.again()
+	b.restart()
 	if n := len(b.Lists()); n != 62 || b.Stats().Damaged != 2 {
 		t.Errorf("%d lists, %d damaged", n, b.Stats().Damaged)
 	}
-	b.expect("restarted", map[string]decisions.Action{"192.0.2.7": decisions.Ban})
+	b.expectActions("restarted", map[string]decisions.Action{"192.0.2.7": decisions.Ban})
 }
 
 // TestListOfThousands: an origin shows the first thousand entries.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/rampart-edge/rampart/decisions"
 	"github.com/rampart-edge/rampart/event"
+	"github.com/rampart-edge/rampart/internal/testkit"
 	"github.com/rampart-edge/rampart/store"
 )
 
@@ -21,7 +22,7 @@ var _ decisions.Journal = (*decisions.Book)(nil)
 type desk struct {
 	t     *testing.T
 	dir   string
-	clock *clock
+	clock *testkit.Clock
 	now   func() time.Time
 	db    *store.DB
 	allow *decisions.Allow
@@ -39,7 +40,7 @@ func openDeskAt(t *testing.T, o decisions.BookOptions, now func() time.Time) *de
 	t.Helper()
 	d := &desk{t: t, dir: t.TempDir(), clock: newClock(), now: now, options: o}
 	if now == nil {
-		d.now = func() time.Time { return d.clock.now() }
+		d.now = func() time.Time { return d.clock.Now() } // the clock may be replaced
 	}
 	d.open()
 	t.Cleanup(d.close)
@@ -72,7 +73,7 @@ func (d *desk) restart() {
 // ban appends a decision without an alert and returns it as recorded.
 func (d *desk) ban(value, typ string, left time.Duration) decisions.Decision {
 	d.t.Helper()
-	ds := []decisions.Decision{{Value: value, Type: typ, Origin: "test", Scenario: "s", Until: d.clock.now().Add(left)}}
+	ds := []decisions.Decision{{Value: value, Type: typ, Origin: "test", Scenario: "s", Until: d.clock.Now().Add(left)}}
 	must(d.t, d.Append(nil, ds))
 	return ds[0]
 }
@@ -205,26 +206,26 @@ func TestExpire(t *testing.T) {
 	d.ban("192.0.2.1", "ban", time.Minute)
 	d.ban("192.0.2.2", "ban", time.Hour)
 	d.changes(&cursor)
-	if gone := d.Expire(d.clock.now()); gone != nil {
+	if gone := d.Expire(d.clock.Now()); gone != nil {
 		t.Errorf("too early: %+v", gone)
 	}
-	d.clock.advance(time.Minute)
+	d.clock.Advance(time.Minute)
 	if d.action("192.0.2.1") != decisions.None {
 		t.Error("in force although over, before Expire")
 	}
-	gone := d.Expire(d.clock.now())
+	gone := d.Expire(d.clock.Now())
 	if len(gone) != 1 || gone[0].ID != 1 || d.Set().Len() != 1 {
 		t.Errorf("gone %+v, %d in the set", gone, d.Set().Len())
 	}
 	d.expectChanges("expired", &cursor, "-1 192.0.2.1")
-	if n := d.Count("192.0.2.1", d.clock.now().Add(-time.Hour)); n != 1 {
+	if n := d.Count("192.0.2.1", d.clock.Now().Add(-time.Hour)); n != 1 {
 		t.Errorf("count after the end: %d", n)
 	}
 	if n, _ := d.Active("192.0.2.1"); n != 0 {
 		t.Errorf("active after the end: %d", n)
 	}
-	d.clock.advance(8 * 24 * time.Hour)
-	d.Expire(d.clock.now())
+	d.clock.Advance(8 * 24 * time.Hour)
+	d.Expire(d.clock.Now())
 	if n := d.Count("192.0.2.1", time.Time{}); n != 0 || d.Stats().History != 0 {
 		t.Errorf("after eight days: %d, history %d", n, d.Stats().History)
 	}

@@ -35,7 +35,7 @@ func TestBookAgainstItsViews(t *testing.T) {
 				if step%10 == 9 {
 					compareViews(t, d, f, sp)
 				}
-				d.clock.advance(time.Duration(r.IntN(5000)) * time.Millisecond)
+				d.clock.Advance(time.Duration(r.IntN(5000)) * time.Millisecond)
 			}
 		})
 	}
@@ -43,7 +43,7 @@ func TestBookAgainstItsViews(t *testing.T) {
 
 func randomStep(t *testing.T, d *desk, r *rand.Rand, sp space) {
 	t.Helper()
-	now := d.clock.now()
+	now := d.clock.Now()
 	switch r.IntN(12) {
 	case 0:
 		_, err := d.Delete(decisions.Filter{Contains: sp.addr()}, "test")
@@ -81,7 +81,7 @@ func randomStep(t *testing.T, d *desk, r *rand.Rand, sp space) {
 
 func compareViews(t *testing.T, d *desk, f *journaltest.Follower, sp space) {
 	t.Helper()
-	d.Expire(d.clock.now())
+	d.Expire(d.clock.Now())
 	m := &model{}
 	want := map[int64]decisions.Decision{}
 	for _, x := range d.List(decisions.Filter{}) {
@@ -104,7 +104,7 @@ func compareViews(t *testing.T, d *desk, f *journaltest.Follower, sp space) {
 	}
 	for range 100 {
 		a := sp.addr()
-		v, x := d.Set().Lookup(a), m.lookup(a, d.clock.now())
+		v, x := d.Set().Lookup(a), m.lookup(a, d.clock.Now())
 		if d.allow.Contains(a) {
 			x = decisions.Decision{}
 		}

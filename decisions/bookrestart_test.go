@@ -50,16 +50,16 @@ func TestAllowSuppresses(t *testing.T) {
 	if d.action("192.0.2.1") != decisions.Ban || d.action("192.0.2.200") != decisions.Ban {
 		t.Error("what is no more allowed is not banned again")
 	}
-	must(t, d.allow.Add(decisions.AllowEntry{Prefix: prefix("192.0.2.0/24"), Until: d.clock.now().Add(time.Minute)}))
+	must(t, d.allow.Add(decisions.AllowEntry{Prefix: prefix("192.0.2.0/24"), Until: d.clock.Now().Add(time.Minute)}))
 	d.expectChanges("allowed for a minute", &cursor, "-2 192.0.2.1", "-3 192.0.2.128/25")
-	d.clock.advance(time.Minute)
-	if n := len(d.Expire(d.clock.now())); n != 0 {
+	d.clock.Advance(time.Minute)
+	if n := len(d.Expire(d.clock.Now())); n != 0 {
 		t.Errorf("%d decisions ended", n)
 	}
 	d.expectChanges("a minute later", &cursor, "+2 192.0.2.1", "+3 192.0.2.128/25")
-	d.clock.advance(time.Hour)
+	d.clock.Advance(time.Hour)
 	must(t, d.allow.Add(decisions.AllowEntry{Prefix: prefix("192.0.0.0/8")}))
-	d.Expire(d.clock.now())
+	d.Expire(d.clock.Now())
 	must(t, d.allow.Remove(prefix("192.0.0.0/8")))
 	d.changes(&cursor)
 	if l := d.List(decisions.Filter{}); len(l) != 0 {
@@ -97,7 +97,7 @@ func TestRestart(t *testing.T) {
 	if got := d.ban("192.0.2.1", "ban", time.Hour); got.ID != 3 {
 		t.Errorf("id %d after two were deleted, want 3", got.ID)
 	}
-	d.clock.advance(2 * time.Hour)
+	d.clock.Advance(2 * time.Hour)
 	d.restart()
 	if l := d.List(decisions.Filter{}); len(l) != 0 || d.Set().Len() != 0 {
 		t.Errorf("over while nobody looked: %+v", l)

@@ -74,7 +74,7 @@ func (d *desk) expectSaid(when string, want ...string) {
 func (d *desk) adopt(ops ...decisions.Op) []error {
 	for i := range ops {
 		if ops[i].At.IsZero() {
-			ops[i].At = d.clock.now()
+			ops[i].At = d.clock.Now()
 		}
 	}
 	return d.Adopt(decisions.Adopted{Ops: ops})
@@ -82,9 +82,9 @@ func (d *desk) adopt(ops ...decisions.Op) []error {
 
 // foreignBan is an op of another node.
 func (d *desk) foreignBan(id int64, value string, left time.Duration) decisions.Op {
-	return decisions.Op{Kind: decisions.OpAppend, At: d.clock.now(), Decisions: []decisions.Decision{{
+	return decisions.Op{Kind: decisions.OpAppend, At: d.clock.Now(), Decisions: []decisions.Decision{{
 		ID: id, UUID: fmt.Sprintf("00000000-0000-4000-8000-%012d", id), Scope: "Ip", Value: value, Type: "ban", Origin: "test", Scenario: "s",
-		Created: d.clock.now(), Until: d.clock.now().Add(left),
+		Created: d.clock.Now(), Until: d.clock.Now().Add(left),
 	}}}
 }
 
@@ -107,8 +107,8 @@ func TestOpsOfChanges(t *testing.T) {
 	d.Sent(ops[1].Seq)
 	_, err = d.Delete(decisions.Filter{Value: "192.0.2.1"}, "ann")
 	must(t, err)
-	d.clock.advance(time.Minute)
-	d.Expire(d.clock.now()) // of the allowlist entry
+	d.clock.Advance(time.Minute)
+	d.Expire(d.clock.Now()) // of the allowlist entry
 	must(t, d.allow.Add(decisions.AllowEntry{Prefix: prefix("192.0.2.8/32")}))
 	must(t, d.allow.Remove(prefix("192.0.2.8/32")))
 	must(t, d.ShareList("bad", "bob"))
@@ -177,7 +177,7 @@ func TestOpsAreBounded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := shared(t, 1, decisions.BookOptions{}, o)
 			for i := range 20 {
-				d.clock.advance(time.Minute)
+				d.clock.Advance(time.Minute)
 				d.ban(fmt.Sprintf("192.0.2.%d", i), "ban", 10*time.Hour)
 			}
 			kept := d.said()
@@ -285,14 +285,14 @@ func TestTellAgainWhatIsEvicted(t *testing.T) {
 		a.UUID = fmt.Sprint("own ", i)
 		must(t, d.Append(a, nil))
 	}
-	d.clock.advance(time.Hour)
+	d.clock.Advance(time.Hour)
 	if !d.Incomplete() {
 		t.Fatal("no op was dropped")
 	}
 	all := decisions.Snapshot{Epoch: "e", Cursor: "1-1"}
 	for i := range 20 {
 		a := *fullAlert()
-		a.ID, a.UUID, a.CreatedAt = int64(i+1), fmt.Sprint("of the fleet ", i), d.clock.now().Format(time.RFC3339)
+		a.ID, a.UUID, a.CreatedAt = int64(i+1), fmt.Sprint("of the fleet ", i), d.clock.Now().Format(time.RFC3339)
 		all.Alerts = append(all.Alerts, a)
 	}
 	must(t, d.Reconcile(all))
@@ -311,12 +311,12 @@ func TestShareMovesWhatThereIs(t *testing.T) {
 	over := fullAlert()
 	over.IncidentID = "over"
 	must(t, d.Append(over, []decisions.Decision{{Value: "192.0.2.2", Type: "ban", Scenario: "s", Until: start.Add(time.Minute)}}))
-	shown := minter.Mint(d.clock.now(), 2) // to a visitor, because of decision 2
+	shown := minter.Mint(d.clock.Now(), 2) // to a visitor, because of decision 2
 	must(t, d.Append(nil, []decisions.Decision{{Scope: "Country", Value: "FR", Type: "captcha", Until: start.Add(time.Hour)}}))
 	must(t, d.allow.Add(decisions.AllowEntry{Prefix: prefix("198.51.100.0/24"), Comment: "office"}))
 	before, alerts := d.List(decisions.Filter{}), d.Alerts(decisions.AlertFilter{})
-	d.clock.advance(2 * time.Minute)
-	d.Expire(d.clock.now())
+	d.clock.Advance(2 * time.Minute)
+	d.Expire(d.clock.Now())
 	must(t, d.Share(5, decisions.ShareOptions{}))
 	const block = 1<<39 + 5<<20
 	want := []string{"append a1 1:192.0.2.1+1h0m0s", "append a2", "allow 198.51.100.0/24", "append 3:FR+1h0m0s"}

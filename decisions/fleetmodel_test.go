@@ -149,7 +149,7 @@ func (m *member) share() {
 }
 
 func (m *member) reconcile() {
-	must(m.t, m.Reconcile(m.log.snapshot(m.node, m.clock.now())))
+	must(m.t, m.Reconcile(m.log.snapshot(m.node, m.clock.Now())))
 	m.at = len(m.log.entries)
 }
 
@@ -190,7 +190,7 @@ func (m *member) expect() {
 			want.apply(&op)
 		}
 	}
-	m.compare(want.snapshot(m.clock.now()))
+	m.compare(want.snapshot(m.clock.Now()))
 }
 
 func (m *member) compare(want decisions.Snapshot) {
@@ -206,7 +206,7 @@ func (m *member) compare(want decisions.Snapshot) {
 	// What is over and waits for Expire is there or not; none is none.
 	for _, s := range []*decisions.Snapshot{&want, &got} {
 		s.Allow = slices.DeleteFunc(append([]decisions.AllowEntry{}, s.Allow...), func(e decisions.AllowEntry) bool {
-			return !e.Until.IsZero() && !e.Until.After(m.clock.now())
+			return !e.Until.IsZero() && !e.Until.After(m.clock.Now())
 		})
 		s.Decisions = append([]decisions.Decision{}, s.Decisions...)
 	}
@@ -279,7 +279,7 @@ func (m *member) step(sp space) {
 		m.log.granted += 700
 		m.Grant(f[0], f[1], f[2], f[3])
 	case n == 24:
-		m.Expire(m.clock.now())
+		m.Expire(m.clock.Now())
 	case n == 25 && r.IntN(20) == 0:
 		m.log.first = max(m.log.first, len(m.log.entries)-r.IntN(60))
 	}
@@ -288,7 +288,7 @@ func (m *member) step(sp space) {
 // change does what people and scenarios do at a node. Few values and long bans make
 // nodes prolong what others made.
 func (m *member) change(sp space) {
-	r, now := m.r, m.clock.now()
+	r, now := m.r, m.clock.Now()
 	value := fmt.Sprintf("192.0.2.%d", r.IntN(6))
 	switch r.IntN(12) {
 	case 0:
@@ -351,7 +351,7 @@ func TestFleetConverges(t *testing.T) {
 			for range 1200 {
 				m := all[r.IntN(3)]
 				m.step(space{r})
-				clock.advance(time.Duration(r.IntN(20)) * time.Second)
+				clock.Advance(time.Duration(r.IntN(20)) * time.Second)
 				if r.IntN(5) == 0 {
 					m.expect()
 				}
@@ -376,13 +376,13 @@ func settleFleet(t *testing.T, all []*member) {
 		for m.at < len(log.entries) {
 			m.pull(7)
 		}
-		m.Expire(m.clock.now())
+		m.Expire(m.clock.Now())
 		if s := m.Stats(); s.Ops != 0 || s.RefusedOps != 0 || s.DroppedOps != 0 || s.OpBytes != 0 {
 			t.Errorf("node %d: %+v", m.node, s)
 		}
 	}
 	for _, m := range all {
-		m.compare(log.snapshot(m.node, m.clock.now()))
+		m.compare(log.snapshot(m.node, m.clock.Now()))
 		for _, a := range m.Alerts(decisions.AlertFilter{Limit: -1}) {
 			if !m.HasAlert(a.UUID) {
 				t.Errorf("alert %d is not known by its name", a.ID)

@@ -83,8 +83,8 @@ func TestAlertBounds(t *testing.T) {
 	expect("without its decision the oldest goes", 13, 12, 11, 10, 2)
 	d.restart()
 	expect("after a restart", 13, 12, 11, 10, 2)
-	d.clock.advance(25 * time.Hour)
-	d.Expire(d.clock.now())
+	d.clock.Advance(25 * time.Hour)
+	d.Expire(d.clock.Now())
 	expect("a day later", 2)
 	must(t, d.Flush(context.Background()))
 	n := 0
@@ -97,8 +97,8 @@ func TestAlertBounds(t *testing.T) {
 func TestAlertFollowsItsDecision(t *testing.T) {
 	d := openDesk(t, decisions.BookOptions{MaxAlerts: 1})
 	for range 3 {
-		must(t, d.Append(fullAlert(), []decisions.Decision{{Value: "192.0.2.1", Type: "ban", Until: d.clock.now().Add(time.Hour)}}))
-		d.clock.advance(time.Minute)
+		must(t, d.Append(fullAlert(), []decisions.Decision{{Value: "192.0.2.1", Type: "ban", Until: d.clock.Now().Add(time.Hour)}}))
+		d.clock.Advance(time.Minute)
 	}
 	got := d.Alerts(decisions.AlertFilter{Decided: true})
 	if len(got) != 1 || got[0].ID != 3 || d.Stats().Alerts != 1 {
@@ -112,7 +112,7 @@ func TestAlertFilters(t *testing.T) {
 		a := alert([]string{"Ip", "Range", "Ip", "username"}[i], v, "")
 		a.Scenario, a.Kind, a.Simulated = fmt.Sprint("s", i%2), "crowdsec", i == 2
 		must(t, d.Append(a, nil))
-		d.clock.advance(time.Minute)
+		d.clock.Advance(time.Minute)
 	}
 	yes := true
 	for _, tc := range []struct {

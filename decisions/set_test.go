@@ -7,28 +7,18 @@ import (
 	"runtime"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/rampart-edge/rampart/decisions"
+	"github.com/rampart-edge/rampart/internal/testkit"
 )
 
 var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// clock is a time that tests move.
-type clock struct{ ns atomic.Int64 }
-
-func newClock() *clock {
-	c := &clock{}
-	c.ns.Store(start.UnixNano())
-	return c
-}
-
-func (c *clock) now() time.Time          { return time.Unix(0, c.ns.Load()).UTC() }
-func (c *clock) advance(d time.Duration) { c.ns.Add(int64(d)) }
+func newClock() *testkit.Clock { return testkit.NewClock(start) }
 
 func addr(s string) netip.Addr     { return netip.MustParseAddr(s) }
 func prefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
@@ -108,7 +98,7 @@ func TestSetLookup(t *testing.T) {
 			for _, oneByOne := range []bool{false, true} {
 				c := newClock()
 				s := setOf(c, tc.changes, oneByOne)
-				c.advance(tc.after)
+				c.Advance(tc.after)
 				var a netip.Addr
 				if tc.ask != "" {
 					a = addr(tc.ask)
@@ -116,7 +106,7 @@ func TestSetLookup(t *testing.T) {
 				if d := cmp.Diff(tc.want, utc(s.Lookup(a))); d != "" {
 					t.Errorf("one by one %v: %s", oneByOne, d)
 				}
-				if d := cmp.Diff(tc.want, utc(s.LookupAt(a, c.now()))); d != "" {
+				if d := cmp.Diff(tc.want, utc(s.LookupAt(a, c.Now()))); d != "" {
 					t.Errorf("LookupAt, one by one %v: %s", oneByOne, d)
 				}
 			}
@@ -125,8 +115,8 @@ func TestSetLookup(t *testing.T) {
 }
 
 // setOf returns a set after changes, made in one step or in as many as there are.
-func setOf(c *clock, changes []decisions.Change, oneByOne bool) *decisions.Set {
-	s := decisions.NewSet(nil, c.now)
+func setOf(c *testkit.Clock, changes []decisions.Change, oneByOne bool) *decisions.Set {
+	s := decisions.NewSet(nil, c.Now)
 	if !oneByOne {
 		s.Apply(slices.Clone(changes))
 		return s
@@ -139,7 +129,7 @@ func setOf(c *clock, changes []decisions.Change, oneByOne bool) *decisions.Set {
 
 func TestSetLeavesOutWhatIsNotEnforced(t *testing.T) {
 	c := newClock()
-	s := decisions.NewSet(nil, c.now)
+	s := decisions.NewSet(nil, c.Now)
 	base := change(1, "192.0.2.1", "ban", time.Hour)
 	for name, mark := range map[string]func(*decisions.Decision){
 		"simulated":  func(d *decisions.Decision) { d.Simulated = true },
@@ -229,7 +219,7 @@ func TestSetAgainstModel(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 1))
 			c := newClock()
-			set, m := decisions.NewSet(nil, c.now), &model{}
+			set, m := decisions.NewSet(nil, c.Now), &model{}
 			sp := space{r}
 			stop := readBeside(t, set, c, sp)
 			defer stop()
@@ -243,21 +233,21 @@ func TestSetAgainstModel(t *testing.T) {
 				for range n {
 					batch = append(batch, randomChange(r, sp, m, c, &nextID))
 				}
-				m.apply(batch, c.now())
+				m.apply(batch, c.Now())
 				set.Apply(batch)
-				c.advance(time.Duration(r.IntN(4000)) * time.Millisecond)
+				c.Advance(time.Duration(r.IntN(4000)) * time.Millisecond)
 				if step%10 == 9 {
 					expireModel(m, set, c)
 				}
 				for range 40 {
 					a := sp.addr()
-					want, got := m.lookup(a, c.now()), set.Lookup(a)
+					want, got := m.lookup(a, c.Now()), set.Lookup(a)
 					if want.ID != got.ID || want.ID != 0 && !want.Until.Equal(got.Until) || want.Action() != got.Action || want.Direct != got.Direct {
 						t.Fatalf("step %d: %s: got %+v, want %+v", step, a, got, want)
 					}
 				}
 			}
-			c.advance(time.Hour)
+			c.Advance(time.Hour)
 			expireModel(m, set, c)
 			if set.Len() != 0 || len(m.list) != 0 {
 				t.Errorf("when all is over the set has %d, the model %d", set.Len(), len(m.list))
@@ -266,7 +256,7 @@ func TestSetAgainstModel(t *testing.T) {
 	}
 }
 
-func randomChange(r *rand.Rand, sp space, m *model, c *clock, nextID *int64) decisions.Change {
+func randomChange(r *rand.Rand, sp space, m *model, c *testkit.Clock, nextID *int64) decisions.Change {
 	if len(m.list) > 0 && r.IntN(3) == 0 {
 		d := m.list[r.IntN(len(m.list))]
 		if r.IntN(2) == 0 {
@@ -278,26 +268,26 @@ func randomChange(r *rand.Rand, sp space, m *model, c *clock, nextID *int64) dec
 	*nextID++
 	d := decisions.Decision{
 		ID: *nextID, Value: sp.value(), Type: []string{"ban", "captcha", "throttle", "mfa"}[r.IntN(4)],
-		Created: c.now(), Until: c.now().Add(time.Duration(r.IntN(300)) * time.Second), Direct: r.IntN(2) == 0,
+		Created: c.Now(), Until: c.Now().Add(time.Duration(r.IntN(300)) * time.Second), Direct: r.IntN(2) == 0,
 	}
 	return decisions.Change{Decision: normal(d)}
 }
 
 // expireModel removes from both what is over, as the journal does.
-func expireModel(m *model, set *decisions.Set, c *clock) {
+func expireModel(m *model, set *decisions.Set, c *testkit.Clock) {
 	var out []decisions.Change
 	for _, d := range m.list {
-		if !d.Until.After(c.now()) {
+		if !d.Until.After(c.Now()) {
 			out = append(out, decisions.Change{Gone: true, Decision: d})
 		}
 	}
-	m.apply(out, c.now())
+	m.apply(out, c.Now())
 	set.Apply(out)
 }
 
 // readBeside looks up all the time, for the race detector, and checks that what
 // is over is never an answer.
-func readBeside(t *testing.T, set *decisions.Set, c *clock, sp space) (stop func()) {
+func readBeside(t *testing.T, set *decisions.Set, c *testkit.Clock, sp space) (stop func()) {
 	done := make(chan struct{})
 	var wg sync.WaitGroup
 	for range 1 {
@@ -310,7 +300,7 @@ func readBeside(t *testing.T, set *decisions.Set, c *clock, sp space) (stop func
 				default:
 				}
 				runtime.Gosched()
-				before := c.now()
+				before := c.Now()
 				if v := set.Lookup(own.addr()); v.ID != 0 && !v.Until.After(before) {
 					t.Errorf("at %s answered with what ended at %s", before, v.Until)
 					return
