@@ -115,7 +115,8 @@ func (b *Burns) Close() error {
 	return nil
 }
 
-func (b *Burns) channel() string { return b.c.key("{j}", "burns") }
+func (b *Burns) channel() string  { return b.c.key("{j}", "burns") }
+func (b *Burns) spentKey() string { return b.c.key("{j}", "burnt") }
 
 // Burn spends id, once among all calls on this node and all that the others have told.
 func (b *Burns) Burn(ctx context.Context, id [16]byte, expires time.Time) (fresh bool, err error) {
@@ -133,7 +134,7 @@ func (b *Burns) Burn(ctx context.Context, id [16]byte, expires time.Time) (fresh
 	if full {
 		b.counts.dropped.Add(1)
 	}
-	b.rouse()
+	poke(b.wake)
 	return true, nil
 }
 
@@ -157,20 +158,13 @@ func (b *Burns) Allow(ctx context.Context, key string, period time.Duration, bur
 	if !keep {
 		b.counts.dropped.Add(1)
 	}
-	b.rouse()
+	poke(b.wake)
 	return true, 0
 }
 
 func (b *Burns) alone() {
 	if !b.c.Up() {
 		b.counts.alone.Add(1)
-	}
-}
-
-func (b *Burns) rouse() {
-	select {
-	case b.wake <- struct{}{}:
-	default:
 	}
 }
 

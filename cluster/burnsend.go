@@ -18,12 +18,9 @@ func (b *Burns) send(ctx context.Context) {
 	defer stop()
 	for ctx.Err() == nil {
 		if b.c.Up() && b.waiting() {
-			if b.flush(ctx) == nil {
-				continue
-			}
-			select {
-			case <-ctx.Done():
-			case <-time.After(burnRetry):
+			if err := b.flush(ctx); err != nil {
+				b.c.report("telling burnt challenges", err)
+				pause(ctx, burnRetry)
 			}
 			continue
 		}
@@ -85,7 +82,7 @@ func (b *Burns) take() batch {
 // not, since they might count twice.
 func (b *Burns) flush(ctx context.Context) error {
 	t := b.take()
-	keys := []string{b.c.key("{j}", "burnt")}
+	keys := []string{b.spentKey()}
 	args := []any{b.c.o.Node, b.channel(), maxSpent, len(t.burns)}
 	for _, one := range t.burns {
 		args = append(args, string(one.id[:]), one.expires)
@@ -95,7 +92,9 @@ func (b *Burns) flush(ctx context.Context) error {
 		args = append(args, string(name[:]), t.taken[i].period, t.taken[i].burst, t.taken[i].tokens)
 	}
 	v, err := b.script.Run(ctx, keys, args...)
-	if err == nil {
+	if err != nil {
+		err = fmt.Errorf("key %s: %w", keys[0], err)
+	} else {
 		err = b.settle(t, v)
 	}
 	if err != nil {
@@ -207,9 +206,9 @@ func (b *Burns) catchUp(ctx context.Context) error {
 	const page, most = 1000, 2 * maxSpent / 1000
 	cursor := uint64(0)
 	for range most {
-		list, next, err := b.c.redis.ZScan(ctx, b.c.key("{j}", "burnt"), cursor, "", page).Result()
+		list, next, err := b.c.redis.ZScan(ctx, b.spentKey(), cursor, "", page).Result()
 		if err != nil {
-			return fmt.Errorf("reading burnt challenges: %w", err)
+			return fmt.Errorf("reading burnt challenges (key %s): %w", b.spentKey(), err)
 		}
 		for i := 0; i+1 < len(list); i += 2 {
 			if id := list[i]; len(id) == 16 {

@@ -33,6 +33,8 @@ type Client struct {
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup
 	closed sync.Once
+
+	told sync.Map // kinds of what was logged and is not again
 }
 
 // silence is what the library logs: every failure reaches this package as an error.
@@ -53,7 +55,7 @@ func Open(o Options) (*Client, error) {
 	c.presence.session, c.presence.started = rand.Text()[:12], c.now()
 	c.presence.beat = c.script("beat", beatSource)
 	c.numbering.had.Store(noNumber)
-	c.leases.script, c.leases.wake, c.leases.byName = c.script("lease", leaseSource), make(chan struct{}, 1), map[string]*Lease{}
+	c.leases.script, c.leases.wake = c.script("lease", leaseSource), make(chan struct{}, 1)
 	c.redis.AddHook(watch{&c.health})
 	if o.Hook != nil {
 		c.redis.AddHook(o.Hook)
@@ -96,12 +98,31 @@ func (c *Client) changed() (wake <-chan struct{}, stop func()) { return c.health
 // themselves.
 func (c *Client) rdb() redis.UniversalClient { return c.redis }
 
-// fail reports an error that did not come from a call of rdb, such as one of a
-// subscription. One that came from there may be reported too, it counts once.
-func (c *Client) fail(err error) { c.health.hear(err) }
+// report logs that something failed which is tried again, the first time for each
+// kind of error. What says how Redis is, the health has told; an end is no failure.
+func (c *Client) report(what string, err error) {
+	if err == nil || judge(err) != nil || errors.Is(err, context.Canceled) || errors.Is(err, redis.ErrClosed) {
+		return
+	}
+	fields := []zap.Field{zap.Error(err)}
+	kind := what
+	var said redis.Error
+	if errors.As(err, &said) {
+		code, _, _ := strings.Cut(said.Error(), " ")
+		if kind += " " + code; code == "WRONGTYPE" {
+			fields = append(fields, zap.String("remedy", "delete the key that holds something else than it should"))
+		}
+	}
+	if c.first(kind) {
+		c.log.Warn(what+" failed, trying again", fields...)
+	}
+}
 
-// succeed reports that Redis has answered.
-func (c *Client) succeed() { c.health.streak.Store(0) }
+// first reports whether it is asked for that kind the first time.
+func (c *Client) first(kind string) bool {
+	_, again := c.told.LoadOrStore(kind, true)
+	return !again
+}
 
 // key is the prefix and the parts, joined by colons. A part "{x}" places the key in
 // a Redis Cluster: keys that are used together have the same.

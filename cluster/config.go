@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -85,9 +86,7 @@ func (o *Options) check() error {
 }
 
 func (c *Config) check() error {
-	if c.Prefix == "" {
-		c.Prefix = defaultPrefix
-	}
+	c.Prefix = cmp.Or(c.Prefix, defaultPrefix)
 	if len(c.Prefix) > maxPrefix {
 		return fmt.Errorf("prefix has %d characters, at most %d are allowed", len(c.Prefix), maxPrefix)
 	}

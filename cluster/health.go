@@ -3,7 +3,6 @@ package cluster
 import (
 	"context"
 	"math/rand/v2"
-	"net"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -60,10 +59,10 @@ type Health struct {
 type health struct {
 	c      *Client
 	up     atomic.Bool
-	streak atomic.Int32 // failures in a row that may be a connection's
-	failed atomic.Int64 // when the last of them failed, in ns since the client's start
-	falls  atomic.Int64 // how often it was lost
-	doubt  chan struct{}
+	streak atomic.Int32  // failures in a row that may be a connection's
+	failed atomic.Int64  // when the last of them failed, in ns since the client's start
+	falls  atomic.Int64  // how often it was lost
+	doubt  chan struct{} // poked to have the next probe made at once
 
 	mu     sync.Mutex
 	state  string
@@ -121,24 +120,17 @@ func (h *health) outcome(begun time.Duration, err error) {
 	if f.sure || h.streak.Load() >= failuresToFall {
 		h.fall(f)
 	}
-	h.wonder()
+	poke(h.doubt)
 }
 
-// hear takes an error that may have been counted already.
+// hear takes an error that did not come from a call of rdb, such as one of a
+// subscription. One that came from there may be heard too, it counts once.
 func (h *health) hear(err error) {
 	if f := judge(err); f != nil {
 		if f.sure {
 			h.fall(f)
 		}
-		h.wonder()
-	}
-}
-
-// wonder has the next probe made at once.
-func (h *health) wonder() {
-	select {
-	case h.doubt <- struct{}{}:
-	default:
+		poke(h.doubt)
 	}
 }
 
@@ -185,10 +177,7 @@ func (h *health) turn(state string, now time.Time) {
 	h.state, h.since = state, now
 	h.up.Store(state == StateUp)
 	for ear := range h.ears {
-		select {
-		case ear <- struct{}{}:
-		default:
-		}
+		poke(ear)
 	}
 }
 
@@ -266,9 +255,7 @@ type watch struct{ h *health }
 // unwatched marks the context of calls that are allowed to fail.
 type unwatched struct{}
 
-func (w watch) DialHook(next redis.DialHook) redis.DialHook {
-	return func(ctx context.Context, network, addr string) (net.Conn, error) { return next(ctx, network, addr) }
-}
+func (w watch) DialHook(next redis.DialHook) redis.DialHook { return next }
 
 func (w watch) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {

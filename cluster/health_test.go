@@ -11,8 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rampart-edge/rampart/captcha"
 	"github.com/rampart-edge/rampart/internal/testkit/redistest"
 	"github.com/redis/go-redis/v9"
+	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 )
 
@@ -239,6 +241,42 @@ func TestHealthFlaps(t *testing.T) {
 	}
 	within(t, "redis is up again", c.Up)
 	checkLog(t, logs, "in use", "out of use", "in use")
+}
+
+// TestKeysOfOtherTypes: what a key stops that holds something else than it should is
+// told once, with the name of the key, and goes on when the key is gone.
+func TestKeysOfOtherTypes(t *testing.T) {
+	s := redistest.Start(t, redistest.Options{})
+	c, logs := open(t, 1, at(s.Addr()))
+	b := NewBurns(c, captcha.NewMemory(nil))
+	defer b.Close()
+	within(t, "a heartbeat", func() bool { return len(c.Nodes()) == 1 })
+	tests := []struct {
+		key    string
+		script *script
+		lines  int
+	}{
+		{c.nodesKey(), c.presence.beat, 1},
+		{c.numbersKey(), c.presence.beat, 0}, // of the same kind
+		{b.spentKey(), b.script, 1},
+	}
+	for i, tt := range tests {
+		errs, told := tt.script.errs.Load(), logs.FilterLevelExact(zapcore.WarnLevel).Len()
+		s.Do("DEL", tt.key)
+		s.Do("SET", tt.key, "neither a hash nor a set")
+		b.mustBurn(t, token(i), time.Now().Add(time.Hour))
+		within(t, "it fails again and again", func() bool { return tt.script.errs.Load() >= errs+3 })
+		lines := logs.FilterLevelExact(zapcore.WarnLevel).All()[told:]
+		if len(lines) != tt.lines || len(lines) > 0 && !strings.Contains(fmt.Sprint(lines[0].ContextMap()["error"]), tt.key) {
+			t.Errorf("%s: %v", tt.key, lines)
+		}
+		s.Do("DEL", tt.key)
+		calls := tt.script.calls.Load() - tt.script.errs.Load()
+		within(t, "it goes on", func() bool { return tt.script.calls.Load()-tt.script.errs.Load() > calls })
+	}
+	if !c.Up() {
+		t.Error("a key takes Redis out of use")
+	}
 }
 
 // errSlow is a call that timed out.

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"encoding/binary"
@@ -33,8 +34,9 @@ var listLua string
 var pruneLua string
 
 const (
-	defaultLogEntries   = 1_000_000
-	defaultLogAge       = 24 * time.Hour
+	logEntries = 1_000_000      // changes that the log keeps
+	logAge     = 24 * time.Hour // and for how long
+
 	defaultMaxDecisions = 1_000_000
 	defaultMaxAlerts    = 10_000
 	defaultAlertAge     = 7 * 24 * time.Hour
@@ -48,8 +50,6 @@ type JournalOptions struct {
 	Wake   func() // called after changes of other nodes were taken over; may be nil
 
 	// What Redis keeps; 0 takes the default.
-	LogEntries   int64         // changes in the log, 1,000,000
-	LogAge       time.Duration // and for how long, a day
 	MaxDecisions int           // 1,000,000; those that end first go
 	MaxAlerts    int           // 10,000; the oldest go
 	AlertAge     time.Duration // seven days
@@ -78,7 +78,6 @@ type Journal struct {
 	fits    int        // changes in the last call; likewise
 	mu      sync.Mutex
 	at      position
-	told    map[string]bool // what was logged and is not again
 
 	listing sync.Mutex                      // held while lists change here
 	former  map[string]*decisions.Blocklist // by name, versions before those that wait to be sent
@@ -109,15 +108,6 @@ func NewJournal(c *Client, o JournalOptions) (*Journal, error) {
 	if o.Book == nil {
 		return nil, errors.New("sharing the journal: no book")
 	}
-	if o.Logger == nil {
-		o.Logger = zap.NewNop()
-	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	if o.Wake == nil {
-		o.Wake = func() {}
-	}
 	o.setDefaults()
 	raw, err := hex.DecodeString(c.o.Node)
 	if err != nil || len(raw) != 8 {
@@ -127,7 +117,7 @@ func NewJournal(c *Client, o JournalOptions) (*Journal, error) {
 		return nil, fmt.Errorf("sharing the journal: %w", err)
 	}
 	j := &Journal{
-		c: c, book: o.Book, o: o, log: o.Logger, now: o.Now, keys: newJournalKeys(c), told: map[string]bool{}, former: map[string]*decisions.Blocklist{},
+		c: c, book: o.Book, o: o, log: o.Logger, now: o.Now, keys: newJournalKeys(c), former: map[string]*decisions.Blocklist{},
 		turn: make(chan struct{}, 1), lists: make(chan struct{}, 1),
 		placeScript:  c.script("journal-place", placeLua+"return {place(ARGV[1], ARGV[2])}"),
 		joinScript:   c.script("journal-join", placeLua+joinLua),
@@ -150,24 +140,17 @@ func NewJournal(c *Client, o JournalOptions) (*Journal, error) {
 }
 
 func (o *JournalOptions) setDefaults() {
-	if o.LogEntries <= 0 {
-		o.LogEntries = defaultLogEntries
+	o.Logger = cmp.Or(o.Logger, zap.NewNop())
+	if o.Now == nil {
+		o.Now = time.Now
 	}
-	if o.LogAge <= 0 {
-		o.LogAge = defaultLogAge
+	if o.Wake == nil {
+		o.Wake = func() {}
 	}
-	if o.MaxDecisions <= 0 {
-		o.MaxDecisions = defaultMaxDecisions
-	}
-	if o.MaxAlerts <= 0 {
-		o.MaxAlerts = defaultMaxAlerts
-	}
-	if o.AlertAge <= 0 {
-		o.AlertAge = defaultAlertAge
-	}
-	if o.scanBytes <= 0 {
-		o.scanBytes = maxScanBytes
-	}
+	o.MaxDecisions = cmp.Or(o.MaxDecisions, defaultMaxDecisions)
+	o.MaxAlerts = cmp.Or(o.MaxAlerts, defaultMaxAlerts)
+	o.AlertAge = cmp.Or(o.AlertAge, defaultAlertAge)
+	o.scanBytes = cmp.Or(o.scanBytes, maxScanBytes)
 }
 
 // Append is the Book's: in force here at once, on the other nodes soon.
@@ -261,14 +244,10 @@ func poke(ch chan struct{}) {
 	}
 }
 
-// pause waits; false when ctx ended.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
+// pause waits, no longer than until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
 	select {
 	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
+	case <-time.After(d):
 	}
 }

@@ -200,7 +200,7 @@ func (j *Journal) refuse(what string, err error) {
 		kind = "not understood"
 	}
 	j.refused.Add(1)
-	j.once("refused "+kind, func() {
+	if j.c.first("refused " + kind) {
 		j.log.Warn("something in redis is refused; more of this kind is only counted", zap.String("kind", kind), zap.Error(err))
-	})
+	}
 }

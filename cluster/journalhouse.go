@@ -52,20 +52,11 @@ func (j *Journal) grant(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	block := func(wanted bool, field string) (from, to int64, err error) {
-		if !wanted {
-			return 0, 0, nil
-		}
-		if to, err = j.takeIDs(ctx, field, idBlock); err != nil {
-			return 0, 0, err
-		}
-		return to - idBlock + 1, to, nil
-	}
-	df, dt, err := block(decision, "d")
+	df, dt, err := j.takeIDs(ctx, decision, "d")
 	if err != nil {
 		return err
 	}
-	af, at, err := block(alert, "a")
+	af, at, err := j.takeIDs(ctx, alert, "a")
 	if err != nil {
 		return err
 	}
@@ -73,13 +64,16 @@ func (j *Journal) grant(ctx context.Context) error {
 	return nil
 }
 
-// takeIDs sets n ids aside and returns the last.
-func (j *Journal) takeIDs(ctx context.Context, field string, n int64) (last int64, err error) {
-	last, err = j.c.rdb().HIncrBy(ctx, j.keys.ids, field, n).Result()
-	if err == nil && (last < n || last >= grantsTo) {
-		err = fmt.Errorf("the count of ids in redis makes no sense: %d", last)
+// takeIDs sets a block of ids aside, if it is wanted.
+func (j *Journal) takeIDs(ctx context.Context, wanted bool, field string) (from, to int64, err error) {
+	if !wanted {
+		return 0, 0, nil
 	}
-	return last, err
+	to, err = j.c.rdb().HIncrBy(ctx, j.keys.ids, field, idBlock).Result()
+	if err == nil && (to < idBlock || to >= grantsTo) {
+		err = fmt.Errorf("the count of ids in redis makes no sense: field %s of %s is %d", field, j.keys.ids, to)
+	}
+	return to - idBlock + 1, to, err
 }
 
 // prune takes out what is over, in calls that are short each.
@@ -87,7 +81,7 @@ func (j *Journal) prune(ctx context.Context) error {
 	for range pruneCalls {
 		one, cancel := context.WithTimeout(ctx, callLimit)
 		v, err := j.pruneScript.Run(one, j.keys.prune(), pruneMany, j.o.MaxDecisions, j.o.MaxAlerts,
-			j.o.AlertAge.Milliseconds(), j.o.LogAge.Milliseconds())
+			j.o.AlertAge.Milliseconds(), logAge.Milliseconds())
 		cancel()
 		if err != nil {
 			return err

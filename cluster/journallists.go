@@ -183,7 +183,7 @@ func (j *Journal) runList(ctx context.Context, keys []string, seq int64, op, nam
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	p := j.place()
-	v, err := j.listScript.Run(ctx, keys, p.epoch, p.cursor, j.c.o.Node, j.o.LogEntries, seq, op, name, version, state)
+	v, err := j.listScript.Run(ctx, keys, p.epoch, p.cursor, j.c.o.Node, logEntries, seq, op, name, version, state)
 	if err != nil {
 		return err
 	}

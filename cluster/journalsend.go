@@ -29,9 +29,9 @@ var errPlace = errors.New("redis has lost or changed its state")
 // backoff are pauses that grow while something fails.
 type backoff time.Duration
 
-func (b *backoff) wait(ctx context.Context) bool {
+func (b *backoff) wait(ctx context.Context) {
 	*b = min(max(2**b, backoff(retryFirst)), backoff(retryMost))
-	return pause(ctx, time.Duration(*b))
+	pause(ctx, time.Duration(*b))
 }
 
 // send is the goroutine that brings the Book's ops to Redis.
@@ -132,7 +132,7 @@ func (j *Journal) runAppend(ctx context.Context, args []any) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	p := j.place()
-	head := []any{p.epoch, p.cursor, j.c.o.Node, j.o.LogEntries}
+	head := []any{p.epoch, p.cursor, j.c.o.Node, logEntries}
 	v, err := j.appendScript.Run(ctx, j.keys.append(), append(head, args...)...)
 	if err != nil {
 		return nil, err
@@ -183,23 +183,10 @@ func (j *Journal) giveUp(op *decisions.Op, err error) error {
 	return nil
 }
 
-// report logs what went wrong unless it is that Redis is out of reach, which the
-// Client has told, or that the journal was closed.
+// report is the Client's, but that a place lost in the log is nothing to tell.
 func (j *Journal) report(what string, err error) {
-	if judge(err) != nil || errors.Is(err, context.Canceled) || errors.Is(err, errPlace) {
-		return
-	}
-	j.once(what, func() { j.log.Warn(what+" failed, trying again", zap.Error(err)) })
-}
-
-// once calls tell the first time that it is asked for a kind.
-func (j *Journal) once(kind string, tell func()) {
-	j.mu.Lock()
-	was := j.told[kind]
-	j.told[kind] = true
-	j.mu.Unlock()
-	if !was {
-		tell()
+	if !errors.Is(err, errPlace) {
+		j.c.report(what, err)
 	}
 }
 

@@ -14,7 +14,6 @@ const (
 	// leaseMargin is what a node believes less than Redis grants: the clocks of the
 	// two may run at different speed.
 	leaseMargin = 500 * time.Millisecond
-	maxLeases   = 64
 )
 
 //go:embed lease.lua
@@ -36,7 +35,6 @@ type Lease struct {
 // leases are those of a client.
 type leases struct {
 	mu     sync.Mutex
-	byName map[string]*Lease
 	list   []*Lease
 	wake   chan struct{}
 	script *script
@@ -47,19 +45,14 @@ type leases struct {
 func (c *Client) Lease(name string) *Lease {
 	c.leases.mu.Lock()
 	defer c.leases.mu.Unlock()
-	l := c.leases.byName[name]
-	if l == nil {
-		l = &Lease{c: c, name: name}
-		if len(c.leases.list) >= maxLeases {
-			return l // one that is never held: names are constants, this many are a fault
-		}
-		c.leases.byName[name] = l
-		c.leases.list = append(c.leases.list, l)
-		select {
-		case c.leases.wake <- struct{}{}:
-		default:
+	for _, l := range c.leases.list {
+		if l.name == name {
+			return l
 		}
 	}
+	l := &Lease{c: c, name: name}
+	c.leases.list = append(c.leases.list, l)
+	poke(c.leases.wake)
 	return l
 }
 
@@ -76,7 +69,7 @@ func (l *Lease) renew(ctx context.Context) error {
 	sent, falls := l.c.elapsed(), l.c.health.falls.Load()
 	v, err := l.c.leases.script.Run(ctx, []string{l.key()}, l.c.owner(), leaseFor.Milliseconds())
 	if err != nil {
-		return fmt.Errorf("renewing lease %s: %w", l.name, err)
+		return fmt.Errorf("renewing lease %s (key %s): %w", l.name, l.key(), err)
 	}
 	if v != int64(1) {
 		l.until.Store(0)

@@ -103,7 +103,7 @@ func (c *Client) tend() {
 	house := c.Lease(houseLease)
 	for round := 0; ; round++ {
 		if c.Up() {
-			c.tendOnce(round, house)
+			c.report("taking part in the fleet", c.tendOnce(round, house))
 		}
 		select {
 		case <-c.ctx.Done():
@@ -116,24 +116,24 @@ func (c *Client) tend() {
 	}
 }
 
-// tendOnce does one round. What fails is known to the health, and tried again in the
-// next round.
-func (c *Client) tendOnce(round int, house *Lease) {
-	if c.sendBeat(c.ctx) != nil {
-		return
+// tendOnce does one round; what fails is tried again in the next.
+func (c *Client) tendOnce(round int, house *Lease) error {
+	if err := c.sendBeat(c.ctx); err != nil {
+		return err
 	}
 	for _, l := range c.leases.all() {
-		if l.renew(c.ctx) != nil {
-			return
+		if err := l.renew(c.ctx); err != nil {
+			return err
 		}
 	}
 	if round%tableEvery != 0 {
-		return
+		return nil
 	}
 	silent, err := c.readNodes(c.ctx)
 	if err == nil && len(silent) > 0 && house.Held() {
-		_ = c.redis.HDel(c.ctx, c.nodesKey(), silent...).Err()
+		err = c.redis.HDel(c.ctx, c.nodesKey(), silent...).Err()
 	}
+	return err
 }
 
 func (c *Client) nodesKey() string   { return c.key("{j}", "nodes") }
@@ -173,7 +173,7 @@ func (c *Client) runBeat(ctx context.Context, text string) (out [2]int64, err er
 	v, err := c.presence.beat.Run(ctx, []string{c.nodesKey(), c.numbersKey()},
 		c.o.Node, c.presence.session, numberFor.Microseconds(), c.numbering.had.Load(), text)
 	if err != nil {
-		return out, fmt.Errorf("sending the heartbeat: %w", err)
+		return out, fmt.Errorf("sending the heartbeat (keys %s and %s): %w", c.nodesKey(), c.numbersKey(), err)
 	}
 	list, _ := v.([]any)
 	if len(list) != 3 {
@@ -190,7 +190,7 @@ func (c *Client) readNodes(ctx context.Context) (silent []string, err error) {
 	pipe := c.redis.Pipeline()
 	all, clock := pipe.HGetAll(ctx, c.nodesKey()), pipe.Time(ctx)
 	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, fmt.Errorf("reading the table of nodes: %w", err)
+		return nil, fmt.Errorf("reading the table of nodes (key %s): %w", c.nodesKey(), err)
 	}
 	now := clock.Val()
 	var nodes []Node

@@ -9,36 +9,30 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-const (
-	// quietFor is how long a subscription may be silent until it is asked whether it
-	// still lives, and then until it is given up.
-	quietFor       = 2 * time.Second
-	resubscribeMin = 50 * time.Millisecond
-)
+// quietFor is how long a subscription may be silent until it is asked whether it
+// still lives, and then until it is given up.
+const quietFor = 2 * time.Second
 
 // subscribe listens to a channel until ctx ends. ready is called whenever it begins to
 // listen, since nothing is told of what was said before. A subscription that breaks or
 // falls silent, or whose ready fails, is begun anew.
 func (c *Client) subscribe(ctx context.Context, channel string, ready func() error, take func(message string)) {
-	pause := resubscribeMin
+	var slow backoff
 	for ctx.Err() == nil {
 		sub := c.redis.Subscribe(ctx, channel)
 		stop := context.AfterFunc(ctx, func() { _ = sub.Close() }) // a read does not hear of ctx
 		err := listen(ctx, sub, func() error {
 			err := ready()
 			if err == nil {
-				pause = resubscribeMin
+				slow = 0
 			}
 			return err
 		}, take)
 		stop()
 		_ = sub.Close() // it is given up either way
-		c.fail(err)
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause):
-		}
-		pause = min(2*pause, backoffMax)
+		c.health.hear(err)
+		c.report("listening to "+channel, err)
+		slow.wait(ctx)
 	}
 }
 
