@@ -62,7 +62,12 @@ func TestFleetOwnerDies(t *testing.T) {
 			t.Logf("round %d: %d records were left", round, recorded(r))
 		}
 		until(t, "nothing is left over", func() bool { return recorded(r) == 0 })
-		time.Sleep(200 * time.Millisecond)
+		for _, n := range others {
+			until(t, "what was decided is known", func() bool {
+				j := n.storage().Journal
+				return j.Waiting == 0 && j.Cursor == lastChange(r)
+			})
+		}
 		f.checkAfterDeath(others, clients)
 		taken += others[0].storage().Buckets.Claimed + others[1].storage().Buckets.Claimed - before
 		owner.start()
@@ -95,6 +100,16 @@ func recorded(r *redistest.Server) (n int64) {
 		n += m
 	}
 	return n
+}
+
+// lastChange is the newest entry of the fleet's log.
+func lastChange(r *redistest.Server) string {
+	list, _ := r.Do("XREVRANGE", "rampart:{j}:log", "+", "-", "COUNT", "1").([]any)
+	if len(list) == 0 {
+		return ""
+	}
+	entry, _ := list[0].([]any)
+	return fmt.Sprint(entry[0])
 }
 
 // checkAfterDeath: who has no alert lost the last request with the owner, and the
