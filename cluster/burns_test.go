@@ -78,7 +78,7 @@ func TestBurns(t *testing.T) {
 			t.Fatalf("token %d passed twice on one", n)
 		}
 	}
-	t.Logf("slowest burn was refused elsewhere after %v (looked at every 5 ms)", slowest)
+	t.Logf("slowest burn was refused elsewhere after %v (looked at every 2 ms)", slowest)
 	if late := a.Stats().Late + b.Stats().Late; late != 0 {
 		t.Errorf("%d counted as late", late)
 	}

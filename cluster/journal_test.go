@@ -58,22 +58,22 @@ func fleetOf(t testing.TB, many int, config Config) []*member {
 	return out
 }
 
+// proxiedFleet is fleetOf with a proxy before each node.
+func proxiedFleet(t testing.TB, many int, s *redistest.Server) (ms []*member, ps []*redistest.Proxy) {
+	t.Helper()
+	for i := range many {
+		p := redistest.NewProxy(t, s.Addr())
+		ps, ms = append(ps, p), append(ms, newMember(t, i+1, at(p.Addr()), nil))
+	}
+	joined(t, ms...)
+	return ms, ps
+}
+
 func joined(t testing.TB, ms ...*member) {
 	t.Helper()
 	for _, m := range ms {
-		soon(t, fmt.Sprintf("node %d joins", m.n), func() bool { return m.j.Stats().Joined && m.j.Stats().Waiting == 0 })
+		within(t, fmt.Sprintf("node %d joins", m.n), func() bool { return m.j.Stats().Joined && m.j.Stats().Waiting == 0 })
 	}
-}
-
-// soon waits until ok holds; generously, since the machine may be busy.
-func soon(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(45 * time.Second); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
-		if ok() {
-			return
-		}
-	}
-	t.Fatalf("waited in vain: %s", what)
 }
 
 func (m *member) start() {
@@ -162,7 +162,7 @@ func (m *member) banned(value string) bool { return m.lookup(value).Action == de
 func everywhere(t testing.TB, ms []*member, value string, banned bool) {
 	t.Helper()
 	for _, m := range ms {
-		soon(t, fmt.Sprintf("banned of %s is %v on node %d", value, banned, m.n), func() bool { return m.banned(value) == banned })
+		within(t, fmt.Sprintf("banned of %s is %v on node %d", value, banned, m.n), func() bool { return m.banned(value) == banned })
 	}
 }
 
@@ -238,7 +238,7 @@ func TestJournalThreeNodes(t *testing.T) {
 		t.Errorf("prolonging made decision %d of %d", again.ID, before.ID)
 	}
 	for _, m := range ms {
-		soon(t, "the end moves", func() bool { return m.lookup("192.0.2.8").Until.Equal(again.Until) })
+		within(t, "the end moves", func() bool { return m.lookup("192.0.2.8").Until.Equal(again.Until) })
 	}
 	if err := ms[0].book.Allow().Add(decisions.AllowEntry{Prefix: netip.MustParsePrefix("192.0.2.9/32"), Comment: "ours"}); err != nil {
 		t.Fatal(err)
@@ -361,12 +361,12 @@ func TestJournalRedisRestartsFromAnOldCopy(t *testing.T) {
 	everywhere(t, ms, "192.0.2.3", true)
 	everywhere(t, ms, "192.0.2.1", false)
 	for _, m := range ms {
-		soon(t, "prolonged", func() bool { return m.lookup("192.0.2.2").Until.Equal(again.Until) })
+		within(t, "prolonged", func() bool { return m.lookup("192.0.2.2").Until.Equal(again.Until) })
 	}
 	s.Kill()
 	s.Restart(false)
 	for _, m := range ms {
-		soon(t, "the loss is noticed", func() bool { return m.j.Stats().Reconciles > 1 || m.j.Stats().Restores > 0 })
+		within(t, "the loss is noticed", func() bool { return m.j.Stats().Reconciles > 1 || m.j.Stats().Restores > 0 })
 	}
 	got := alike(t, ms)
 	if len(got.Decisions) != 2 || ms[0].banned("192.0.2.1") {
@@ -382,7 +382,7 @@ func TestJournalReadOnlyRedis(t *testing.T) {
 	ms := fleetOf(t, 2, at(s.Addr()))
 	s.Do("CONFIG", "SET", "min-replicas-to-write", "1")
 	ms[0].ban("192.0.2.1", time.Hour)
-	soon(t, "redis is out of use", func() bool { return !ms[0].c.Up() })
+	within(t, "redis is out of use", func() bool { return !ms[0].c.Up() })
 	if ms[1].banned("192.0.2.1") || !ms[0].banned("192.0.2.1") || ms[0].j.Stats().Waiting == 0 {
 		t.Errorf("while redis does not take writes: %+v", ms[0].j.Stats())
 	}
@@ -401,7 +401,7 @@ func TestJournalCutOffNode(t *testing.T) {
 	}
 	everywhere(t, ms, "192.0.2.4", true)
 	p.Cut()
-	soon(t, "the cut is noticed", func() bool { return !ms[2].c.Up() })
+	within(t, "the cut is noticed", func() bool { return !ms[2].c.Up() })
 	ms[2].unban("192.0.2.0")
 	ms[2].ban("198.51.100.9", time.Hour)
 	ms[0].unban("192.0.2.1")
@@ -444,7 +444,7 @@ func TestJournalConforms(t *testing.T) {
 		joined(t, ms...)
 		return journaltest.Subject{Journal: ms[0].j, Book: ms[0].book, Settle: func() {
 			joined(t, ms[0])
-			soon(t, "the other node has the same", func() bool {
+			within(t, "the other node has the same", func() bool {
 				return slices.Equal(ms[0].state().Decisions, ms[1].state().Decisions)
 			})
 		}}

@@ -35,7 +35,7 @@ func BenchmarkJournalList(b *testing.B) {
 				p := redistest.NewProxy(b, s.Addr())
 				begin := time.Now()
 				m := newMember(b, 2, at(p.Addr()), nil)
-				soon(b, "the list", func() bool { return has(m, "large", version) })
+				within(b, "the list", func() bool { return has(m, "large", version) })
 				if replaced >= 0 {
 					version++
 					next := blocklist(b, "large", version, benchList, replaced)
@@ -44,7 +44,7 @@ func BenchmarkJournalList(b *testing.B) {
 					if err := owner.j.PutList(next); err != nil {
 						b.Fatal(err)
 					}
-					soon(b, "the next version", func() bool { return has(m, "large", version) })
+					within(b, "the next version", func() bool { return has(m, "large", version) })
 					took += time.Since(begin)
 					_, after := p.Bytes()
 					bytes += after - before
@@ -88,7 +88,7 @@ func BenchmarkJournalReconcile(b *testing.B) {
 		p := redistest.NewProxy(b, s.Addr())
 		begin := time.Now()
 		m := newMember(b, 2, at(p.Addr()), nil)
-		soon(b, "all of them", func() bool { return m.book.Stats().Decisions == many })
+		within(b, "all of them", func() bool { return m.book.Stats().Decisions == many })
 		took += time.Since(begin)
 		_, n := p.Bytes()
 		bytes += n

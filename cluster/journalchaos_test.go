@@ -47,8 +47,7 @@ func logModel(t *testing.T, s *redistest.Server, key string) (ds, allow []string
 		var op decisions.Op
 		var some []decisions.Decision
 		_ = json.Unmarshal([]byte(v["d"]), &some) // only some kinds have it
-		switch v["k"] {
-		case "append":
+		if v["k"] == "append" {
 			for _, d := range some {
 				byID[d.ID] = fmt.Sprintf("%d %s until %d", d.ID, d.Value, d.Until.UnixMilli())
 			}
@@ -95,14 +94,7 @@ func TestJournalCutsAtRandom(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 1))
-	var ms []*member
-	var ps []*redistest.Proxy
-	for i := range 3 {
-		p := redistest.NewProxy(t, s.Addr())
-		ps = append(ps, p)
-		ms = append(ms, newMember(t, i+1, at(p.Addr()), nil))
-	}
-	joined(t, ms...)
+	ms, ps := proxiedFleet(t, 3, s)
 	for end := time.Now().Add(12 * time.Second); time.Now().Before(end); time.Sleep(time.Duration(r.IntN(30)) * time.Millisecond) {
 		act(ms[r.IntN(3)], r)
 		p := ps[r.IntN(3)]
@@ -229,13 +221,7 @@ func TestJournalClusterSlotMoves(t *testing.T) {
 // deleted, and nothing is lost.
 func TestJournalOldCopyWithSomebodyNew(t *testing.T) {
 	s := redistest.Start(t, redistest.Options{RDB: true})
-	var ms []*member
-	var ps []*redistest.Proxy
-	for i := range 2 {
-		p := redistest.NewProxy(t, s.Addr())
-		ps, ms = append(ps, p), append(ms, newMember(t, i+1, at(p.Addr()), nil))
-	}
-	joined(t, ms...)
+	ms, ps := proxiedFleet(t, 2, s)
 	ms[0].ban("192.0.2.1", time.Hour)
 	ms[0].ban("192.0.2.2", time.Hour)
 	everywhere(t, ms, "192.0.2.2", true)
@@ -320,7 +306,7 @@ func TestJournalLogGoesOnElsewhere(t *testing.T) {
 		return redis.call('HSET', KEYS[2], 'last', new, 'n', ARGV[3] + 1)`,
 		"4", k.log, k.m, k.d, k.du, lost, last, older, id)
 	for _, m := range ms {
-		soon(t, "the loss is noticed", func() bool { return m.j.Stats().Restores == 1 })
+		within(t, "the loss is noticed", func() bool { return m.j.Stats().Restores == 1 })
 	}
 	if got := alike(t, ms); len(got.Decisions) != 2 {
 		t.Errorf("%v", got.Decisions)

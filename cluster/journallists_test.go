@@ -47,7 +47,7 @@ func TestJournalLists(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, m := range ms {
-		soon(t, "the list is there", func() bool { return has(m, "tor", 1) })
+		within(t, "the list is there", func() bool { return has(m, "tor", 1) })
 	}
 	first := ms[0].j.listNamed("tor").At(3).Addr().String()
 	everywhere(t, ms, first, true)
@@ -68,14 +68,14 @@ func TestJournalLists(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, m := range ms {
-		soon(t, "the next version", func() bool { return has(m, "tor", 2) })
+		within(t, "the next version", func() bool { return has(m, "tor", 2) })
 	}
 	for _, m := range ms[1:] {
-		soon(t, "the second was a patch", func() bool { return m.j.Stats().ListPatches == 1 && m.j.Stats().ListLoads == 2 })
+		within(t, "the second was a patch", func() bool { return m.j.Stats().ListPatches == 1 && m.j.Stats().ListLoads == 2 })
 	}
 	// One that comes late takes the whole, and one that was away too.
 	late := newMember(t, 4, at(s.Addr()), nil)
-	soon(t, "the late one has it", func() bool { return has(late, "tor", 2) })
+	within(t, "the late one has it", func() bool { return has(late, "tor", 2) })
 	ms[2].stop()
 	if err := ms[1].j.DropList("tor"); err != nil {
 		t.Fatal(err)
@@ -85,7 +85,7 @@ func TestJournalLists(t *testing.T) {
 	}
 	ms[2].start()
 	for _, m := range append(ms, late) {
-		soon(t, "dropped, and the other there", func() bool { return m.j.listNamed("tor") == nil && has(m, "other", 7) })
+		within(t, "dropped, and the other there", func() bool { return m.j.listNamed("tor") == nil && has(m, "other", 7) })
 	}
 	if n := s.Do("EXISTS", ms[0].j.keys.list("tor"), ms[0].j.keys.patch("tor")); n != int64(0) {
 		t.Errorf("%v keys of a dropped list are left", n)
@@ -98,7 +98,7 @@ func TestJournalListsWhileRedisIsGone(t *testing.T) {
 	if err := ms[0].j.PutList(blocklist(t, "old", 1, 50, 0)); err != nil {
 		t.Fatal(err)
 	}
-	soon(t, "there", func() bool { return has(ms[1], "old", 1) })
+	within(t, "there", func() bool { return has(ms[1], "old", 1) })
 	s.Kill()
 	if err := ms[1].j.PutList(blocklist(t, "new", 1, 50, 0)); err != nil {
 		t.Fatal(err)
@@ -108,7 +108,7 @@ func TestJournalListsWhileRedisIsGone(t *testing.T) {
 	}
 	s.Restart(true)
 	for _, m := range ms {
-		soon(t, "both lists", func() bool { return has(m, "old", 1) && has(m, "new", 1) })
+		within(t, "both lists", func() bool { return has(m, "old", 1) && has(m, "new", 1) })
 	}
 }
 
@@ -120,7 +120,7 @@ func TestJournalHostileList(t *testing.T) {
 	if err := ms[0].j.PutList(blocklist(t, "tor", 1, 500, 0)); err != nil {
 		t.Fatal(err)
 	}
-	soon(t, "there", func() bool { return has(ms[1], "tor", 1) })
+	within(t, "there", func() bool { return has(ms[1], "tor", 1) })
 	addr := ms[1].j.listNamed("tor").At(3).Addr().String()
 	k := ms[0].j.keys
 	state := func(version int64) string {
@@ -142,7 +142,7 @@ func TestJournalHostileList(t *testing.T) {
 			s.Do("HSET", k.ls, "tor", state(9))
 			set()
 			poke(ms[1].j.lists)
-			soon(t, "it is noticed", func() bool { return ms[1].j.Stats().ListFails+ms[1].j.Stats().Refused > fails })
+			within(t, "it is noticed", func() bool { return ms[1].j.Stats().ListFails+ms[1].j.Stats().Refused > fails })
 			if !has(ms[1], "tor", 1) || !ms[1].banned(addr) {
 				t.Error("the good list is gone")
 			}

@@ -35,7 +35,7 @@ func BenchmarkJournalOps(b *testing.B) {
 				}
 			}
 			for _, m := range ms {
-				soon(b, "all of them", func() bool { return m.book.Stats().Decisions == b.N })
+				within(b, "all of them", func() bool { return m.book.Stats().Decisions == b.N })
 			}
 			in2, out2 := wire(s)
 			b.ReportMetric(float64((s.CPU()-before).Nanoseconds())/1000/float64(b.N), "redis-µs/op")
@@ -80,7 +80,7 @@ func BenchmarkJournalCopy(b *testing.B) {
 		b.Fatal(err)
 	}
 	joined(b, m)
-	soon(b, "the list", func() bool { return has(m, "large", 1) })
+	within(b, "the list", func() bool { return has(m, "large", 1) })
 	b.ReportMetric((heap()-after)/benchList, "B/address")
 	b.ReportMetric(0, "ns/op")
 	runtime.KeepAlive(m)
