@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Measures what docs/benchmarks.md says: prints the rows of its tables, or with -w
-# writes them there. Seven to ten minutes, of which those of a fleet take three to
-# four; `./bench.sh fleet` prints those alone. They need redis-server. Figures are medians of three runs, of
-# processor time wherever that can be had.
+# writes them there. Seven to ten minutes, of which those of a fleet, which need
+# redis-server, take three to four; `./bench.sh fleet` prints those alone. Figures are
+# medians of three runs, of processor time wherever that can be had.
 #
 #	RAMPART_SHARED  test data that is not part of the repository (default ../shared)
 set -euo pipefail
