@@ -68,7 +68,7 @@ func (m *metrics) collectStorage(ch chan<- prometheus.Metric, s *FleetStatus) {
 	gauge("journal_lag", float64(j.LagEntries))
 	gauge("journal_lag_seconds", j.Lag.Seconds())
 	gauge("journal_waiting", float64(j.Waiting))
-	for result, n := range map[string]int64{"sent": j.Sent, "adopted": j.Adopted, "known": j.Known, "refused": j.Refused, "dropped": j.Dropped} {
+	for result, n := range map[string]int64{"sent": j.Sent, "adopted": j.Adopted, "known": j.Known, "refused": j.Refused, "dropped": j.Dropped, "lost": j.Lost} {
 		count("journal_total", n, result)
 	}
 	count("reconciles_total", j.Reconciles)

@@ -99,6 +99,8 @@ func (s StorageStatus) problems() []string {
 		{f.Buckets.Forgotten, "%d overflows found no room in Redis and led to no alert"},
 		{f.Buckets.Broken, "%d buckets in Redis were damaged and began anew: does something else write below the prefix?"},
 		{f.Journal.Dropped, "Redis would not take %d changes of decisions, which hold on this node alone; the log has why"},
+		{f.Journal.Lost, "%d changes of decisions found no place while they waited for Redis; when it is back everything is compared, and what " +
+			"was unbanned here meanwhile may have to be so again"},
 		{f.Journal.Refused, "%d changes of other nodes were refused since no node of ours would make them, or they are against what is " +
 			"allowed; the log has which"},
 		{f.Journal.ListFails, "%d times a large list of another node could not be read from Redis; the log has why"},

@@ -202,6 +202,7 @@ type JournalStats struct {
 	Known      int64 `json:"known"`   // alerts that another node had told of before
 	Refused    int64 `json:"refused"` // what was read from Redis and must not be
 	Dropped    int64 `json:"dropped"` // changes that Redis would not take
+	Lost       int64 `json:"lost"`    // changes that found no place while they waited for Redis
 	Reconciles int64 `json:"reconciles"`
 	Restores   int64 `json:"restores"` // times this node brought back what it had
 	ListLoads  int64 `json:"list_loads"`
@@ -212,13 +213,13 @@ type JournalStats struct {
 
 // Stats returns the figures.
 func (j *Journal) Stats() JournalStats {
-	p := j.place()
+	p, book := j.place(), j.book.Stats()
 	return JournalStats{
 		Joined: p.joined && p.tails, Epoch: p.epoch, Cursor: p.cursor, Last: p.last, LagEntries: max(p.lastN-p.n, 0), Lag: lagOf(p.cursor, p.last),
 		Sent: j.sent.Load(), Adopted: j.adopted.Load(), Known: j.known.Load(), Refused: j.refused.Load(),
 		Dropped: j.dropped.Load(), Reconciles: j.reconciles.Load(), Restores: j.restores.Load(),
 		ListLoads: j.listLoads.Load(), ListPatches: j.listPatches.Load(), ListFails: j.listFails.Load(),
-		Waiting: j.book.Stats().Ops,
+		Waiting: book.Ops, Lost: book.DroppedOps,
 	}
 }
 

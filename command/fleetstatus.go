@@ -33,7 +33,7 @@ func (c *call) writeStorage(s *appliance.StorageStatus, line func(name, format s
 	line("fleet", "%s", c.fleetLine(f))
 	j := &f.Journal
 	line("log", "%s, %s; %d sent, %d taken over, %d waiting, %d dropped, %d refused, %s of everything", alone(j.Joined),
-		behind(j.LagEntries, j.Lag), j.Sent, j.Adopted, j.Waiting, j.Dropped, j.Refused, count(j.Reconciles, "comparison"))
+		behind(j.LagEntries, j.Lag), j.Sent, j.Adopted, j.Waiting, j.Dropped+j.Lost, j.Refused, count(j.Reconciles, "comparison"))
 	b := &f.Buckets
 	line("shared", "%s poured in %s, %d merged, %d waiting, %d dropped; %s", count(b.Poured, "event"),
 		count(b.Calls, "call"), b.Merged, b.Waiting, b.Dropped, count(b.Overflowed, "overflow"))

@@ -109,7 +109,7 @@ func sampleFleet() appliance.Status {
 			Kind: "sentinel", Server: "7.0.15", EvalMicros: 21.4},
 		Nodes: []cluster.Node{node("00112233445566aa", "edge-1", 0, 0), node("00112233445566bb", "edge-2\x1b[2J", 7, time.Second),
 			node("00112233445566cc", "edge-3", 0, 90*time.Minute), node("00112233445566dd", "edge-4", 0, 0)},
-		Journal: cluster.JournalStats{LagEntries: 3, Lag: 4 * time.Second, Waiting: 5, Sent: 12, Adopted: 34, Dropped: 1, Refused: 2, Reconciles: 1},
+		Journal: cluster.JournalStats{LagEntries: 3, Lag: 4 * time.Second, Waiting: 5, Sent: 12, Adopted: 34, Dropped: 1, Lost: 2, Refused: 2, Reconciles: 1},
 		Buckets: cluster.BucketStats{Poured: 1000, Calls: 40, Merged: 8, Waiting: 6, Dropped: 9, Overflowed: 1,
 			Scripts: []cluster.ScriptStats{{Name: "beat", Calls: 3, Mean: 1}, {Name: "pour", Calls: 40, Mean: 320.4, P99: 800}}}}}
 	return s

@@ -75,7 +75,9 @@ func TestMinterRefuses(t *testing.T) {
 }
 
 // TestForgedIDs changes each character of many ids. By chance one in 65536 opens;
-// of the 74,400 here some 1.1, and more than 12 practically never.
+// of the 74,400 here some 1.1, and more than 12 practically never. Those changed in
+// the low bits of the masked number, some 7,000, name another small number if they
+// open: 0.1, and more than five less than once in a billion runs.
 func TestForgedIDs(t *testing.T) {
 	m, other := decisions.NewMinter([]byte("secret")), decisions.NewMinter([]byte("another"))
 	opened, wrong, foreign := 0, 0, 0
@@ -98,7 +100,7 @@ func TestForgedIDs(t *testing.T) {
 			foreign++
 		}
 	}
-	if opened > 12 || wrong > 1 || foreign > 1 {
+	if opened > 12 || wrong > 5 || foreign > 1 {
 		t.Errorf("%d changed ids opened, %d as a decision that might exist; %d opened with another secret", opened, wrong, foreign)
 	}
 }
