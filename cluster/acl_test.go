@@ -74,7 +74,7 @@ func useAll(t *testing.T, c *Client, config Config) {
 	within(t, "a number", func() bool { return c.Number() >= 0 })
 	within(t, "the table", func() bool { return len(c.Nodes()) == 1 })
 	within(t, "facts of the server", func() bool { return c.Health().Server != "" })
-	lease := c.lease("sync")
+	lease := c.Lease("sync")
 	within(t, "the lease", lease.Held)
 	own := []byte("0123456789abcdef")
 	if got, err := c.Secret(t.Context(), "x", own); err != nil || string(got) != string(own) {

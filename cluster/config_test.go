@@ -82,7 +82,7 @@ func TestClientLeavesNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.lease("sync")
+		c.Lease("sync")
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		c.subscribe(ctx, c.key("{j}", "x"), func() error { return nil }, func(string) {})
 		cancel()

@@ -87,11 +87,11 @@ func TestLease(t *testing.T) {
 	s := redistest.Start(t, redistest.Options{})
 	var proxies []*redistest.Proxy
 	var nodes []*Client
-	var held []*lease
+	var held []*Lease
 	for n := range 3 {
 		p := redistest.NewProxy(t, s.Addr())
 		c := up(t, n, at(p.Addr()))
-		proxies, nodes, held = append(proxies, p), append(nodes, c), append(held, c.lease("sync"))
+		proxies, nodes, held = append(proxies, p), append(nodes, c), append(held, c.Lease("sync"))
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var watch sync.WaitGroup
@@ -126,7 +126,7 @@ func TestLease(t *testing.T) {
 		return at
 	}
 	first := one()
-	if nodes[first].lease("sync") != held[first] {
+	if nodes[first].Lease("sync") != held[first] {
 		t.Error("a lease has two faces")
 	}
 	time.Sleep(leaseFor + time.Second)

@@ -71,7 +71,7 @@ type Journal struct {
 
 	joinScript, appendScript, listScript, pruneScript, placeScript *script
 
-	lease *lease
+	lease *Lease
 
 	sending sync.Mutex // held while changes are sent, so that they stay in order
 	failing int        // times that Redis refused the oldest; guarded by sending
@@ -124,7 +124,7 @@ func NewJournal(c *Client, o JournalOptions) (*Journal, error) {
 		appendScript: c.script("journal-append", placeLua+appendLua),
 		listScript:   c.script("journal-list", placeLua+listLua),
 		pruneScript:  c.script("journal-prune", pruneLua),
-		lease:        c.lease(houseLease),
+		lease:        c.Lease(houseLease),
 	}
 	j.at.epoch, j.at.cursor = j.book.Position()
 	c.describe(func() (string, int64) {

@@ -19,11 +19,11 @@ const (
 //go:embed lease.lua
 var leaseSource string
 
-// lease is a right that one node at a time has. It is taken as soon as it is free
+// Lease is a right that one node at a time has. It is taken as soon as it is free
 // and renewed in the background. By Redis' clock no two nodes hold it; when Redis
 // itself forgets (a fail-over that loses the last writes), the node that held it
 // stops to believe so as soon as it notices that Redis was away.
-type lease struct {
+type Lease struct {
 	c    *Client
 	name string
 	// until is how long it is held, in ns of the client's clock since its start; falls
@@ -35,14 +35,14 @@ type lease struct {
 // leases are those of a client.
 type leases struct {
 	mu     sync.Mutex
-	list   []*lease
+	list   []*Lease
 	wake   chan struct{}
 	script *script
 }
 
-// lease returns the lease with that name: letters, digits and dashes. It is taken
+// Lease returns the lease with that name: letters, digits and dashes. It is taken
 // and renewed until the client is closed.
-func (c *Client) lease(name string) *lease {
+func (c *Client) Lease(name string) *Lease {
 	c.leases.mu.Lock()
 	defer c.leases.mu.Unlock()
 	for _, l := range c.leases.list {
@@ -50,22 +50,22 @@ func (c *Client) lease(name string) *lease {
 			return l
 		}
 	}
-	l := &lease{c: c, name: name}
+	l := &Lease{c: c, name: name}
 	c.leases.list = append(c.leases.list, l)
 	poke(c.leases.wake)
 	return l
 }
 
 // Held reports whether this node has the lease now.
-func (l *lease) Held() bool {
+func (l *Lease) Held() bool {
 	return l.c.Up() && l.falls.Load() == l.c.health.falls.Load() && l.c.elapsed() < time.Duration(l.until.Load())
 }
 
-func (l *lease) key() string { return l.c.key("{j}", "lease", l.name) }
+func (l *Lease) key() string { return l.c.key("{j}", "lease", l.name) }
 
 // renew takes or renews it. The time is counted from before the call, so that Redis
 // never gives it to another while it is believed to be held here.
-func (l *lease) renew(ctx context.Context) error {
+func (l *Lease) renew(ctx context.Context) error {
 	sent, falls := l.c.elapsed(), l.c.health.falls.Load()
 	v, err := l.c.leases.script.Run(ctx, []string{l.key()}, l.c.owner(), leaseFor.Milliseconds())
 	if err != nil {
@@ -81,7 +81,7 @@ func (l *lease) renew(ctx context.Context) error {
 }
 
 // release gives it back.
-func (l *lease) release(ctx context.Context) error {
+func (l *Lease) release(ctx context.Context) error {
 	l.until.Store(0)
 	if _, err := l.c.leases.script.Run(ctx, []string{l.key()}, l.c.owner(), 0); err != nil {
 		return fmt.Errorf("releasing lease %s: %w", l.name, err)
@@ -90,7 +90,7 @@ func (l *lease) release(ctx context.Context) error {
 }
 
 // all is the list as it is now.
-func (l *leases) all() []*lease {
+func (l *leases) all() []*Lease {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.list[:len(l.list):len(l.list)]

@@ -100,7 +100,7 @@ func (c *Client) tend() {
 	defer stop()
 	ticker := time.NewTicker(beatEvery)
 	defer ticker.Stop()
-	house := c.lease(houseLease)
+	house := c.Lease(houseLease)
 	for round := 0; ; round++ {
 		if c.Up() {
 			c.report("taking part in the fleet", c.tendOnce(round, house))
@@ -117,7 +117,7 @@ func (c *Client) tend() {
 }
 
 // tendOnce does one round; what fails is tried again in the next.
-func (c *Client) tendOnce(round int, house *lease) error {
+func (c *Client) tendOnce(round int, house *Lease) error {
 	if err := c.sendBeat(c.ctx); err != nil {
 		return err
 	}

@@ -20,7 +20,7 @@ func TestSentinel(t *testing.T) {
 	c, logs := open(t, 1, config)
 	within(t, "redis is up", c.Up)
 	within(t, "a number", func() bool { return c.Number() >= 0 })
-	lease := c.lease("sync")
+	lease := c.Lease("sync")
 	within(t, "the lease", lease.Held)
 	before := s.Primary()
 	s.Failover()
@@ -74,7 +74,7 @@ func TestCluster(t *testing.T) {
 	if got, err := c.Secret(t.Context(), "x", own); err != nil || string(got) != string(own) {
 		t.Errorf("secret %q, %v", got, err)
 	}
-	lease := c.lease("sync")
+	lease := c.Lease("sync")
 	within(t, "the lease", lease.Held)
 	_, a := burns(t, 2, config)
 	_, b := burns(t, 3, config)
