@@ -99,19 +99,25 @@ func opener(c *Client, wipe func()) bucketstest.Open {
 		wipe()
 		n, stop := openBuckets(t, c, BucketOptions{absolute: true, FlushEvery: time.Millisecond, Now: now}, sink)
 		before = stop
-		return ended{t, n}, func() { drain(t, n) }
+		falls := c.health.falls.Load()
+		return ended{t, n}, func() {
+			drain(t, n)
+			if c.health.falls.Load() != falls {
+				t.Error("redis was lost meanwhile, so that the node counted alone: ", c.Health().Reason)
+			}
+		}
 	}
 }
 
 func TestBucketsConformance(t *testing.T) {
 	s := redistest.Start(t, redistest.Options{})
-	c := up(t, 1, at(s.Addr()))
+	c := up(t, 1, patient(s.Addr()))
 	bucketstest.Run(t, opener(c, func() { s.Do("FLUSHALL") }))
 }
 
 func TestBucketsConfigurations(t *testing.T) {
 	s := redistest.Start(t, redistest.Options{})
-	c := up(t, 1, at(s.Addr()))
+	c := up(t, 1, patient(s.Addr()))
 	bucketstest.Configurations(t, opener(c, func() { s.Do("FLUSHALL") }))
 }
 
@@ -122,7 +128,7 @@ func TestBucketsConcurrent(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var nodes []bucketstest.Open
 			for i := range n {
-				c := up(t, i+1, at(s.Addr()))
+				c := up(t, i+1, patient(s.Addr()))
 				wipe := func() {}
 				if i == 0 {
 					wipe = func() { s.Do("FLUSHALL") }

@@ -49,6 +49,8 @@ type Config struct {
 	DB int
 	// TLS is used when not nil.
 	TLS *tls.Config
+
+	patience time.Duration // with one call; 0: callTimeout
 }
 
 // Options are those of a Client.
@@ -150,6 +152,7 @@ func (c *Config) kind() string {
 // universal are the settings that all three kinds share. Nothing is sent twice by
 // the library: who sends knows whether that is safe.
 func (c *Config) universal() *redis.UniversalOptions {
+	patience := cmp.Or(c.patience, callTimeout)
 	return &redis.UniversalOptions{
 		MasterName: c.Master, DB: c.DB,
 		Username: c.Username, Password: c.Password,
@@ -157,9 +160,9 @@ func (c *Config) universal() *redis.UniversalOptions {
 		TLSConfig:  c.TLS,
 		Protocol:   2, // no use is made of what 3 adds, and every server speaks 2
 		MaxRetries: -1, DialerRetries: 1,
-		DialTimeout: dialTimeout, ReadTimeout: callTimeout, WriteTimeout: callTimeout,
+		DialTimeout: dialTimeout, ReadTimeout: patience, WriteTimeout: patience,
 		ContextTimeoutEnabled: true,
-		PoolSize:              poolSize, PoolTimeout: callTimeout, PipelinePoolSize: -1,
+		PoolSize:              poolSize, PoolTimeout: patience, PipelinePoolSize: -1,
 		ConnMaxIdleTime: 5 * time.Minute,
 		DisableIdentity: true,
 		MaintNotificationsConfig: &maintnotifications.Config{
