@@ -1,0 +1,267 @@
+package cluster
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/rampart-edge/rampart/store"
+)
+
+//go:embed table.lua
+var tableLua string
+
+//go:embed tableprune.lua
+var tablePruneLua string
+
+const (
+	// maxRows of one table, deleted ones that are remembered included.
+	maxRows = 1 << 16
+	// goneFor is how long a deletion is remembered. A node that was away for longer
+	// believes that what Redis does not have any more is deleted.
+	goneFor = 7 * 24 * time.Hour
+	// tablesPoll is how often the versions are looked at, should a notice be lost.
+	tablesPoll = 2 * time.Second
+	// tablesCompare is how often all is compared, should more than that be lost.
+	tablesCompare = 10 * time.Minute
+)
+
+// TablesOptions are those of Tables.
+type TablesOptions struct {
+	DB     *store.DB // required; stays the caller's, close it after the Tables
+	Logger *zap.Logger
+	Now    func() time.Time
+	// Bucket names the bucket of DB that has the rows of a table, as a store of one
+	// node alone has them: a node that joins a fleet brings its rows along, and one that
+	// leaves it keeps them. nil: the table's own name.
+	Bucket func(table string) string
+}
+
+// Tables are small tables of rows, keys with values, that all nodes of a fleet have.
+// Each has a copy on disk, which answers at once and without Redis; a write is in
+// force here on return, and on the other nodes some milliseconds later. While Redis is
+// away writes wait on disk, the last one of each row.
+//
+// Of two writes to a row the later wins, by the clocks of their nodes and then by the
+// nodes' ids; a deletion wins over writes that did not know of it. Deletions are
+// remembered for seven days: a row that was deleted while a node was away for longer,
+// and Redis was emptied as well, comes back with it.
+//
+// A table has at most 65,536 rows of at most 256 KiB. It comes into being when it is
+// first used; until then the node does not care what others have in it.
+//
+// It is safe for concurrent use.
+type Tables struct {
+	c      *Client
+	o      TablesOptions
+	put    *script
+	prune  *script
+	wake   chan struct{}
+	cancel context.CancelFunc
+	tasks  sync.WaitGroup
+	closed sync.Once
+
+	opening sync.Mutex // held while a table is opened
+	mu      sync.Mutex
+	tables  map[string]*table
+	ears    []func(table, key string, value []byte)
+
+	sent, taken, refused, compares atomic.Int64
+}
+
+// OpenTables opens the tables of the fleet that c belongs to. It does not wait for
+// Redis. Close ends it, before the client.
+func OpenTables(c *Client, o TablesOptions) (*Tables, error) {
+	if o.DB == nil {
+		return nil, errors.New("sharing tables: no database")
+	}
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Bucket == nil {
+		o.Bucket = func(table string) string { return table }
+	}
+	t := &Tables{
+		c: c, o: o, wake: make(chan struct{}, 1), tables: map[string]*table{},
+		put: c.script("table", tableLua), prune: c.script("table-prune", tablePruneLua),
+	}
+	ctx, cancel := context.WithCancel(c.ctx)
+	t.cancel = cancel
+	t.tasks.Go(func() { t.run(ctx) })
+	t.tasks.Go(func() {
+		c.subscribe(ctx, t.channel(), func() error { poke(t.wake); return nil }, func(string) { poke(t.wake) })
+	})
+	return t, nil
+}
+
+// Close tells the fleet what waits, as far as Redis is there and until ctx ends, and
+// stops. What is left stays on disk and is told after the next start.
+func (t *Tables) Close(ctx context.Context) error {
+	var err error
+	t.closed.Do(func() {
+		t.cancel()
+		t.tasks.Wait()
+		if t.c.Up() && t.waiting() > 0 {
+			if err = t.step(ctx); err != nil {
+				err = fmt.Errorf("telling the fleet of the last changes, which stay recorded here: %w", err)
+			}
+		}
+	})
+	return err
+}
+
+func (t *Tables) channel() string            { return t.c.key("{j}", "tables") }
+func (t *Tables) headsKey() string           { return t.c.key("{j}", "table") }
+func (t *Tables) rowsKey(name string) string { return t.c.key("{j}", "table", name) }
+func (t *Tables) orderKey(name string) string {
+	return t.c.key("{j}", "table", name, "order")
+}
+
+// Each calls fn for the rows of a table in order of their keys, as they are on this
+// node, until it returns an error, which Each returns. The value is valid during the
+// call only; fn must not write to the tables.
+func (t *Tables) Each(name string, fn func(key string, value []byte) error) error {
+	if _, err := t.table(name); err != nil {
+		return err
+	}
+	return t.o.DB.Each(t.o.Bucket(name), "", fn)
+}
+
+// Put writes a row, durable on this node on return.
+func (t *Tables) Put(name, key string, value []byte) error {
+	if len(value) > maxTableValue {
+		return fmt.Errorf("writing to table %s: value of %d bytes, at most %d are possible", name, len(value), maxTableValue)
+	}
+	return t.write(name, row{key: key, kind: rowLive, value: value})
+}
+
+// Delete takes a row out, durable on this node on return; an absent one is no error.
+func (t *Tables) Delete(name, key string) error {
+	return t.write(name, row{key: key, kind: rowGone})
+}
+
+// Watch has fn called for each row that another node has changed, after it is in
+// force here; nil: the row is gone. fn is called from one goroutine and should not
+// take long. What it is told of and a write of this node at the same moment have no
+// order: the row itself is what Each tells.
+func (t *Tables) Watch(fn func(table, key string, value []byte)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.ears = append(t.ears, fn)
+}
+
+// write is a write of this node.
+func (t *Tables) write(name string, r row) error {
+	if err := checkTableKey(r.key); err != nil {
+		return fmt.Errorf("writing to table %s: %w", name, err)
+	}
+	tb, err := t.table(name)
+	if err != nil {
+		return err
+	}
+	changed, err := tb.write(r)
+	if err != nil {
+		return fmt.Errorf("writing to table %s: %w", name, err)
+	}
+	if changed {
+		poke(t.wake)
+	}
+	return nil
+}
+
+// table returns the table with that name, opening it at its first use.
+func (t *Tables) table(name string) (*table, error) {
+	if tb := t.known(name); tb != nil {
+		return tb, nil
+	}
+	if name == "" || len(name) > maxSecretName || strings.ContainsAny(name, "{} :\x00") {
+		return nil, fmt.Errorf("table %q: not a name", name)
+	}
+	t.opening.Lock()
+	defer t.opening.Unlock()
+	if tb := t.known(name); tb != nil {
+		return tb, nil
+	}
+	tb, err := openTable(t, name)
+	if err != nil {
+		return nil, fmt.Errorf("opening table %s: %w", name, err)
+	}
+	t.mu.Lock()
+	t.tables[name] = tb
+	t.mu.Unlock()
+	poke(t.wake)
+	return tb, nil
+}
+
+func (t *Tables) known(name string) *table {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.tables[name]
+}
+
+// all are the tables that are open.
+func (t *Tables) all() []*table {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := make([]*table, 0, len(t.tables))
+	for _, tb := range t.tables {
+		out = append(out, tb)
+	}
+	return out
+}
+
+// tell has the ears hear of rows that others changed.
+func (t *Tables) tell(name string, rows []row) {
+	t.mu.Lock()
+	ears := t.ears[:len(t.ears):len(t.ears)]
+	t.mu.Unlock()
+	for _, r := range rows {
+		value := r.value
+		if r.kind == rowGone {
+			value = nil
+		}
+		for _, ear := range ears {
+			ear(name, r.key, value)
+		}
+	}
+}
+
+func (t *Tables) waiting() (n int) {
+	for _, tb := range t.all() {
+		n += tb.waits()
+	}
+	return n
+}
+
+// TablesStats are the figures of Tables. Those of the second block only grow.
+type TablesStats struct {
+	InStep  bool `json:"in_step"` // all tables were compared since Redis is there
+	Rows    int  `json:"rows"`
+	Waiting int  `json:"waiting"` // rows that the fleet is still to be told of
+
+	Sent     int64 `json:"sent"`
+	Taken    int64 `json:"taken"`   // rows that others changed
+	Refused  int64 `json:"refused"` // what was read from Redis and must not be, or found no room
+	Compares int64 `json:"compares"`
+}
+
+// Stats returns the figures.
+func (t *Tables) Stats() TablesStats {
+	s := TablesStats{InStep: t.c.Up(), Sent: t.sent.Load(), Taken: t.taken.Load(), Refused: t.refused.Load(), Compares: t.compares.Load()}
+	for _, tb := range t.all() {
+		rows, waiting, falls := tb.figures()
+		s.Rows, s.Waiting = s.Rows+rows, s.Waiting+waiting
+		s.InStep = s.InStep && falls == t.c.health.falls.Load()
+	}
+	return s
+}
