@@ -7,7 +7,6 @@ import (
 	"iter"
 	"math/bits"
 	"net/netip"
-	"sort"
 	"strings"
 	"time"
 )
@@ -203,33 +202,6 @@ func (l *Blocklist) Index(p netip.Prefix) (int, bool) {
 	return i, ok && l.At(i) == p
 }
 
-// inside counts the entries within p, which is plain.
-func (l *Blocklist) inside(p netip.Prefix) int {
-	if p.Addr().Is4() {
-		first := key4(p.Addr())
-		last := first | uint32(1<<(32-p.Bits())-1)
-		n := l.v4.between(first, last)
-		for i := l.nets.floor(last); i >= 0 && l.nets.keys[i] >= first; i-- {
-			if int(l.bits[i]) >= p.Bits() {
-				n++
-			}
-		}
-		return n
-	}
-	n := 0
-	hi, lo := halves(p.Addr())
-	whole := prefix6{hi, lo, uint8(p.Bits())}
-	for i := sort.Search(len(l.v6), func(i int) bool { return !l.v6[i].before(hi, lo) }); i < len(l.v6); i++ {
-		if !whole.covers(l.v6[i].hi, l.v6[i].lo) {
-			break
-		}
-		if l.v6[i].bits >= whole.bits {
-			n++
-		}
-	}
-	return n
-}
-
 // floor6 returns the index of the last IPv6 entry that does not begin after an
 // address, -1 if there is none.
 func (l *Blocklist) floor6(hi, lo uint64) int {
@@ -316,13 +288,4 @@ func (s *sorted4) floor(key uint32) int {
 		}
 	}
 	return int(from) - 1
-}
-
-// between counts the keys from first to last.
-func (s *sorted4) between(first, last uint32) int {
-	n := s.floor(last) + 1
-	if first > 0 {
-		n -= s.floor(first-1) + 1
-	}
-	return n
 }

@@ -15,8 +15,6 @@ const (
 	listBucket = "lists"
 	// maxLists bounds the lists of a book: a lookup that finds nothing asks all.
 	maxLists = 64
-	// maxListed bounds the entries of a list that Book.List returns for an origin.
-	maxListed = 1000
 )
 
 // ErrNoList is in the chain when there is no list of a name.
@@ -127,47 +125,6 @@ func (b *Book) listDecision(l *Blocklist, i int) Decision {
 		Until: l.Until, Direct: true, Suppressed: b.o.Allow.Covers(p)}
 	setTarget(&d, p)
 	return d
-}
-
-// findListed returns the entries of lists that match f: one of each list for an ID,
-// an address or a value, and the first thousand for the origin of a list. No other
-// filter finds any.
-func (b *Book) findListed(f Filter, now time.Time) []Decision {
-	var out []Decision
-	if f.Value != "" {
-		f.Value, _ = normalValue(f.Value)
-	}
-	contains := plain(f.Contains)
-	take := func(l *Blocklist, i int) {
-		if d := b.listDecision(l, i); f.matches(&d, now) && (!contains.IsValid() || l.At(i).Contains(contains)) {
-			out = append(out, d)
-		}
-	}
-	lists := b.set.state.Load().lists
-	for i := 0; lists != nil && i < len(lists.all); i++ {
-		l := lists.all[i].list
-		switch {
-		case f.ID != 0:
-			if i := f.ID - l.Base; i >= 0 && i < int64(l.Len()) {
-				take(l, int(i))
-			}
-		case contains.IsValid():
-			if i, ok := l.Find(contains); ok {
-				take(l, i)
-			}
-		case f.Value != "":
-			if p, _, err := parsePrefix(f.Value); err != nil {
-				return nil
-			} else if i, ok := l.Index(p); ok {
-				take(l, i)
-			}
-		case f.Origin == l.Origin():
-			for i := range min(l.Len(), maxListed) {
-				take(l, i)
-			}
-		}
-	}
-	return out
 }
 
 // Suppressed counts the entries of l that the allowlist covers.

@@ -3,7 +3,6 @@ package decisions
 import (
 	"errors"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/rampart-edge/rampart/event"
@@ -182,19 +181,3 @@ type Filter struct {
 }
 
 func (f *Filter) empty() bool { return *f == Filter{} }
-
-// matches tells whether d passes all but Contains.
-func (f *Filter) matches(d *Decision, now time.Time) bool {
-	switch {
-	case f.ID != 0 && f.ID != d.ID,
-		f.Value != "" && f.Value != d.Value,
-		f.Scope != "" && !strings.EqualFold(f.Scope, d.Scope),
-		f.Type != "" && !strings.EqualFold(f.Type, d.Type),
-		f.Origin != "" && f.Origin != d.Origin,
-		f.Scenario != "" && f.Scenario != d.Scenario,
-		f.Simulated != nil && *f.Simulated != d.Simulated,
-		f.Active && (d.Suppressed || !d.Until.After(now)):
-		return false
-	}
-	return true
-}

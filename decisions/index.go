@@ -171,11 +171,10 @@ func (x *index) keyFor(value string, p netip.Prefix) key {
 	return x.keys.of(value)
 }
 
-// covering calls fn for the records of a and of the ranges around it.
-func (x *index) covering(a netip.Addr, fn func(*record)) {
-	a = plain(a)
-	for bits := a.BitLen(); bits >= 0; bits-- {
-		for r := range x.against(keyOf(netip.PrefixFrom(a, bits).Masked())) {
+// covering calls fn for the records of p, which is plain, and of the ranges around it.
+func (x *index) covering(p netip.Prefix, fn func(*record)) {
+	for bits := p.Bits(); bits >= 0; bits-- {
+		for r := range x.against(keyOf(netip.PrefixFrom(p.Addr(), bits).Masked())) {
 			if r.target {
 				fn(r)
 			}

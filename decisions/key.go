@@ -41,6 +41,20 @@ func (k key) prefix() netip.Prefix {
 	return netip.PrefixFrom(a, int(k.bits))
 }
 
+// covers reports whether all of o's prefix is in that of k; neither is hashed.
+func (k key) covers(o key) bool {
+	if k.bits > o.bits || k.is4() != o.is4() {
+		return false
+	}
+	if k.bits <= 64 {
+		return (k.hi^o.hi)>>(64-k.bits) == 0
+	}
+	return k.hi == o.hi && (k.lo^o.lo)>>(128-k.bits) == 0
+}
+
+// is4 reports whether the prefix is one of IPv4.
+func (k key) is4() bool { return k.bits >= 96 && k.hi == 0 && k.lo>>32 == 0xffff }
+
 // keyer makes keys of texts.
 type keyer struct{ hi, lo maphash.Seed }
 

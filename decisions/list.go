@@ -10,58 +10,38 @@ import (
 	"github.com/rampart-edge/rampart/event"
 )
 
+// maxListed bounds the entries of a list that List returns for an origin.
+const maxListed = 1000
+
 // List returns the decisions that match f, the newest (highest ID) first. Entries of
-// lists are among them only if f has an ID, an address or a value, or the origin of a
-// list, of which the first thousand are returned: Lists has the others.
+// lists are among them only if f has an ID, an address or a value, or the origin of
+// lists, of each of which the first thousand are returned: Query has the others.
 func (b *Book) List(f Filter) []Decision {
-	now := b.o.Now()
-	b.mu.RLock()
-	hits := b.find(f, now)
-	out := make([]Decision, len(hits))
-	for i, r := range hits {
-		out[i] = b.index.decision(r)
+	s := f.compile(b.index.keys, b.o.Now())
+	var out []Decision
+	room := make([]Decision, 0, queryRead)
+	for ids := range b.found(s, 0, -1) {
+		out = append(out, b.readFound(s, ids, room)...)
 	}
-	b.mu.RUnlock()
-	out = append(out, b.findListed(f, now)...)
+	if f.ID != 0 || f.Contains.IsValid() || f.Value != "" || f.Origin != "" {
+		out = append(out, b.findListed(s)...)
+	}
 	slices.SortFunc(out, func(x, y Decision) int { return cmp.Compare(y.ID, x.ID) })
 	return out
 }
 
-// find returns the records that match f, by the narrowest index.
-func (b *Book) find(f Filter, now time.Time) []*record {
-	var out []*record
-	if f.Value != "" {
-		f.Value, _ = normalValue(f.Value)
-	}
-	take := func(r *record) {
-		d := b.index.brief(r)
-		if f.Value != "" {
-			d.Value = b.index.value(r)
+// findListed returns the entries of lists that match s, the first thousand of each.
+func (b *Book) findListed(s *search) (out []Decision) {
+	for _, l := range b.Lists() {
+		if !s.takesList(l) {
+			continue
 		}
-		if f.matches(&d, now) {
-			out = append(out, r)
-		}
-	}
-	contains := plain(f.Contains)
-	switch {
-	case f.ID != 0:
-		r := b.index.byNumber(f.ID)
-		if r == nil && !b.fleet.moved.At.IsZero() { // an id from before the node joined a fleet
-			f.ID = b.fleet.moved.of(f.ID, b.fleet.moved.At)
-			r = b.index.byNumber(f.ID)
-		}
-		if r != nil && (!contains.IsValid() || r.prefix().Contains(contains)) {
-			take(r)
-		}
-	case contains.IsValid():
-		b.index.covering(contains, take)
-	case f.Value != "":
-		for r := range b.index.against(b.index.keys.of(f.Value)) {
-			take(r)
-		}
-	default:
-		for r := range b.index.all() {
-			take(r)
+		n := 0
+		for d := range b.entries(s, l) {
+			out = append(out, d)
+			if n++; n == maxListed {
+				break
+			}
 		}
 	}
 	return out
@@ -124,7 +104,7 @@ func (b *Book) Active(value string) (n int, left time.Duration) {
 			}
 		}
 	}
-	for _, d := range b.findListed(Filter{Value: value, Active: true}, now) {
+	for _, d := range b.findListed((&Filter{Value: value, Active: true}).compile(b.index.keys, now)) {
 		n++
 		left = max(left, d.Until.Sub(now))
 	}

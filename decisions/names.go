@@ -11,6 +11,7 @@ type names struct {
 	byText map[string]name
 	list   []heldName
 	free   []name
+	turn   int // grows when a name gets another text
 }
 
 type heldName struct {
@@ -31,6 +32,7 @@ func (n *names) hold(text string) name {
 		if last := len(n.free) - 1; last >= 0 {
 			id, n.free = n.free[last], n.free[:last]
 			n.list[id].text = text
+			n.turn++
 		} else {
 			id = name(len(n.list))
 			n.list = append(n.list, heldName{text: text})

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"go.uber.org/zap"
 )
 
 // Delete is the Journal's. To end everything that is in force, say so with
@@ -14,31 +12,11 @@ func (b *Book) Delete(f Filter, by string) ([]Decision, error) {
 	if f.empty() {
 		return nil, fmt.Errorf("deleting decisions: %w; name an id, a value, an origin… or Active for all", ErrNoFilter)
 	}
-	b.leave()
-	if err := b.enter(0, false); err != nil {
-		return nil, fmt.Errorf("deleting decisions: %w", err)
+	gone, err := b.deleteFound(f.compile(b.index.keys, b.o.Now()), 0, -1, by)
+	if err != nil {
+		return gone, fmt.Errorf("deleting decisions: %w", err)
 	}
-	defer b.write.Unlock()
-	now := b.o.Now()
-	hits := b.find(f, now)
-	if len(hits) == 0 {
-		return nil, nil
-	}
-	out := make([]Decision, 0, len(hits))
-	j := newJob(len(hits))
-	b.mu.Lock()
-	for _, r := range hits {
-		out = append(out, b.index.decision(r))
-		b.end(r, j)
-	}
-	b.tidy(now, j)
-	b.mu.Unlock()
-	if b.fleet.ops.on {
-		b.recordDelete(out, by)
-	}
-	b.finish(j)
-	b.o.Logger.Info("decisions deleted", zap.Int("count", len(out)), zap.String("by", by))
-	return out, nil
+	return gone, nil
 }
 
 // Expire ends what is over at now and returns it, and lets old alerts, history,
