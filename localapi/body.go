@@ -1,0 +1,125 @@
+package localapi
+
+import (
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// Limits of a request's body, in bytes after decompression.
+// CrowdSec compatible: 2 MiB where anybody may call, else 50 MiB.
+const (
+	maxOpenBody  = 2 << 20
+	maxBody      = 50 << 20
+	maxUsageBody = maxBody
+	// maxBodiesInFlight bounds what all calls together have read.
+	maxBodiesInFlight = 256 << 20
+	bodyStep          = 64 << 10
+)
+
+// budget is how many bytes of bodies are in memory.
+type budget struct {
+	limit int64
+	used  atomic.Int64
+}
+
+// take adds n bytes to those of a call, if there is room.
+func (b *budget) take(c *call, n int64) bool {
+	if b.used.Add(n) > b.limit {
+		b.used.Add(-n)
+		return false
+	}
+	c.taken += n
+	return true
+}
+
+func (b *budget) release(c *call) {
+	b.used.Add(-c.taken)
+	c.taken = 0
+}
+
+// body reads the request's body, decompressed, up to the route's limit. What it
+// returns lives until the call ends.
+func (c *call) body() ([]byte, error) {
+	in := io.Reader(http.MaxBytesReader(nil, c.r.Body, c.route.body)) // compressed is never longer, for what we take
+	switch encoding := strings.ToLower(strings.TrimSpace(c.r.Header.Get("Content-Encoding"))); encoding {
+	case "", "identity":
+	case "gzip", "x-gzip":
+		z, err := gzip.NewReader(in)
+		if err != nil {
+			return nil, fail(http.StatusBadRequest, "body: %v", err)
+		}
+		in = z
+	default:
+		return nil, fail(http.StatusUnsupportedMediaType, "content encoding %.40q is not known, gzip is", encoding)
+	}
+	return c.readAll(in)
+}
+
+// readAll grows with what comes, and the server's budget with it.
+func (c *call) readAll(in io.Reader) ([]byte, error) {
+	var b []byte
+	for {
+		if len(b) == cap(b) {
+			step := int64(max(bodyStep, cap(b)))
+			if !c.s.bodies.take(c, step) {
+				return nil, &failure{status: http.StatusServiceUnavailable, text: "too many large bodies at once", wait: 5 * time.Second}
+			}
+			b = append(make([]byte, 0, int64(cap(b))+step), b...)
+		}
+		n, err := in.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		var large *http.MaxBytesError
+		switch {
+		case int64(len(b)) > c.route.body || errors.As(err, &large):
+			return nil, fail(http.StatusRequestEntityTooLarge, "body is longer than %d bytes", c.route.body)
+		case errors.Is(err, io.EOF):
+			return b, nil
+		case err != nil:
+			return nil, fail(http.StatusBadRequest, "body: %v", err)
+		}
+	}
+}
+
+// decode reads the body as one JSON value. Unknown fields are ignored.
+func (c *call) decode(v any) error {
+	b, err := c.body()
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(b, v); err != nil {
+		return fail(http.StatusBadRequest, "%v", jsonError(err))
+	}
+	return nil
+}
+
+// jsonError says of an empty body what clients know it as.
+func jsonError(err error) error {
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) && syntax.Offset == 0 {
+		return io.EOF
+	}
+	return err
+}
+
+// violations are what a body lacks, as CrowdSec words it.
+type violations []string
+
+func (v *violations) require(field, value string) {
+	if value == "" {
+		*v = append(*v, field+" in body is required")
+	}
+}
+
+func (v violations) err() error {
+	if len(v) == 0 {
+		return nil
+	}
+	return fmt.Errorf("validation failure list:\n%s", strings.Join(v, "\n"))
+}

@@ -1,0 +1,4 @@
+package localapi
+
+// endpointRoutes are those of decisions, alerts and allowlists.
+func endpointRoutes() []route { return nil }

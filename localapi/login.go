@@ -1,0 +1,142 @@
+package localapi
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"time"
+)
+
+const maxScenarios = 10_000 // names that one machine may tell
+
+// loginBody is what a machine sends to log in.
+type loginBody struct {
+	Machine   string   `json:"machine_id"`
+	Password  string   `json:"password"`
+	Scenarios []string `json:"scenarios"`
+}
+
+// login gives a machine a token for its password or certificate.
+// CrowdSec compatible: the messages, of which some tell more than they need to.
+// Unlike there, a User-Agent without a slash is accepted.
+func login(c *call) error {
+	b, err := c.body()
+	if err != nil {
+		return err
+	}
+	var in loginBody
+	err = json.Unmarshal(b, &in)
+	if in.Password == "" {
+		name, cerr := c.certificate(c.config.AgentOUs)
+		switch {
+		case cerr == nil && err != nil:
+			return unauthorized("missing scenarios list for machine " + name + ": " + jsonError(err).Error())
+		case cerr == nil:
+			return loginCertificate(c, name, in.Scenarios)
+		case !errors.Is(cerr, errNoCertificate):
+			return unauthorized("access forbidden")
+		}
+	}
+	if err != nil {
+		return unauthorized("missing: " + jsonError(err).Error())
+	}
+	var v violations
+	v.require("machine_id", in.Machine)
+	v.require("password", in.Password)
+	if err := v.err(); err != nil {
+		return unauthorized(err.Error())
+	}
+	return loginPassword(c, &in)
+}
+
+func loginPassword(c *call, in *loginBody) error {
+	m, known := c.s.o.Registry.machine(in.Machine)
+	if known && c.s.o.Registry.wasRight(&m, c.s.doors.mark(m.PasswordHash, in.Password)) && m.Validated {
+		return loggedIn(c, &m, in.Scenarios)
+	}
+	if err := c.s.doors.try(c.peer.Addr, c.now); err != nil {
+		return err
+	}
+	switch {
+	case !known:
+		return unauthorized("ent: machine not found")
+	case m.Auth != AuthPassword:
+		return unauthorized("machine " + m.Name + " attempted to auth with password but it is configured to use " + m.Auth)
+	case !m.Validated:
+		return unauthorized("machine " + m.Name + " not validated")
+	}
+	right, err := c.s.doors.check(c.r.Context(), m.PasswordHash, in.Password)
+	if err != nil {
+		return err
+	}
+	if !right {
+		return unauthorized("incorrect Username or Password")
+	}
+	c.s.doors.forgive(c.peer.Addr)
+	c.s.o.Registry.setRight(&m, c.s.doors.mark(m.PasswordHash, in.Password))
+	return loggedIn(c, &m, in.Scenarios)
+}
+
+// loginCertificate makes the row of a certificate's name and address where there is
+// none.
+func loginCertificate(c *call, cn string, scenarios []string) error {
+	name := furtherName(cn, c.peer.Addr)
+	m, known := c.s.o.Registry.machine(name)
+	if !known {
+		m = Machine{Name: name, Auth: AuthTLS, Validated: true, Created: c.now, Updated: c.now}
+		if err := c.s.o.Registry.PutMachine(m); err != nil && !errors.Is(err, ErrExists) {
+			return err
+		}
+		m, known = c.s.o.Registry.machine(name)
+	}
+	switch {
+	case !known:
+		return unauthorized("ent: machine not found") // deleted meanwhile
+	case m.Auth != AuthTLS:
+		return unauthorized("machine " + name + " attempted to auth with TLS cert but it is configured to use " + m.Auth)
+	case !m.Validated:
+		return unauthorized("machine " + name + " not validated")
+	}
+	return loggedIn(c, &m, scenarios)
+}
+
+// loggedIn notes what the machine told, and answers with a token.
+func loggedIn(c *call, m *Machine, scenarios []string) error {
+	version := c.agent()
+	c.s.o.Registry.touchMachine(m.Name, func(row *machineRow, _ time.Time) {
+		if row.Version = version.version; row.Version == "N/A" {
+			row.Version = version.typ
+		}
+		if c.peer.Addr.IsValid() {
+			row.IP = c.peer.Addr.String()
+		}
+		if len(scenarios) > 0 {
+			row.Scenarios = clipAll(scenarios)
+		}
+	})
+	return answerToken(c, m)
+}
+
+func clipAll(names []string) []string {
+	names = names[:min(len(names), maxScenarios)]
+	kept := make([]string, len(names))
+	for i, n := range names {
+		kept[i] = clip(n)
+	}
+	return kept
+}
+
+func answerToken(c *call, m *Machine) error {
+	token, end, err := newToken(c.s.o.Secret(), m, c.now)
+	if err != nil {
+		return err
+	}
+	return c.json(http.StatusOK, struct {
+		Code   int    `json:"code"`
+		Expire string `json:"expire"`
+		Token  string `json:"token"`
+	}{http.StatusOK, end.UTC().Format(time.RFC3339), token})
+}
+
+// refresh gives a machine another token for one that has not ended yet.
+func refresh(c *call) error { return answerToken(c, c.machine) }
