@@ -3,7 +3,7 @@
 -- ARGV: epoch, cursor, node, entries to keep in the log; then of each change
 --   kind seq op key num score body n, n times (id until text)
 -- key, num, score and body are uuid, id, time to forget after and text of an alert,
--- or prefix and text of an allowlist entry; body has the ids that a delete names.
+-- or key and text of an allowlist entry; body has the ids that a delete names.
 -- seq is the node's number of its own change: it is applied if it is above the last
 -- one. Without one the change brings back what a node knew: of it is taken what is
 -- not there and was not deleted.

@@ -152,10 +152,10 @@ func (j *Journal) load(ctx context.Context, s stand) (decisions.Snapshot, error)
 		})
 	}
 	if err == nil {
-		err = j.scan(ctx, j.keys.w, maxAllowed, maxAllowBytes, func(prefix string, text []byte) error {
+		err = j.scan(ctx, j.keys.w, maxAllowed, maxAllowBytes, func(key string, text []byte) error {
 			var e decisions.AllowEntry
-			if err := json.Unmarshal(text, &e); err != nil || e.Prefix.String() != prefix {
-				return fmt.Errorf("%w: allowlist entry %.60q", errEntry, prefix)
+			if err := json.Unmarshal(text, &e); err != nil || e.Key() != key {
+				return fmt.Errorf("%w: allowlist entry %.60q", errEntry, key)
 			}
 			all.Allow = append(all.Allow, e)
 			return nil

@@ -28,8 +28,8 @@ var errEntry = errors.New("entry of the log not understood")
 // journalKeys are those of the journal, in one slot.
 type journalKeys struct {
 	c *Client
-	// m: epoch, last entry, count; d, a, w: decisions, alerts and allowlist by id or
-	// prefix; du, au: when they may go; uuid: alerts by uuid; t: what was deleted;
+	// m: epoch, last entry, count; d, a, w: decisions, alerts and allowlist entries by id or
+	// key; du, au: when they may go; uuid: alerts by uuid; t: what was deleted;
 	// seq: each node's last change; ids: the last ones given; ls: versions of lists.
 	m, log, d, du, a, au, uuid, w, t, seq, ids, ls string
 }
@@ -91,10 +91,10 @@ func encodeOp(op *decisions.Op, seq int64) ([]any, error) {
 		}
 		body = ids
 	case decisions.OpAllow:
-		key = op.Allow.Prefix.String()
+		key = op.AllowKey()
 		body, err = json.Marshal(op.Allow)
 	case decisions.OpUnallow:
-		key = op.Prefix.String()
+		key = op.AllowKey()
 	default:
 		return nil, fmt.Errorf("encoding a change: %s is not one", op.Kind)
 	}

@@ -346,13 +346,21 @@ func (b *Book) update(r *record, d *Decision, j *job) (made bool) {
 func (b *Book) adoptAllow(list []adoptee, r *refusals) {
 	var changes []allowChange
 	for i := range list {
-		switch a := &list[i]; a.Kind {
-		case OpAllow:
-			e := *a.Allow
-			changes = append(changes, allowChange{prefix: e.Prefix, entry: &e, own: a.own})
-		case OpUnallow:
-			changes = append(changes, allowChange{prefix: a.Prefix, own: a.own})
+		a := &list[i]
+		if a.Kind != OpAllow && a.Kind != OpUnallow {
+			continue
 		}
+		e := a.entry()
+		k, err := e.normalise()
+		if err != nil {
+			r.add(err)
+			continue
+		}
+		c := allowChange{key: k, own: a.own}
+		if a.Kind == OpAllow {
+			c.entry = &e
+		}
+		changes = append(changes, c)
 	}
 	if len(changes) > 0 && b.o.Allow.adopt(changes, b.yieldsAllow, b.writeAllow, r) {
 		b.sweepAllowed()
@@ -360,13 +368,13 @@ func (b *Book) adoptAllow(list []adoptee, r *refusals) {
 }
 
 // yieldsAllow is yields for an allowlist entry.
-func (b *Book) yieldsAllow(p netip.Prefix, own int64) bool {
+func (b *Book) yieldsAllow(k allowKey, own int64) bool {
 	s := &b.fleet.ops
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	seq, ok := s.allowed[p]
+	seq, ok := s.allowed[k.text()]
 	if ok && own >= seq {
-		delete(s.allowed, p)
+		delete(s.allowed, k.text())
 		ok = false
 	}
 	return !ok

@@ -1,10 +1,7 @@
 package decisions
 
 import (
-	"cmp"
 	"errors"
-	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -14,10 +11,11 @@ import (
 	"github.com/gaissmai/bart"
 )
 
-// Kinds of allow entries. All but KindManual are the node's own and cannot be
-// removed by an operator's command.
+// Kinds of allow entries. All but KindManual and KindManaged are the node's own and
+// cannot be removed by an operator's command.
 const (
 	KindManual         = "manual"
+	KindManaged        = "managed" // of a list that is managed elsewhere
 	KindLoopback       = "loopback"
 	KindUnspecified    = "unspecified"
 	KindLinkLocal      = "link-local"
@@ -26,6 +24,7 @@ const (
 	KindConfig         = "config"
 )
 
+// maxAllowEntries bounds the entries of all lists together.
 const maxAllowEntries = 100_000
 
 var (
@@ -33,28 +32,38 @@ var (
 	ErrBuiltin = errors.New("entry is built in")
 	// ErrNotAllowed is in the chain when an entry to remove is not there.
 	ErrNotAllowed = errors.New("no such allowlist entry")
+	// ErrNoAllowList is in the chain when there is no allowlist of a name.
+	ErrNoAllowList = errors.New("no such allowlist")
+	// ErrAllowListExists is in the chain when there is one already.
+	ErrAllowListExists = errors.New("there is an allowlist of that name")
+	// ErrManaged is in the chain when an allowlist that is managed elsewhere is to be
+	// changed here.
+	ErrManaged = errors.New("the allowlist is managed elsewhere and cannot be changed here")
 )
 
-// AllowEntry is one range that nothing may be done to.
-type AllowEntry struct {
-	Prefix  netip.Prefix `json:"prefix"`
-	Comment string       `json:"comment,omitempty"`
-	Author  string       `json:"author,omitempty"`
-	Kind    string       `json:"kind"`
-	Created time.Time    `json:"created,omitzero"`
-	Until   time.Time    `json:"until,omitzero"` // zero: for ever
-}
-
-// Allow is the allowlist: what operators added, and what can never be decided
-// against (loopback, this host, …). Contains takes no lock.
+// Allow is what may not be decided against: lists that operators made (AllowList),
+// the default one first of all, those that are managed elsewhere, and what is built in
+// (loopback, this host, …). An address is allowed while any of them has it.
+//
+// A decision is suppressed where all it is against is covered by one allowed range. An
+// allowed address inside a larger range that was decided against is let through, by
+// lookups and the firewall, and the decision holds for the rest. CrowdSec differs: an
+// entry ends decisions that merely overlap it, for good, so that a /8 is given up for
+// one address in it.
+//
+// Contains, Covers and Overlaps take no lock.
 type Allow struct {
 	now   func() time.Time
 	table atomic.Pointer[allowTable]
 
-	mu      sync.Mutex // of writers
-	builtin map[string][]netip.Prefix
-	entries map[netip.Prefix]AllowEntry
-	keep    allowKeeper // nil until a Book took charge
+	mu       sync.Mutex // of writers
+	builtin  map[string][]netip.Prefix
+	heads    map[string]*allowHead // by name; "" is the default list's
+	entries  map[allowKey]AllowEntry
+	resolved map[allowKey][]netip.Prefix // of items that are names or URLs
+	found    int                         // prefixes in resolved
+	by       map[netip.Prefix][]allowKey // whose prefixes they are, resolved ones too
+	keep     allowKeeper                 // nil until a Book took charge
 }
 
 // allowTable is immutable. The value of a prefix is its end in Unix milliseconds,
@@ -64,11 +73,10 @@ type allowTable struct {
 	first4, first6 [256]bool // of what is allowed; most addresses have another
 }
 
-// allowKeeper is told of every change: save and forget before it is made, swept
-// after it and without the lock.
+// allowKeeper is told of every change: keepAllow before it is made, with what the disk
+// and what the fleet is to hear, sweepAllowed after it and without the lock.
 type allowKeeper interface {
-	saveAllow(e AllowEntry) error
-	forgetAllow(p netip.Prefix, over bool) error
+	keepAllow(disk []op, tell []Op) error
 	sweepAllowed()
 }
 
@@ -76,8 +84,11 @@ type allowKeeper interface {
 // unspecified and link-local addresses.
 func NewAllow(now func() time.Time) *Allow {
 	t := &Allow{
-		now:     now,
-		entries: map[netip.Prefix]AllowEntry{},
+		now:      now,
+		heads:    map[string]*allowHead{"": {Created: wholeMillis(now())}},
+		entries:  map[allowKey]AllowEntry{},
+		resolved: map[allowKey][]netip.Prefix{},
+		by:       map[netip.Prefix][]allowKey{},
 		builtin: map[string][]netip.Prefix{
 			KindLoopback:    {netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 			KindUnspecified: {netip.MustParsePrefix("0.0.0.0/32"), netip.MustParsePrefix("::/128")},
@@ -137,6 +148,18 @@ func (t *Allow) Overlaps(p netip.Prefix) bool {
 
 func (t *Allow) live(until int64) bool { return until == 0 || t.now().UnixMilli() < until }
 
+// Ranges returns what is allowed now as prefixes of which none is inside another, in
+// their order.
+func (t *Allow) Ranges() []netip.Prefix {
+	var out []netip.Prefix
+	for p, until := range t.table.Load().AllSorted() { // a range comes before what is in it
+		if n := len(out); t.live(until) && (n == 0 || !out[n-1].Contains(p.Addr())) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
 // SetBuiltin replaces the node's own entries of one kind; call it before
 // OpenBook, so that nothing loaded from disk is in force for a moment against one
 // of them. Invalid prefixes are left out.
@@ -160,168 +183,33 @@ func (t *Allow) SetBuiltin(kind string, prefixes []netip.Prefix) {
 	}
 }
 
-// Add adds an entry or replaces the one of the same prefix. With a Book it is on
-// disk when Add returns, and decisions that it covers are suppressed.
-func (t *Allow) Add(e AllowEntry) error {
-	if !e.Prefix.IsValid() {
-		return errors.New("adding to the allowlist: expected a range such as 192.0.2.0/24")
-	}
-	now := t.now()
-	e.Prefix, e.Kind = plainPrefix(e.Prefix), KindManual
-	if e.Created.IsZero() {
-		e.Created = now.UTC()
-	}
-	if !e.Until.IsZero() && !e.Until.After(now) {
-		return fmt.Errorf("adding %s to the allowlist: it would have ended at %s", e.Prefix, e.Until.Format(time.RFC3339))
-	}
-	return t.change(func() error {
-		if _, had := t.entries[e.Prefix]; !had && len(t.entries) >= maxAllowEntries {
-			return fmt.Errorf("adding %s to the allowlist: it has %d entries, no more fit", e.Prefix, len(t.entries))
-		}
-		if t.keep != nil {
-			if err := t.keep.saveAllow(e); err != nil {
-				return fmt.Errorf("adding %s to the allowlist: %w", e.Prefix, err)
-			}
-		}
-		t.entries[e.Prefix] = e
-		return nil
-	})
-}
-
-// Remove removes an operator's entry; decisions that only it suppressed come back
-// into force.
-func (t *Allow) Remove(p netip.Prefix) error {
-	if !p.IsValid() {
-		return errors.New("removing from the allowlist: expected a range such as 192.0.2.0/24")
-	}
-	p = plainPrefix(p)
-	return t.change(func() error {
-		if _, ok := t.entries[p]; !ok {
-			for kind, list := range t.builtin {
-				if slices.Contains(list, p) {
-					return fmt.Errorf("removing %s from the allowlist: %w (%s)", p, ErrBuiltin, kind)
-				}
-			}
-			return fmt.Errorf("removing %s from the allowlist: %w", p, ErrNotAllowed)
-		}
-		if t.keep != nil {
-			if err := t.keep.forgetAllow(p, false); err != nil {
-				return fmt.Errorf("removing %s from the allowlist: %w", p, err)
-			}
-		}
-		delete(t.entries, p)
-		return nil
-	})
-}
-
-// change runs fn under the lock, and after its success publishes and tells.
-func (t *Allow) change(fn func() error) error {
-	t.mu.Lock()
-	err := fn()
-	if err == nil {
-		t.rebuild()
-	}
-	keep := t.keep
-	t.mu.Unlock()
-	if err == nil && keep != nil {
-		keep.sweepAllowed()
-	}
-	return err
-}
-
-// Len returns how many entries there are.
-func (t *Allow) Len() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	n := len(t.entries)
-	for _, list := range t.builtin {
-		n += len(list)
-	}
-	return n
-}
-
-// manual returns the operators' entries in the order of their prefixes.
-func (t *Allow) manual() []AllowEntry {
-	return slices.DeleteFunc(t.List(), func(e AllowEntry) bool { return e.Kind != KindManual })
-}
-
-// List returns all entries in the order of their prefixes.
-func (t *Allow) List() []AllowEntry {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	out := slices.Collect(maps.Values(t.entries))
-	for kind, list := range t.builtin {
-		for _, p := range list {
-			out = append(out, AllowEntry{Prefix: p, Kind: kind})
-		}
-	}
-	slices.SortFunc(out, func(a, b AllowEntry) int {
-		return cmp.Or(a.Prefix.Compare(b.Prefix), cmp.Compare(a.Kind, b.Kind))
-	})
-	return out
-}
-
-// expire drops entries that are over and tells whether there were any. One that
-// the disk does not let go stays, without effect, until the next call.
-func (t *Allow) expire(now time.Time) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	changed := false
-	for p, e := range t.entries {
-		if e.Until.IsZero() || e.Until.After(now) {
-			continue
-		}
-		if t.keep != nil && t.keep.forgetAllow(p, true) != nil {
-			continue
-		}
-		delete(t.entries, p)
-		changed = true
-	}
-	if changed {
-		t.rebuild()
-	}
-	return changed
-}
-
-// attach puts a Book in charge of keeping entries, which it loaded from disk.
-func (t *Allow) attach(k allowKeeper, loaded []AllowEntry) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.keep = k
-	for _, e := range loaded {
-		t.entries[e.Prefix] = e
-	}
-	t.rebuild()
-}
-
-// detach leaves the entries in force, with nobody to keep changes.
-func (t *Allow) detach(k allowKeeper) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.keep == k {
-		t.keep = nil
-	}
-}
-
 // rebuild publishes the table. The value of a prefix is the latest end among it
-// and those around it, so that one longest match answers.
+// and those around it, so that one longest match answers. The caller holds mu.
 func (t *Allow) rebuild() {
-	ends := map[netip.Prefix]int64{}
+	ends := make(map[netip.Prefix]int64, len(t.by))
+	order := make([]netip.Prefix, 0, len(t.by))
+	for p, keys := range t.by {
+		end := int64(-1)
+		for _, k := range keys {
+			until := t.entries[k].Until
+			if until.IsZero() {
+				end = 0
+				break
+			}
+			end = max(end, until.UnixMilli())
+		}
+		ends[p] = end
+		order = append(order, p)
+	}
 	for _, list := range t.builtin {
 		for _, p := range list {
+			if _, had := ends[p]; !had {
+				order = append(order, p)
+			}
 			ends[p] = 0
 		}
 	}
-	for p, e := range t.entries {
-		if _, own := ends[p]; own || e.Until.IsZero() {
-			ends[p] = 0
-		} else {
-			ends[p] = e.Until.UnixMilli()
-		}
-	}
-	order := slices.SortedFunc(maps.Keys(ends), func(a, b netip.Prefix) int {
-		return cmp.Compare(a.Bits(), b.Bits())
-	})
+	slices.SortFunc(order, func(a, b netip.Prefix) int { return a.Bits() - b.Bits() })
 	table := &allowTable{Table: &bart.Table[int64]{}}
 	for _, p := range order {
 		table.mark(p)

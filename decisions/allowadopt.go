@@ -1,95 +1,67 @@
 package decisions
 
 import (
-	"encoding/json"
 	"fmt"
-	"net/netip"
 )
 
-// allowChange is what the fleet says of one prefix; entry nil: it is not allowed.
+// allowChange is what the fleet says of one entry; entry nil: it is not there.
 type allowChange struct {
-	prefix netip.Prefix
-	entry  *AllowEntry
-	own    int64
+	key   allowKey
+	entry *AllowEntry
+	own   int64
 }
 
 // adopt makes changes that come from the fleet, in their order, except those that do
 // not hold; it reports whether anything differs then. write brings them to disk: if it
 // cannot, they are in force all the same.
-func (t *Allow) adopt(changes []allowChange, holds func(netip.Prefix, int64) bool, write func([]op) error, r *refusals) (changed bool) {
+func (t *Allow) adopt(changes []allowChange, holds func(allowKey, int64) bool, write func([]op) error, r *refusals) (changed bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var writes []op
-	next := map[netip.Prefix]*AllowEntry{}
-	count := len(t.entries)
+	x := t.newEdit()
 	for _, c := range changes {
-		p := plainPrefix(c.prefix)
-		if !holds(p, c.own) {
+		if !holds(c.key, c.own) {
 			continue
 		}
-		have, had := t.entries[p]
-		if n, seen := next[p]; seen {
-			if had = n != nil; had {
-				have = *n
-			}
-		}
-		e, value, err := t.foreignEntry(c.entry, p)
-		switch {
-		case err != nil:
+		if err := x.adopt(&c); err != nil {
 			r.add(err)
-		case e == nil && had:
-			count--
-			next[p] = nil
-			writes = append(writes, op{bucket: allowBucket, key: p.String()})
-		case e == nil || had && have.same(e):
-		case !had && count >= maxAllowEntries:
-			r.add(fmt.Errorf("allowlist entry %s: there are %d, no more fit", p, count))
-		default:
-			if !had {
-				count++
-			}
-			next[p] = e
-			writes = append(writes, op{bucket: allowBucket, key: p.String(), value: value})
 		}
 	}
-	if len(writes) == 0 {
+	if len(x.next) == 0 {
 		return false
 	}
-	if err := write(writes); err != nil {
+	disk, err := x.disk()
+	if err == nil {
+		err = write(disk)
+	}
+	if err != nil {
 		r.add(fmt.Errorf("keeping the fleet's allowlist: %w", err))
 	}
-	for p, e := range next {
-		if e == nil {
-			delete(t.entries, p)
-		} else {
-			t.entries[p] = *e
+	return x.apply()
+}
+
+// adopt makes one change.
+func (x *allowEdit) adopt(c *allowChange) error {
+	have := x.entry(c.key)
+	if c.entry == nil || c.entry.over(x.now) {
+		if have != nil && have.Kind == KindManual {
+			x.remove(c.key, false)
 		}
+		return nil
 	}
-	t.rebuild()
-	return true
-}
-
-// foreignEntry is an entry from the fleet as it is kept; nil if there is none, or it
-// is over.
-func (t *Allow) foreignEntry(e *AllowEntry, p netip.Prefix) (*AllowEntry, []byte, error) {
-	if e == nil {
-		return nil, nil, nil
+	h := x.head(c.key.list)
+	switch {
+	case h == nil:
+		made := allowHead{Description: c.entry.ListAbout, Created: wholeMillis(c.entry.Created), Foreign: true}
+		if _, err := x.create(c.key.list, made); err != nil {
+			return err
+		}
+	case h.Managed:
+		return fmt.Errorf("allowlist entry %s: %w", c.key, ErrManaged)
 	}
-	out := AllowEntry{
-		Prefix: p, Kind: KindManual, Comment: tidyText(e.Comment, maxText), Author: tidyText(e.Author, maxText),
-		Created: e.Created.UTC(), Until: e.Until,
+	e := *c.entry
+	e.Kind, e.ListAbout, e.Created = KindManual, "", e.Created.UTC()
+	if have != nil && have.same(&e) {
+		return nil
 	}
-	if !out.Until.IsZero() && !out.Until.After(t.now()) {
-		return nil, nil, nil
-	}
-	value, err := json.Marshal(&out)
-	if err != nil {
-		return nil, nil, fmt.Errorf("allowlist entry %s: %w", p, err)
-	}
-	return &out, value, nil
-}
-
-// same reports whether two entries of one prefix say the same.
-func (e *AllowEntry) same(o *AllowEntry) bool {
-	return e.Comment == o.Comment && e.Author == o.Author && e.Created.Equal(o.Created) && e.Until.Equal(o.Until)
+	return x.put(c.key, &e, false)
 }

@@ -3,7 +3,6 @@ package decisions
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -129,14 +128,9 @@ func (b *Book) listDecision(l *Blocklist, i int) Decision {
 
 // Suppressed counts the entries of l that the allowlist covers.
 func (b *Book) Suppressed(l *Blocklist) int {
-	n, now := 0, b.o.Now()
-	var around netip.Prefix
-	for _, e := range b.o.Allow.List() { // a range comes before what is in it
-		if !e.Until.IsZero() && !e.Until.After(now) || around.IsValid() && around.Contains(e.Prefix.Addr()) {
-			continue
-		}
-		around = e.Prefix
-		n += l.inside(around)
+	n := 0
+	for _, p := range b.o.Allow.Ranges() {
+		n += l.inside(p)
 	}
 	return n
 }

@@ -243,7 +243,7 @@ func TestReconcileTakesOver(t *testing.T) {
 	a.ID, a.UUID = 44, "of the fleet"
 	all := decisions.Snapshot{Epoch: "e2", Cursor: "9-9", Decisions: d.foreignBan(3, "192.0.2.3", time.Hour).Decisions, Alerts: []event.Alert{a},
 		Allow: []decisions.AllowEntry{{Prefix: prefix("192.0.2.68/32"), Kind: "host"}, {}}}
-	if err := d.Reconcile(all); err == nil || !strings.Contains(err.Error(), "without a range") {
+	if err := d.Reconcile(all); err == nil || !strings.Contains(err.Error(), "allowlist entry: expected an address") {
 		t.Errorf("got %v", err)
 	}
 	check := func(when string) {

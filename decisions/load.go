@@ -12,7 +12,6 @@ import (
 )
 
 const (
-	allowBucket = "allow"
 	epochKey    = "epoch"
 	damagedText = "record of the journal not understood, left alone"
 )
@@ -86,23 +85,6 @@ func (b *Book) loadFleet() error {
 	if err == nil {
 		v, err = b.o.DB.Get(metaBucket, positionKey)
 		b.fleet.epoch, b.fleet.cursor, _ = strings.Cut(string(v), "\n")
-	}
-	return err
-}
-
-func (b *Book) loadAllow() error {
-	var list []AllowEntry
-	err := b.o.DB.Each(allowBucket, "", func(key string, value []byte) error {
-		var e AllowEntry
-		if err := json.Unmarshal(value, &e); err != nil || !e.Prefix.IsValid() {
-			b.damagedRecord("allowlist entry", key, err)
-			return nil
-		}
-		list = append(list, e)
-		return nil
-	})
-	if err == nil {
-		b.o.Allow.attach(b, list)
 	}
 	return err
 }

@@ -80,10 +80,13 @@ type Op struct {
 	IDs []int64 `json:"ids,omitempty"`
 	// By is who wanted an OpDelete or OpList.
 	By string `json:"by,omitempty"`
-	// Allow is the entry of an OpAllow, Prefix what an OpUnallow removed.
+	// Allow is the entry of an OpAllow. Prefix, or else Item, and List say what an
+	// OpUnallow removed, as AllowEntry has them.
 	Allow  *AllowEntry  `json:"allow,omitempty"`
 	Prefix netip.Prefix `json:"prefix,omitzero"`
-	// List is the name of the list that an OpList put in force or dropped.
+	Item   string       `json:"item,omitempty"`
+	// List is the name of the list that an OpList put in force or dropped; of an
+	// OpUnallow see Prefix.
 	List string    `json:"list,omitempty"`
 	At   time.Time `json:"at"`
 }
@@ -143,13 +146,12 @@ func (op *Op) lacks() string {
 			return "nothing to delete"
 		}
 	case OpAllow:
-		if op.Allow == nil || !op.Allow.Prefix.IsValid() {
+		if op.Allow == nil {
 			return "nothing to allow"
 		}
+		return op.lacksEntry()
 	case OpUnallow:
-		if !op.Prefix.IsValid() {
-			return "nothing to allow no longer"
-		}
+		return op.lacksEntry()
 	case OpList:
 		if err := checkText("name of the list", op.List, maxText); err != nil {
 			return err.Error()
@@ -158,6 +160,37 @@ func (op *Op) lacks() string {
 		return op.Kind.String()
 	}
 	return ""
+}
+
+// lacksEntry names what is wrong with the entry that an OpAllow or OpUnallow is about.
+func (op *Op) lacksEntry() string {
+	e := op.entry()
+	if _, err := e.normalise(); err != nil {
+		return "allowlist entry: " + err.Error()
+	}
+	return ""
+}
+
+// entry is a copy of what an OpAllow allows, or that an OpUnallow removed.
+func (op *Op) entry() AllowEntry {
+	if op.Allow != nil {
+		return *op.Allow
+	}
+	return AllowEntry{Prefix: op.Prefix, List: op.List, Item: op.Item}
+}
+
+// AllowKey tells the allowlist entry that an OpAllow or OpUnallow is about from all
+// others, "" if that makes no sense.
+func (op *Op) AllowKey() string {
+	if op.Kind != OpAllow && op.Kind != OpUnallow {
+		return ""
+	}
+	e := op.entry()
+	k, err := e.normalise()
+	if err != nil {
+		return ""
+	}
+	return k.text()
 }
 
 // Adopted is a piece of the fleet's log.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -153,24 +152,25 @@ func (x *reconciling) chunked(ids []int64, fn func(id int64, j *job)) error {
 func (x *reconciling) made(at int64) bool { return x.since != 0 && at >= x.since }
 
 func (x *reconciling) allowlist(all *Snapshot) error {
-	there := make(map[netip.Prefix]bool, len(all.Allow))
+	there := make(map[allowKey]bool, len(all.Allow))
 	changes := make([]allowChange, 0, len(all.Allow))
 	for i := range all.Allow {
-		e := &all.Allow[i]
-		if !e.Prefix.IsValid() {
-			x.r.add(fmt.Errorf("%w: allowlist entry without a range", ErrBadOp))
+		e := all.Allow[i]
+		k, err := e.normalise()
+		if err != nil {
+			x.r.add(fmt.Errorf("%w: allowlist entry: %w", ErrBadOp, err))
 			continue
 		}
-		there[plainPrefix(e.Prefix)] = true
-		changes = append(changes, allowChange{prefix: e.Prefix, entry: e})
+		there[k] = true
+		changes = append(changes, allowChange{key: k, entry: &e})
 	}
 	for _, e := range x.o.Allow.manual() {
 		switch {
-		case there[e.Prefix]:
+		case there[e.key()]:
 		case x.made(e.Created.UnixMilli()):
 			x.again.allow = append(x.again.allow, e)
 		default:
-			changes = append(changes, allowChange{prefix: e.Prefix})
+			changes = append(changes, allowChange{key: e.key()})
 		}
 	}
 	if x.o.Allow.adopt(changes, x.yieldsAllow, x.writeAllow, &x.r) {

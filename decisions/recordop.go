@@ -2,7 +2,6 @@ package decisions
 
 import (
 	"encoding/json"
-	"net/netip"
 	"time"
 
 	"go.uber.org/zap"
@@ -120,52 +119,47 @@ func (b *Book) fileOp(o Op, body []byte, bases map[int64]*Decision) (fits bool) 
 	return true
 }
 
-// keepAllow writes a change of the allowlist at once, and with it the op that tells
-// of it (Kind 0: none). The caller holds the Allow's lock, so that there is one at
-// a time.
-func (b *Book) keepAllow(change op, o Op) error {
+// keepAllow writes a change of the allowlists at once, since it is rare and must be
+// kept, and with it the ops that tell of it. The caller holds the Allow's lock, so that
+// there is one at a time.
+func (b *Book) keepAllow(disk []op, tell []Op) error {
+	if len(tell) > 0 {
+		b.leave()
+	}
 	s := &b.fleet.ops
 	s.mu.Lock()
-	if !s.on || o.Kind == 0 {
+	if !s.on || len(tell) == 0 {
 		s.mu.Unlock()
-		return write(b.o.DB, change)
+		return write(b.o.DB, disk...)
 	}
-	o.Seq = s.next()
-	s.flying = o.Seq
+	for i := range tell {
+		tell[i].Seq = s.next()
+	}
+	s.flying = tell[0].Seq
 	s.mu.Unlock()
-	value, err := encodeOp(&o, nil)
+	sizes := make([]int64, len(tell))
+	writes := make([]op, 0, len(tell)+len(disk))
+	var err error
+	for i := range tell {
+		var value []byte
+		if value, err = encodeOp(&tell[i], nil); err != nil {
+			break
+		}
+		sizes[i] = int64(len(value))
+		writes = append(writes, op{bucket: opBucket, key: idKey(tell[i].Seq), value: value})
+	}
 	if err == nil {
-		err = write(b.o.DB, op{bucket: opBucket, key: idKey(o.Seq), value: value}, change)
+		err = write(b.o.DB, append(writes, disk...)...)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.flying = 0
-	if err == nil {
-		b.disk.add(s.put(o.spooled(int64(len(value))), nil)...)
-		b.watch.wake()
-	}
-	return err
-}
-
-// saveAllow writes an operator's entry at once: it is rare and must be kept.
-func (b *Book) saveAllow(e AllowEntry) error {
-	value, err := json.Marshal(&e)
 	if err != nil {
 		return err
 	}
-	b.leave()
-	return b.keepAllow(op{bucket: allowBucket, key: e.Prefix.String(), value: value},
-		Op{Kind: OpAllow, Allow: &e, At: b.o.Now().UTC()})
-}
-
-// forgetAllow takes an entry off the disk. One that is over went everywhere by
-// itself: that is no op.
-func (b *Book) forgetAllow(p netip.Prefix, over bool) error {
-	o := Op{Kind: OpUnallow, Prefix: p, At: b.o.Now().UTC()}
-	if over {
-		o = Op{}
-	} else {
-		b.leave()
+	for i := range tell {
+		b.disk.add(s.put(tell[i].spooled(sizes[i]), nil)...)
 	}
-	return b.keepAllow(op{bucket: allowBucket, key: p.String()}, o)
+	b.watch.wake()
+	return nil
 }

@@ -3,7 +3,6 @@ package decisions
 import (
 	"encoding/json"
 	"fmt"
-	"net/netip"
 	"slices"
 	"sort"
 	"sync"
@@ -41,7 +40,7 @@ type spool struct {
 	// decided has what is under way of decisions, allowed the last Seq of an
 	// allowlist entry.
 	decided map[int64]underway
-	allowed map[netip.Prefix]int64
+	allowed map[string]int64 // by Op.AllowKey
 
 	dropped int64
 	lost    int64 // when the first one dropped was made, Unix milliseconds; 0: none was
@@ -49,13 +48,13 @@ type spool struct {
 
 // spooled is an op as memory has it.
 type spooled struct {
-	seq    int64
-	at     int64 // Unix milliseconds
-	size   int64
-	ids    []int64 // decisions that it is about
-	alert  int64
-	prefix netip.Prefix
-	gone   bool // met in the log, or taken back; waits for those before it
+	seq   int64
+	at    int64 // Unix milliseconds
+	size  int64
+	ids   []int64 // decisions that it is about
+	alert int64
+	allow string // key of the allowlist entry
+	gone  bool   // met in the log, or taken back; waits for those before it
 }
 
 // underway is what there is of a decision that own ops are about which the log has
@@ -90,8 +89,8 @@ func (s *spool) put(sp spooled, bases map[int64]*Decision) (writes []op) {
 		u.seq = max(u.seq, sp.seq)
 		s.decided[id] = u
 	}
-	if sp.prefix.IsValid() {
-		s.allowed[sp.prefix] = max(s.allowed[sp.prefix], sp.seq)
+	if sp.allow != "" {
+		s.allowed[sp.allow] = max(s.allowed[sp.allow], sp.seq)
 	}
 	for s.count > 1 && (s.count > s.limits.MaxOps || s.bytes > s.limits.MaxBytes) {
 		writes = append(writes, s.drop(s.queue[0].seq)...)
@@ -138,8 +137,8 @@ func (s *spool) forget(i int) (writes []op) {
 				writes = append(writes, s.release(id)...)
 			}
 		}
-		if sp.prefix.IsValid() && s.allowed[sp.prefix] == sp.seq {
-			delete(s.allowed, sp.prefix)
+		if sp.allow != "" && s.allowed[sp.allow] == sp.seq {
+			delete(s.allowed, sp.allow)
 		}
 		*sp = spooled{seq: sp.seq, gone: true}
 	}
@@ -199,7 +198,7 @@ func (s *spool) after(seq int64, limit int) (out []int64) {
 // clear forgets what a run left that did not get as far as being one of a fleet.
 func (s *spool) clear(db *store.DB) error {
 	s.queue, s.count, s.bytes, s.sent, s.lost = nil, 0, 0, 0, 0
-	s.decided, s.allowed = map[int64]underway{}, map[netip.Prefix]int64{}
+	s.decided, s.allowed = map[int64]underway{}, map[string]int64{}
 	for _, bucket := range []string{opBucket, baseBucket} {
 		var gone []op
 		err := db.Each(bucket, "", func(key string, _ []byte) error {
@@ -219,7 +218,7 @@ func (s *spool) clear(db *store.DB) error {
 // load reads what an earlier run left. Ops that cannot be understood are told to
 // damaged and left alone. It queues the returned writes.
 func (s *spool) load(db *store.DB, damaged func(kind, key string, err error)) (writes []op, err error) {
-	s.decided, s.allowed = map[int64]underway{}, map[netip.Prefix]int64{}
+	s.decided, s.allowed = map[int64]underway{}, map[string]int64{}
 	err = db.Each(opBucket, "", func(key string, value []byte) error {
 		var o Op
 		if err := json.Unmarshal(value, &o); err != nil || key != idKey(o.Seq) {
@@ -279,10 +278,7 @@ func loadNumber(db *store.DB, key string) (int64, error) {
 
 // spooled is what memory keeps of an op of so many bytes.
 func (op *Op) spooled(size int64) spooled {
-	sp := spooled{seq: op.Seq, at: op.At.UnixMilli(), size: size, ids: op.IDs, prefix: op.Prefix}
-	if op.Allow != nil {
-		sp.prefix = op.Allow.Prefix
-	}
+	sp := spooled{seq: op.Seq, at: op.At.UnixMilli(), size: size, ids: op.IDs, allow: op.AllowKey()}
 	if op.Alert != nil {
 		sp.alert = op.Alert.ID
 	}
