@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"container/heap"
 	"iter"
+	"math"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -13,24 +13,46 @@ import (
 type alertRecord struct {
 	id        int64
 	at        int64 // when it was recorded, Unix milliseconds
-	decision  int64 // the first that it led to, 0 for none; the others are in alertIndex.more
+	start     int64 // when it began, Unix milliseconds
 	key       key   // of its source's value
 	incident  key   // of its incident id, if it has one
 	uuid      named
+	first     led // that it led to, if there is one; the others are in alertIndex.more
+	machine   name
 	scope     name
 	scenario  name
 	kind      name
 	live      int32 // decisions that point at it
+	leads     int32 // how many it led to
+	size      int32 // of its value in the database, bytes
 	incidents bool  // it has an incident id
 	simulated bool
+}
+
+// led is a decision that an alert led to, as it was then.
+type led struct {
+	id                     int64
+	key                    key // of its prefix, if target
+	kind, origin, scenario name
+	target                 bool // against addresses
+}
+
+// alertLimits are those of a Book.
+type alertLimits struct {
+	count int
+	bytes int64
+	age   time.Duration
 }
 
 // alertIndex finds alerts and knows which may go.
 type alertIndex struct {
 	records slab[alertRecord]
-	more    map[int64][]int64 // of alerts that led to several decisions, those after the first
+	more    map[int64][]led // of alerts that led to several decisions, those after the first
 	names   *names
 	keys    keyer
+	limits  alertLimits
+	bytes   int64        // of all values in the database
+	tally   map[name]int // by scenario
 
 	byID       map[int64]int32 // slots
 	byIncident map[key]int64
@@ -55,8 +77,11 @@ type dated struct{ at, id int64 }
 
 func compareDated(a, b dated) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.id, b.id)) }
 
-func newAlertIndex(names *names, keys keyer) *alertIndex {
-	return &alertIndex{names: names, keys: keys, more: map[int64][]int64{}, byID: map[int64]int32{}, byIncident: map[key]int64{}}
+func newAlertIndex(names *names, keys keyer, limits alertLimits) *alertIndex {
+	return &alertIndex{
+		names: names, keys: keys, limits: limits, more: map[int64][]led{}, tally: map[name]int{},
+		byID: map[int64]int32{}, byIncident: map[key]int64{},
+	}
 }
 
 // add files an alert that live decisions point at. Those of other nodes may come
@@ -64,16 +89,14 @@ func newAlertIndex(names *names, keys keyer) *alertIndex {
 func (x *alertIndex) add(h *alertHead, live int) {
 	slot, r := x.records.take()
 	*r = alertRecord{
-		id: h.ID, at: h.At.UnixMilli(), uuid: x.name(h.UUID), key: x.keys.of(h.Value), live: int32(live), simulated: h.Simulated,
-		scope: x.names.hold(h.Scope), scenario: x.names.hold(h.Scenario), kind: x.names.hold(h.Kind),
+		id: h.ID, at: h.At.UnixMilli(), start: h.Start.UnixMilli(), uuid: x.name(h.UUID), key: x.keys.of(h.Value),
+		machine: x.names.hold(h.Machine), scope: x.names.hold(h.Scope), scenario: x.names.hold(h.Scenario), kind: x.names.hold(h.Kind),
+		live: int32(live), size: int32(min(h.size, math.MaxInt32)), simulated: h.Simulated,
 	}
-	if len(h.Decisions) > 0 {
-		r.decision = h.Decisions[0]
-	}
-	if len(h.Decisions) > 1 {
-		x.more[h.ID] = slices.Clone(h.Decisions[1:])
-	}
+	x.lead(r, h)
 	x.byID[h.ID] = slot
+	x.bytes += int64(r.size)
+	x.tally[r.scenario]++
 	d := dated{r.at, r.id}
 	last := dated{}
 	if n := len(x.order); n > 0 {
@@ -95,6 +118,39 @@ func (x *alertIndex) add(h *alertHead, live int) {
 	}
 }
 
+// lead takes over the decisions that an alert led to.
+func (x *alertIndex) lead(r *alertRecord, h *alertHead) {
+	all := make([]led, len(h.Led))
+	for i := range h.Led {
+		l := &h.Led[i]
+		all[i] = led{id: l.ID, kind: x.names.hold(l.Type), origin: x.names.hold(l.Origin), scenario: x.names.hold(cmp.Or(l.Scenario, h.Scenario))}
+		if all[i].target = l.Prefix.IsValid(); all[i].target {
+			all[i].key = keyOf(plainPrefix(l.Prefix))
+		}
+	}
+	if r.leads = int32(len(all)); r.leads > 0 {
+		r.first = all[0]
+	}
+	if len(all) > 1 {
+		x.more[r.id] = all[1:]
+	}
+}
+
+// led are the decisions that r led to.
+func (x *alertIndex) led(r *alertRecord) iter.Seq[*led] {
+	return func(yield func(*led) bool) {
+		if r.leads == 0 || !yield(&r.first) {
+			return
+		}
+		more := x.more[r.id]
+		for i := range more {
+			if !yield(&more[i]) {
+				return
+			}
+		}
+	}
+}
+
 // settle brings the alerts into the order of their times.
 func (x *alertIndex) settle() {
 	if x.mixed {
@@ -111,9 +167,26 @@ func (x *alertIndex) byNumber(id int64) *alertRecord {
 	return nil
 }
 
-func (x *alertIndex) newestFirst() iter.Seq[*alertRecord] {
+// newestFirst are all alerts.
+func (x *alertIndex) newestFirst() iter.Seq[*alertRecord] { return x.beyond(dated{}, false) }
+
+// beyond are the alerts that come after one (zero: all), by ascending times or, the
+// newest first, by descending ones.
+func (x *alertIndex) beyond(last dated, ascending bool) iter.Seq[*alertRecord] {
 	return func(yield func(*alertRecord) bool) {
-		for _, o := range slices.Backward(x.order) {
+		i, found := slices.BinarySearchFunc(x.order, last, compareDated)
+		step := -1
+		switch {
+		case ascending:
+			step = 1
+			if !found {
+				i--
+			}
+		case last == dated{}:
+			i = len(x.order)
+		}
+		for i += step; i >= 0 && i < len(x.order); i += step {
+			o := x.order[i]
 			if r := x.byNumber(o.id); r != nil && r.at == o.at && !yield(r) {
 				return
 			}
@@ -123,25 +196,12 @@ func (x *alertIndex) newestFirst() iter.Seq[*alertRecord] {
 
 // ledTo reports whether an alert led to a decision.
 func (x *alertIndex) ledTo(r *alertRecord, decision int64) bool {
-	return decision != 0 && (r.decision == decision || slices.Contains(x.more[r.id], decision))
-}
-
-// matches reports whether r passes f, whose Value and Contains are in normal form.
-func (x *alertIndex) matches(f *AlertFilter, r *alertRecord) bool {
-	at := time.UnixMilli(r.at)
-	switch {
-	case f.Value != "" && x.keys.of(f.Value) != r.key,
-		f.Scope != "" && !strings.EqualFold(f.Scope, x.names.text(r.scope)),
-		f.Scenario != "" && f.Scenario != x.names.text(r.scenario),
-		f.Kind != "" && f.Kind != x.names.text(r.kind),
-		f.Contains.IsValid() && !r.key.prefix().Contains(f.Contains),
-		!f.Since.IsZero() && at.Before(f.Since),
-		!f.Until.IsZero() && !at.Before(f.Until),
-		f.Decided && r.live == 0,
-		f.Simulated != nil && *f.Simulated != r.simulated:
-		return false
+	for l := range x.led(r) {
+		if decision != 0 && l.id == decision {
+			return true
+		}
 	}
-	return true
+	return false
 }
 
 // hold and release count the decisions of an alert.
@@ -160,14 +220,16 @@ func (x *alertIndex) release(id int64) {
 	}
 }
 
-// evict removes alerts above limit and those from before since, the oldest first,
-// never one that a kept decision points at; it returns their ids.
-func (x *alertIndex) evict(limit int, since time.Time) []int64 {
+// evict removes alerts above the limits, the oldest first, never one that a kept
+// decision points at; it returns their ids.
+func (x *alertIndex) evict(now time.Time) []int64 {
+	x.settle()
 	var out []int64
+	since := now.Add(-x.limits.age).UnixMilli()
 	for len(x.free) > 0 {
 		r := x.byNumber(x.free[0].id)
 		if r != nil && r.live == 0 && r.at == x.free[0].at {
-			if len(x.byID) <= limit && !time.UnixMilli(r.at).Before(since) {
+			if len(x.byID) <= x.limits.count && x.bytes <= x.limits.bytes && r.at >= since {
 				break
 			}
 			out = append(out, r.id)
@@ -186,7 +248,16 @@ func (x *alertIndex) remove(r *alertRecord) {
 		delete(x.byIncident, r.incident)
 	}
 	x.unname(r)
-	for _, n := range []name{r.scope, r.scenario, r.kind} {
+	x.bytes -= int64(r.size)
+	if x.tally[r.scenario]--; x.tally[r.scenario] == 0 {
+		delete(x.tally, r.scenario)
+	}
+	for l := range x.led(r) {
+		for _, n := range []name{l.kind, l.origin, l.scenario} {
+			x.names.drop(n)
+		}
+	}
+	for _, n := range []name{r.machine, r.scope, r.scenario, r.kind} {
 		x.names.drop(n)
 	}
 	slot := x.byID[r.id]

@@ -255,7 +255,7 @@ func (b *Book) fileAlert(a *event.Alert, ready []prepared, j *job, at time.Time)
 	b.mu.Lock()
 	b.alerts.add(&head, len(seen))
 	b.met(0, a.ID)
-	for _, id := range b.alerts.evict(b.o.MaxAlerts, b.o.Now().Add(-b.o.AlertAge)) {
+	for _, id := range b.alerts.evict(b.o.Now()) {
 		j.remove(alertBucket, idKey(id))
 	}
 	b.mu.Unlock()

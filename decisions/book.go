@@ -15,9 +15,10 @@ import (
 )
 
 const (
-	defaultMaxAlerts    = 10_000
-	defaultAlertAge     = 7 * 24 * time.Hour
-	defaultMaxDecisions = 1_000_000
+	defaultMaxAlerts     = 10_000
+	defaultMaxAlertBytes = 1 << 30
+	defaultAlertAge      = 7 * 24 * time.Hour
+	defaultMaxDecisions  = 1_000_000
 )
 
 // BookOptions are those of a Book.
@@ -30,9 +31,12 @@ type BookOptions struct {
 	Now    func() time.Time
 	Logger *zap.Logger
 
-	MaxAlerts    int           // 0: 10,000
-	AlertAge     time.Duration // 0: seven days
-	MaxDecisions int           // 0: 1,000,000; above it those that end first go
+	// Alerts above the first two limits, or older than the third, go, the oldest
+	// first, but never one that a decision still kept points at.
+	MaxAlerts     int           // 0: 10,000
+	MaxAlertBytes int64         // on disk; 0: 1 GiB
+	AlertAge      time.Duration // 0: seven days
+	MaxDecisions  int           // 0: 1,000,000; above it those that end first go
 }
 
 // Book is the journal of a single node: all in memory, with indexes, and written
@@ -85,6 +89,9 @@ func OpenBook(o BookOptions) (*Book, error) {
 	if o.MaxAlerts <= 0 {
 		o.MaxAlerts = defaultMaxAlerts
 	}
+	if o.MaxAlertBytes <= 0 {
+		o.MaxAlertBytes = defaultMaxAlertBytes
+	}
 	if o.AlertAge <= 0 {
 		o.AlertAge = defaultAlertAge
 	}
@@ -96,7 +103,7 @@ func OpenBook(o BookOptions) (*Book, error) {
 		o:       o,
 		set:     NewSet(o.Allow, o.Now),
 		index:   newIndex(names, keys),
-		alerts:  newAlertIndex(names, keys),
+		alerts:  newAlertIndex(names, keys, alertLimits{o.MaxAlerts, o.MaxAlertBytes, o.AlertAge}),
 		history: newHistory(),
 		stop:    make(chan struct{}),
 	}
@@ -176,6 +183,8 @@ func (b *Book) Close() error {
 // BookStats are a Book's figures; those of the second block only grow.
 type BookStats struct {
 	Decisions, Suppressed, Alerts, History, Queued int
+	// AlertBytes is what the alerts take in the database, its own overhead apart.
+	AlertBytes int64
 	// InForce counts by type the decisions that are neither suppressed nor
 	// simulated. Those that ended since the last Expire are among them.
 	InForce map[string]int
@@ -203,6 +212,7 @@ func (b *Book) Stats() BookStats {
 	s := BookStats{
 		Decisions:      len(b.index.byID),
 		Alerts:         len(b.alerts.byID),
+		AlertBytes:     b.alerts.bytes,
 		History:        len(b.history.queue) - b.history.head,
 		EvictedHistory: b.history.evicted,
 		Suppressed:     b.index.suppressed,

@@ -21,14 +21,18 @@ type index struct {
 	buried  []*record // gone for good; see bury
 
 	suppressed int
-	inForce    map[string]int // by type, those neither suppressed nor simulated
+	// inForce counts by type, and tallies more closely, those neither suppressed nor
+	// simulated.
+	inForce map[string]int
+	tallies map[tallied]int
 }
 
 // chained are the first and the last record of a value, which their next connect.
 type chained struct{ first, last int32 }
 
 func newIndex(names *names, keys keyer) *index {
-	x := &index{odd: map[int32]oddTexts{}, names: names, keys: keys, byID: map[int64]int32{}, byValue: map[key]chained{}, inForce: map[string]int{}}
+	x := &index{odd: map[int32]oddTexts{}, names: names, keys: keys, byID: map[int64]int32{}, byValue: map[key]chained{}, inForce: map[string]int{},
+		tallies: map[tallied]int{}}
 	x.due.records = &x.records
 	return x
 }
@@ -42,6 +46,10 @@ func (x *index) tally(r *record, n int) {
 		kind := x.names.text(r.kind)
 		if x.inForce[kind] += n; x.inForce[kind] == 0 {
 			delete(x.inForce, kind)
+		}
+		k := tallied{r.scenario, r.origin, r.kind}
+		if x.tallies[k] += n; x.tallies[k] == 0 {
+			delete(x.tallies, k)
 		}
 	}
 }

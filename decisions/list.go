@@ -111,35 +111,6 @@ func (b *Book) Active(value string) (n int, left time.Duration) {
 	return n, left
 }
 
-// Alerts returns the alerts that match f, the newest first.
-func (b *Book) Alerts(f AlertFilter) []event.Alert {
-	if f.Value != "" {
-		f.Value, _ = normalValue(f.Value)
-	}
-	f.Contains = plain(f.Contains)
-	if f.Limit == 0 {
-		f.Limit = defaultAlertLimit
-	}
-	b.mu.RLock()
-	var hits []int64
-	for r := range b.alerts.newestFirst() {
-		if f.Limit >= 0 && len(hits) >= f.Limit {
-			break
-		}
-		if b.alerts.matches(&f, r) {
-			hits = append(hits, r.id)
-		}
-	}
-	b.mu.RUnlock()
-	out := make([]event.Alert, 0, len(hits))
-	for _, id := range hits {
-		if a, ok := b.readAlert(id); ok {
-			out = append(out, a)
-		}
-	}
-	return out
-}
-
 // Alert returns the alert with an id.
 func (b *Book) Alert(id int64) (event.Alert, bool) {
 	b.mu.RLock()

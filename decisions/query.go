@@ -47,7 +47,7 @@ func (q *Query) compile(keys keyer, now time.Time) *search {
 		ids:      newIDs(q.IDs),
 		uuids:    newUUIDs(q.UUIDs),
 		scopes:   anyOf(q.Scopes, sameScope),
-		kinds:    anyOf(q.Types, sameType),
+		kinds:    anyOf(q.Types, foldedText),
 		origins:  anyOf(q.Origins, sameOrigin),
 		scenario: newScenarioTest(q.Scenario, q.Contains, q.Lacks),
 		within:   q.Within,

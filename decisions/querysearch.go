@@ -48,8 +48,6 @@ func demanded(want *bool) demand {
 
 func (d demand) admits(is bool) bool { return d == either || is == (d == required) }
 
-func sameType(want, have string) bool { return strings.EqualFold(want, have) }
-
 // use takes over a value and a prefix.
 func (s *search) use(keys keyer, value string, p netip.Prefix) {
 	if value != "" {
@@ -66,8 +64,8 @@ func (s *search) use(keys keyer, value string, p netip.Prefix) {
 // compile makes of f what records are compared with.
 func (f *Filter) compile(keys keyer, now time.Time) *search {
 	s := &search{
-		scopes:    anyOf(nonEmpty(f.Scope), sameScope),
-		kinds:     anyOf(nonEmpty(f.Type), sameType),
+		scopes:    anyOf(nonEmpty(f.Scope), foldedText),
+		kinds:     anyOf(nonEmpty(f.Type), foldedText),
 		origins:   anyOf(nonEmpty(f.Origin), sameOrigin),
 		scenario:  newScenarioTest(f.Scenario, nil, nil),
 		simulated: demanded(f.Simulated),

@@ -73,6 +73,8 @@ func nonEmpty(text string) []string {
 
 func sameText(want, have string) bool { return want == have }
 
+func foldedText(want, have string) bool { return strings.EqualFold(want, have) }
+
 // sameScope compares the four scopes that the journal knows in any case. CrowdSec
 // compatible: others are what they are.
 func sameScope(want, have string) bool {

@@ -62,7 +62,7 @@ func (b *Book) end(r *record, j *job) {
 // tidy keeps alerts, history and change log within their bounds. The caller holds
 // mu.
 func (b *Book) tidy(now time.Time, j *job) {
-	for _, id := range b.alerts.evict(b.o.MaxAlerts, now.Add(-b.o.AlertAge)) {
+	for _, id := range b.alerts.evict(now) {
 		j.remove(alertBucket, idKey(id))
 	}
 	for _, s := range b.history.trim(now.AddDate(0, 0, -historyDays).UnixMilli()) {
