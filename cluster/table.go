@@ -24,14 +24,14 @@ var errTableFull = fmt.Errorf("table has %d rows: delete some", maxRows)
 
 // table is one table on this node: values and notes of its rows are on disk.
 type table struct {
-	t       *Tables
-	name    string
-	values  string // bucket
-	notes   string // bucket
+	t      *Tables
+	name   string
+	values string // bucket
+	notes  string // bucket
 	// writing is held over a transaction and what follows from it, so that waiting says
 	// what the disk says.
 	writing sync.Mutex
-	mu      sync.Mutex // taken after writing
+	mu      sync.Mutex          // taken after writing
 	rows    int                 // that have a note
 	waiting map[string]struct{} // whom the fleet is still to be told of
 	mark    mark
@@ -108,37 +108,44 @@ func (tb *table) readNotes(tx *store.Tx) (map[string]note, error) {
 	return notes, err
 }
 
-// write is a write of this node; it reports whether it changed anything.
-func (tb *table) write(r row) (changed bool, err error) {
+// write are writes of this node, all or none of them.
+func (tb *table) write(rows []row) error {
 	tb.writing.Lock()
 	defer tb.writing.Unlock()
-	fresh := false
-	err = tb.t.o.DB.Update(func(tx *store.Tx) error {
-		n, err := parseNote(tx.Get(tb.notes, r.key))
-		if err != nil {
-			n = note{}
+	fresh, changed := 0, rows[:0]
+	err := tb.t.o.DB.Update(func(tx *store.Tx) error {
+		for _, r := range rows {
+			n, err := parseNote(tx.Get(tb.notes, r.key))
+			if err != nil {
+				n = note{}
+			}
+			if r.kind == rowGone && !n.live() || r.kind == rowLive && n.live() && n.sum == sumOf(r.value) {
+				continue
+			}
+			if n.kind == 0 {
+				if tb.full(fresh) {
+					return errTableFull
+				}
+				fresh++
+			}
+			r.rank = n.next(tb.t.o.Now(), tb.t.c.o.Node, r.kind == rowLive && n.live())
+			if err := tb.store(tx, &r, true); err != nil {
+				return err
+			}
+			changed = append(changed, r)
 		}
-		fresh = n.kind == 0
-		switch {
-		case r.kind == rowGone && !n.live(), r.kind == rowLive && n.live() && n.sum == sumOf(r.value):
-			return nil
-		case fresh && tb.full(0):
-			return errTableFull
-		}
-		changed = true
-		r.rank = n.next(tb.t.o.Now(), tb.t.c.o.Node, r.kind == rowLive && n.live())
-		return tb.store(tx, &r, true)
+		return nil
 	})
-	if err != nil || !changed {
-		return false, err
+	if err != nil {
+		return err
 	}
 	tb.mu.Lock()
 	defer tb.mu.Unlock()
-	tb.waiting[r.key] = struct{}{}
-	if fresh {
-		tb.rows++
+	tb.rows += fresh
+	for i := range changed {
+		tb.waiting[changed[i].key] = struct{}{}
 	}
-	return true, nil
+	return nil
 }
 
 // store writes a row and its note.

@@ -49,8 +49,8 @@ func parseRank(text string) (rank, error) {
 			return rank{}, fmt.Errorf("%w: rank of a row", errEntry)
 		}
 	}
-	// Both instants are positive numbers of 63 bits, as far as anything depends on it.
-	if text[0] > '7' || text[stampBytes] > '7' {
+	// Room is left above both instants for the writes to come.
+	if text[0] != '0' || text[stampBytes] != '0' {
 		return rank{}, fmt.Errorf("%w: rank of a row", errEntry)
 	}
 	return rank{text[:stampBytes], text[stampBytes:]}, nil
@@ -129,13 +129,13 @@ func (r *row) record() []byte {
 
 // parseRow reads a record of Redis, which is not believed.
 func parseRow(key, record string) (r row, err error) {
-	if err := checkTableKey(key); err != nil {
-		return r, err
-	}
-	if len(record) <= rankBytes || len(record) > rankBytes+1+maxTableValue {
+	if len(record) <= rankBytes {
 		return r, fmt.Errorf("%w: row of %d bytes", errEntry, len(record))
 	}
 	r.key, r.kind, r.value = key, record[rankBytes], []byte(record[rankBytes+1:])
+	if err := r.check(); err != nil {
+		return r, err
+	}
 	if r.rank, err = parseRank(record[:rankBytes]); err != nil {
 		return r, err
 	}
@@ -145,9 +145,13 @@ func parseRow(key, record string) (r row, err error) {
 	return r, nil
 }
 
-func checkTableKey(key string) error {
-	if key == "" || len(key) > maxTableKey {
-		return fmt.Errorf("key of %d bytes, 1 to %d are possible", len(key), maxTableKey)
+// check looks at the bounds of a row.
+func (r *row) check() error {
+	switch {
+	case r.key == "" || len(r.key) > maxTableKey:
+		return fmt.Errorf("key of %d bytes, 1 to %d are possible", len(r.key), maxTableKey)
+	case len(r.value) > maxTableValue:
+		return fmt.Errorf("value of %d bytes, at most %d are possible", len(r.value), maxTableValue)
 	}
 	return nil
 }

@@ -23,7 +23,7 @@ var tablePruneLua string
 
 const (
 	// maxRows of one table, deleted ones that are remembered included.
-	maxRows = 1 << 16
+	maxRows = 1 << 17
 	// goneFor is how long a deletion is remembered. A node that was away for longer
 	// believes that what Redis does not have any more is deleted.
 	goneFor = 7 * 24 * time.Hour
@@ -54,7 +54,7 @@ type TablesOptions struct {
 // remembered for seven days: a row that was deleted while a node was away for longer,
 // and Redis was emptied as well, comes back with it.
 //
-// A table has at most 65,536 rows of at most 256 KiB. It comes into being when it is
+// A table has at most 131,072 rows of at most 256 KiB. It comes into being when it is
 // first used; until then the node does not care what others have in it.
 //
 // It is safe for concurrent use.
@@ -71,7 +71,7 @@ type Tables struct {
 	opening sync.Mutex // held while a table is opened
 	mu      sync.Mutex
 	tables  map[string]*table
-	ears    []func(table, key string, value []byte)
+	ear     func(table, key string, value []byte) // may be nil
 
 	sent, taken, refused, compares atomic.Int64
 }
@@ -139,10 +139,16 @@ func (t *Tables) Each(name string, fn func(key string, value []byte) error) erro
 
 // Put writes a row, durable on this node on return.
 func (t *Tables) Put(name, key string, value []byte) error {
-	if len(value) > maxTableValue {
-		return fmt.Errorf("writing to table %s: value of %d bytes, at most %d are possible", name, len(value), maxTableValue)
-	}
 	return t.write(name, row{key: key, kind: rowLive, value: value})
+}
+
+// PutAll writes many rows at the price of one: all, or with an error none of them.
+func (t *Tables) PutAll(name string, values map[string][]byte) error {
+	rows := make([]row, 0, len(values))
+	for key, value := range values {
+		rows = append(rows, row{key: key, kind: rowLive, value: value})
+	}
+	return t.write(name, rows...)
 }
 
 // Delete takes a row out, durable on this node on return; an absent one is no error.
@@ -150,32 +156,31 @@ func (t *Tables) Delete(name, key string) error {
 	return t.write(name, row{key: key, kind: rowGone})
 }
 
-// Watch has fn called for each row that another node has changed, after it is in
-// force here; nil: the row is gone. fn is called from one goroutine and should not
-// take long. What it is told of and a write of this node at the same moment have no
+// Watch has fn, nil for nobody, called for each row that another node has changed,
+// after it is in force here; with a nil value: the row is gone. fn is called from one
+// goroutine and should not take long. What it is told of and a write of this node at the same moment have no
 // order: the row itself is what Each tells.
 func (t *Tables) Watch(fn func(table, key string, value []byte)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.ears = append(t.ears, fn)
+	t.ear = fn
 }
 
 // write is a write of this node.
-func (t *Tables) write(name string, r row) error {
-	if err := checkTableKey(r.key); err != nil {
-		return fmt.Errorf("writing to table %s: %w", name, err)
+func (t *Tables) write(name string, rows ...row) error {
+	for i := range rows {
+		if err := rows[i].check(); err != nil {
+			return fmt.Errorf("writing to table %s: %w", name, err)
+		}
 	}
 	tb, err := t.table(name)
 	if err != nil {
 		return err
 	}
-	changed, err := tb.write(r)
-	if err != nil {
+	if err := tb.write(rows); err != nil {
 		return fmt.Errorf("writing to table %s: %w", name, err)
 	}
-	if changed {
-		poke(t.wake)
-	}
+	poke(t.wake)
 	return nil
 }
 
@@ -220,19 +225,20 @@ func (t *Tables) all() []*table {
 	return out
 }
 
-// tell has the ears hear of rows that others changed.
+// tell tells who watches of rows that others changed.
 func (t *Tables) tell(name string, rows []row) {
 	t.mu.Lock()
-	ears := t.ears[:len(t.ears):len(t.ears)]
+	ear := t.ear
 	t.mu.Unlock()
+	if ear == nil {
+		return
+	}
 	for _, r := range rows {
 		value := r.value
 		if r.kind == rowGone {
 			value = nil
 		}
-		for _, ear := range ears {
-			ear(name, r.key, value)
-		}
+		ear(name, r.key, value)
 	}
 }
 
