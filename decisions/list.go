@@ -18,10 +18,10 @@ const maxListed = 1000
 // lists, of each of which the first thousand are returned: Query has the others.
 func (b *Book) List(f Filter) []Decision {
 	s := f.compile(b.index.keys, b.o.Now())
-	var out []Decision
-	room := make([]Decision, 0, queryRead)
+	var out, room []Decision
 	for ids := range b.found(s, 0, -1) {
-		out = append(out, b.readFound(s, ids, room)...)
+		room = b.readFound(s, ids, room)
+		out = append(out, room...)
 	}
 	if f.ID != 0 || f.Contains.IsValid() || f.Value != "" || f.Origin != "" {
 		out = append(out, b.findListed(s)...)

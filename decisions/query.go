@@ -52,6 +52,7 @@ func (q *Query) compile(keys keyer, now time.Time) *search {
 		scenario: newScenarioTest(q.Scenario, q.Contains, q.Lacks),
 		within:   q.Within,
 		after:    q.After,
+		page:     queryPage,
 		now:      now.UnixMilli(),
 	}
 	if !q.Simulated {
@@ -81,12 +82,13 @@ func (b *Book) Query(q Query) iter.Seq[Decision] {
 			left--
 			return yield(d) && left != 0
 		}
-		room := make([]Decision, 0, queryRead)
+		var room []Decision
 		for ids := range b.found(s, skip, left) {
 			// Those that go while others are read count as left out.
 			n := min(skip, len(ids))
 			ids, skip = ids[n:], skip-n
-			for _, d := range b.readFound(s, ids, room) {
+			room = b.readFound(s, ids, room)
+			for _, d := range room {
 				if !take(d) {
 					return
 				}
@@ -106,7 +108,7 @@ func (b *Book) Query(q Query) iter.Seq[Decision] {
 func (b *Book) found(s *search, skip, left int) iter.Seq[[]int64] {
 	return func(yield func([]int64) bool) {
 		for {
-			most := queryPage
+			most := s.page
 			if left >= 0 {
 				most = min(most, skip+left)
 			}

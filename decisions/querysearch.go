@@ -23,6 +23,7 @@ type search struct {
 	simulated demand
 	whole     bool  // those over and suppressed too
 	after     int64 // ids above
+	page      int   // ids to hold at most
 	now       int64 // Unix milliseconds
 	turn      int   // of the names that the tests know
 }
@@ -70,6 +71,7 @@ func (f *Filter) compile(keys keyer, now time.Time) *search {
 		scenario:  newScenarioTest(f.Scenario, nil, nil),
 		simulated: demanded(f.Simulated),
 		whole:     !f.Active,
+		page:      queryPage,
 		now:       now.UnixMilli(),
 	}
 	if f.ID != 0 {
