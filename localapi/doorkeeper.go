@@ -17,19 +17,35 @@ import (
 )
 
 const (
-	tryEvery   = 6 * time.Second // wrong passwords and registrations of one address, in the long run
-	tryBurst   = 20              // and at once
 	trySlots   = 1 << 14
 	maxHashing = 64 // calls that wait to have a password hashed
 )
 
+// tryRate is how many tries there are: one in a while, and so many at once.
+type tryRate struct {
+	every time.Duration
+	burst int
+}
+
+// Rates of what goes wrong: for one name from one address, and for all names from
+// one. Read-only.
+var (
+	tryName = tryRate{6 * time.Second, 20}
+	tryAll  = tryRate{time.Second, 100}
+)
+
+// trier is who tries: an address (of IPv6, a /64), and for which name.
+type trier struct {
+	from netip.Addr
+	name string
+}
+
 // doorkeeper makes guessing passwords slow for the one who guesses and cheap for us.
 //
-// Tries are counted by address (of IPv6, by /64) in a fixed table under a secret
-// hash: two addresses may share a place, and a flood of addresses takes no memory.
-// Who proves to be right gets the try back, so a site with many agents behind one
-// address is not held up. A password that was right before needs neither a try nor
-// bcrypt.
+// Tries are counted in a fixed table under a secret hash: two may share a place, and
+// a flood of addresses takes no memory. Who proves to be right gets the try back, so
+// a site with many agents behind one address is not held up. A password that was
+// right before costs a try but no bcrypt.
 type doorkeeper struct {
 	seed   maphash.Seed
 	pepper [32]byte // key of the hashes of passwords that were right
@@ -47,36 +63,37 @@ func newDoorkeeper() *doorkeeper {
 	return d
 }
 
-// try takes one try of an address, or answers 429.
-func (d *doorkeeper) try(from netip.Addr, now time.Time) error {
+// try takes one try, or answers 429. Where a machine fails, others of its address go
+// on, up to a rate for the address that bounds what it costs us.
+func (d *doorkeeper) try(t trier, rate tryRate, now time.Time) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	slot := &d.tries[d.slot(from)]
+	slot := &d.tries[d.slot(t)]
 	if slot.Before(now) {
 		*slot = now
 	}
-	if wait := slot.Add(tryEvery).Sub(now) - tryBurst*tryEvery; wait > 0 {
+	if wait := slot.Add(rate.every).Sub(now) - time.Duration(rate.burst)*rate.every; wait > 0 {
 		return &failure{status: http.StatusTooManyRequests, text: "too many attempts, try again later", wait: wait}
 	}
-	*slot = slot.Add(tryEvery)
+	*slot = slot.Add(rate.every)
 	return nil
 }
 
 // forgive gives a try back.
-func (d *doorkeeper) forgive(from netip.Addr) {
+func (d *doorkeeper) forgive(t trier, rate tryRate) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	slot := &d.tries[d.slot(from)]
-	*slot = slot.Add(-tryEvery)
+	slot := &d.tries[d.slot(t)]
+	*slot = slot.Add(-rate.every)
 }
 
-func (d *doorkeeper) slot(from netip.Addr) int {
-	if from.Is6() {
-		if p, err := from.Prefix(64); err == nil {
-			from = p.Addr()
+func (d *doorkeeper) slot(t trier) int {
+	if t.from.Is6() {
+		if p, err := t.from.Prefix(64); err == nil {
+			t.from = p.Addr()
 		}
 	}
-	return int(maphash.Comparable(d.seed, from) % trySlots)
+	return int(maphash.Comparable(d.seed, t) % trySlots)
 }
 
 // hash runs fn, which hashes a password, as one of a few at a time.
@@ -94,8 +111,7 @@ func (d *doorkeeper) hash(ctx context.Context, fn func() error) error {
 	return fn()
 }
 
-// check compares a password with a row's hash, and tells the keyed hash by which it
-// will be known as right.
+// check compares a password with a row's hash.
 func (d *doorkeeper) check(ctx context.Context, hash, password string) (right bool, err error) {
 	if len(password) > maxPassword {
 		return false, nil

@@ -4,10 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 )
 
-const maxScenarios = 10_000 // names that one machine may tell
+const maxScenarios = 128 << 10 // bytes of the names that one machine may tell
 
 // loginBody is what a machine sends to log in.
 type loginBody struct {
@@ -49,14 +50,33 @@ func login(c *call) error {
 	return loginPassword(c, &in)
 }
 
+// loginPassword takes one try for the name, and where the password is not known as
+// right already one for the address. Who is right gets them back.
 func loginPassword(c *call, in *loginBody) error {
-	m, known := c.s.o.Registry.machine(in.Machine)
-	if known && c.s.o.Registry.wasRight(&m, c.s.doors.mark(m.PasswordHash, in.Password)) && m.Validated {
-		return loggedIn(c, &m, in.Scenarios)
-	}
-	if err := c.s.doors.try(c.peer.Addr, c.now); err != nil {
+	doors, rows := c.s.doors, c.s.o.Registry
+	named, all := trier{c.peer.Addr, in.Machine}, trier{from: c.peer.Addr}
+	if err := doors.try(named, tryName, c.now); err != nil {
 		return err
 	}
+	m, known := rows.machine(in.Machine)
+	mark := doors.mark(m.PasswordHash, in.Password)
+	if !known || !m.Validated || !rows.wasRight(&m, mark) {
+		if err := doors.try(all, tryAll, c.now); err != nil {
+			return err
+		}
+		if err := c.checkPassword(&m, known, in.Password); err != nil {
+			return err
+		}
+		doors.forgive(all, tryAll)
+		rows.setRight(&m, mark)
+	}
+	doors.forgive(named, tryName)
+	return loggedIn(c, &m, in.Scenarios)
+}
+
+// checkPassword tells what is wrong with a login. bcrypt is for rows that a right
+// password would open.
+func (c *call) checkPassword(m *Machine, known bool, password string) error {
 	switch {
 	case !known:
 		return unauthorized("ent: machine not found")
@@ -65,16 +85,11 @@ func loginPassword(c *call, in *loginBody) error {
 	case !m.Validated:
 		return unauthorized("machine " + m.Name + " not validated")
 	}
-	right, err := c.s.doors.check(c.r.Context(), m.PasswordHash, in.Password)
-	if err != nil {
-		return err
+	right, err := c.s.doors.check(c.r.Context(), m.PasswordHash, password)
+	if err == nil && !right {
+		err = unauthorized("incorrect Username or Password")
 	}
-	if !right {
-		return unauthorized("incorrect Username or Password")
-	}
-	c.s.doors.forgive(c.peer.Addr)
-	c.s.o.Registry.setRight(&m, c.s.doors.mark(m.PasswordHash, in.Password))
-	return loggedIn(c, &m, in.Scenarios)
+	return err
 }
 
 // loginCertificate makes the row of a certificate's name and address where there is
@@ -111,20 +126,29 @@ func loggedIn(c *call, m *Machine, scenarios []string) error {
 			row.IP = c.peer.Addr.String()
 		}
 		if len(scenarios) > 0 {
-			row.Scenarios = clipAll(scenarios)
+			row.Scenarios = plainNames(scenarios)
 		}
 	})
 	return answerToken(c, m)
 }
 
-func clipAll(names []string) []string {
-	names = names[:min(len(names), maxScenarios)]
-	kept := make([]string, len(names))
-	for i, n := range names {
-		kept[i] = clip(n)
+// plainNames keeps the names that may be one's of a scenario, so many of them as a row
+// has room for.
+func plainNames(names []string) []string {
+	kept, room := []string{}, maxScenarios
+	for _, n := range names {
+		if room -= len(n) + len(`"",`); room < 0 {
+			break
+		}
+		if n != "" && len(n) <= maxAgent && strings.IndexFunc(n, odd) < 0 {
+			kept = append(kept, n)
+		}
 	}
 	return kept
 }
+
+// odd are characters that no name has, and those that JSON would spell longer.
+func odd(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"\<>&`, r) }
 
 func answerToken(c *call, m *Machine) error {
 	token, end, err := newToken(c.s.o.Secret(), m, c.now)

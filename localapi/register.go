@@ -52,7 +52,7 @@ func register(c *call) error {
 	if err := in.check(); err != nil {
 		return err
 	}
-	if err := c.s.doors.try(c.peer.Addr, c.now); err != nil {
+	if err := c.s.doors.try(c.registering(), tryName, c.now); err != nil {
 		return err
 	}
 	auto, err := c.validatesItself(in.Token)
@@ -74,6 +74,9 @@ func register(c *call) error {
 	}
 	return c.enrol(m)
 }
+
+// registering counts registrations of an address under a name that no machine has.
+func (c *call) registering() trier { return trier{c.peer.Addr, "\x00"} }
 
 // enrol writes the row, or its new password.
 func (c *call) enrol(m Machine) error {
@@ -104,7 +107,7 @@ func (c *call) enrol(m Machine) error {
 	if !m.Auto {
 		return c.empty(http.StatusCreated)
 	}
-	c.s.doors.forgive(c.peer.Addr)
+	c.s.doors.forgive(c.registering(), tryName)
 	return c.empty(http.StatusAccepted)
 }
 

@@ -11,7 +11,8 @@ import (
 )
 
 const (
-	maxKeptElement = 256 << 10 // bytes of one report
+	maxKeptElement = 96 << 10  // bytes of one report
+	maxKeptRow     = 250 << 10 // bytes of all that is stored of a reporter
 	maxKeptUsage   = 64 << 20  // bytes of all reports
 	maxSeries      = 1_000     // totals of one reporter
 )
@@ -58,8 +59,19 @@ type storedUsage struct {
 
 func usageKey(kind, name string) string { return kind + "/" + name }
 
+// encode leaves out what makes a row too long for a store.
 func (u *usageRow) encode() []byte {
-	v, _ := json.Marshal(storedUsage{u.at, u.element, slices.Collect(maps.Values(u.totals)), u.dropped})
+	s := storedUsage{u.at, u.element, slices.Collect(maps.Values(u.totals)), u.dropped}
+	v, _ := json.Marshal(s)
+	if len(v) > maxKeptRow {
+		s.Element = nil
+		v, _ = json.Marshal(s)
+	}
+	for len(v) > maxKeptRow {
+		s.Dropped += int64(len(s.Totals) - len(s.Totals)/2)
+		s.Totals = s.Totals[:len(s.Totals)/2]
+		v, _ = json.Marshal(s)
+	}
 	return v
 }
 
