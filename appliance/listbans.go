@@ -36,7 +36,7 @@ func (b *listBans) end(l *decisions.Blocklist, now time.Time) time.Time {
 // lag reports whether the end of some list in the table is too far behind.
 func (b *listBans) lag(now time.Time) bool {
 	return slices.ContainsFunc(b.lists, func(l *decisions.Blocklist) bool {
-		return l.Type == decisions.TypeBan && !b.end(l, now).Equal(b.ends[l.Name])
+		return l.Type == decisions.TypeBan && !l.Simulated && !b.end(l, now).Equal(b.ends[l.Name])
 	})
 }
 
@@ -47,7 +47,7 @@ func (w *wall) listed(bans []firewall.Ban) []firewall.Ban {
 	next := listBans{lists: w.st.book.Lists(), ends: map[string]time.Time{}}
 	room, all := maxBans-max(len(bans), ownBans), 0
 	for _, l := range next.lists {
-		if l.Type != decisions.TypeBan {
+		if l.Type != decisions.TypeBan || l.Simulated {
 			continue
 		}
 		end := w.onLists.end(l, now)

@@ -55,6 +55,8 @@ type state struct {
 	proxies *proxies
 	cancel  context.CancelFunc
 	done    sync.WaitGroup
+	// simulation is what operators chose while the node ran
+	simulation *decisions.SimulationStore
 }
 
 // lastStop says how the run before this one ended.
@@ -137,6 +139,9 @@ func (st *state) openStores(s *Settings) (err error) {
 	if err := st.openSecrets(); err != nil {
 		return err
 	}
+	if err := st.openSimulation(s.log); err != nil {
+		return err
+	}
 	st.allowHost(s.log)
 	st.allow.SetBuiltin(decisions.KindConfig, s.allow)
 	// Without a clock of its own the set has a coarse one that costs a lookup nothing.
@@ -146,6 +151,7 @@ func (st *state) openStores(s *Settings) (err error) {
 	if err != nil {
 		return fmt.Errorf("opening decisions: %w", err)
 	}
+	st.simulateLists(s)
 	return nil
 }
 
@@ -251,7 +257,7 @@ func (st *state) engine(s *Settings) *engine.Engine {
 	return engine.New(engine.Options{Pipeline: s.ruleset.Pipeline, Postoverflows: s.ruleset.Postoverflows,
 		Rules: s.rules, Buckets: st.buckets, Profiles: s.profiles, Journal: (*journal)(st),
 		Counters: &st.owner.counters.engine, Logger: s.log, Now: time.Now, Machine: machine,
-		Native: s.skips, Simulated: s.simulation.Simulated, Width64: s.config.IPv6Prefix == 64})
+		Native: s.skips, Simulated: st.simulated(s), Width64: s.config.IPv6Prefix == 64})
 }
 
 // overflow is the sink of the buckets.
@@ -265,6 +271,7 @@ func (st *state) overflow(o *scenarios.Overflow) {
 func (st *state) follow(s *Settings) {
 	st.allow.SetBuiltin(decisions.KindConfig, s.allow)
 	st.allowHost(s.log)
+	st.simulateLists(s)
 	st.proxies.use(s, true)
 	st.tails.Use(s.sources)
 	st.wall.use(s)

@@ -32,6 +32,9 @@ type ListHead struct {
 	Version int64
 	// Base is the decision ID of the first entry, the others follow; 0: none yet.
 	Base int64
+	// Simulated: the list is listed and announced, and enforced nowhere on this node.
+	// It is not part of the list's bytes: the Book sets it (SimulateLists).
+	Simulated bool
 }
 
 // Origin is that of the list's decisions.

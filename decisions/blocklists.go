@@ -65,6 +65,7 @@ func (b *Book) Lists() []*Blocklist { return b.set.lists() }
 // caller holds listing.
 func (b *Book) useLists(lists []*Blocklist, ops ...op) error {
 	slices.SortFunc(lists, func(x, y *Blocklist) int { return strings.Compare(x.Name, y.Name) })
+	b.markSimulated(lists)
 	fresh := newListings(lists) // takes a while with large ones: before the lock
 	if err := b.enter(0, false); err != nil {
 		return err
@@ -121,7 +122,7 @@ func (b *Book) loadLists(now time.Time, j *job) error {
 func (b *Book) listDecision(l *Blocklist, i int) Decision {
 	p := l.At(i)
 	d := Decision{ID: l.Base + int64(i), Type: l.Type, Origin: l.Origin(), Scenario: l.Scenario, Created: l.Created,
-		Until: l.Until, Direct: true, Suppressed: b.o.Allow.Covers(p)}
+		Until: l.Until, Direct: true, Simulated: l.Simulated, Suppressed: b.o.Allow.Covers(p)}
 	setTarget(&d, p)
 	return d
 }

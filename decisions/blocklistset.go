@@ -2,6 +2,7 @@ package decisions
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -39,17 +40,21 @@ func (g *listing) beats(e entry) bool {
 // listings are the lists of a set; immutable.
 type listings struct {
 	all   []listing
-	reach *reach // of the IPv4 entries of all: most addresses need no search
+	known []*Blocklist // by name, those that only simulate too
+	reach *reach       // of the IPv4 entries of all: most addresses need no search
 }
 
 func newListings(lists []*Blocklist) *listings {
 	if len(lists) == 0 {
 		return nil
 	}
-	s := &listings{all: make([]listing, len(lists))}
+	s := &listings{all: make([]listing, 0, len(lists)), known: lists}
 	var g grown
-	for i, l := range lists {
-		s.all[i] = newListing(l)
+	for _, l := range lists {
+		if l.Simulated {
+			continue
+		}
+		s.all = append(s.all, newListing(l))
 		for _, key := range l.v4.keys {
 			g.mark(key >> 8)
 		}
@@ -93,15 +98,12 @@ func (s *Set) setLists(lists *listings) {
 	s.state.Store(&next)
 }
 
-// lists are those that lookups consult, by name.
+// lists are those in force, by name, those that only simulate too.
 func (s *Set) lists() []*Blocklist {
-	var out []*Blocklist
 	if now := s.state.Load().lists; now != nil {
-		for i := range now.all {
-			out = append(out, now.all[i].list)
-		}
+		return slices.Clone(now.known)
 	}
-	return out
+	return nil
 }
 
 // ended reports whether the end of the list has come.

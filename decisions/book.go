@@ -65,6 +65,8 @@ type Book struct {
 	once     sync.Once
 	stop     chan struct{}
 	ticking  sync.WaitGroup
+	// simulate says which lists only simulate, nil: none. Guarded by listing.
+	simulate func(name string) bool
 
 	cutValues, droppedEvidence, evictedDecisions, damaged, refusedOps atomic.Int64
 }

@@ -105,6 +105,9 @@ func (b *Book) Active(value string) (n int, left time.Duration) {
 		}
 	}
 	for _, d := range b.findListed((&Filter{Value: value, Active: true}).compile(b.index.keys, now)) {
+		if d.Simulated {
+			continue
+		}
 		n++
 		left = max(left, d.Until.Sub(now))
 	}

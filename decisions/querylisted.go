@@ -32,7 +32,7 @@ func (b *Book) listed(s *search) iter.Seq[Decision] {
 
 // takesList reports whether l passes what is the same for all its entries.
 func (s *search) takesList(l *Blocklist) bool {
-	return s.uuids == nil && s.simulated.admits(false) && (s.whole || millis(l.Until) > s.now) &&
+	return s.uuids == nil && s.simulated.admits(l.Simulated) && (s.whole || millis(l.Until) > s.now) &&
 		s.kinds.takes(l.Type) && s.origins.takes(l.Origin()) && s.scenario.takes(l.Name, l.Scenario)
 }
 

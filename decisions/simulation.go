@@ -14,12 +14,14 @@ import (
 
 const maxSimulation = 1 << 20 // bytes of a file
 
-// Simulation says which scenarios only simulate: their alerts and decisions are
-// recorded and announced, and enforced by nobody. The zero value simulates none.
+// Simulation says what only simulates: alerts and decisions are recorded and
+// announced, and enforced by nobody. The zero value simulates nothing.
 // Safe for concurrent use as long as nobody changes it.
 type Simulation struct {
-	On         bool     // all scenarios but the excluded ones simulate
-	Exclusions []string // names of scenarios that do the opposite
+	On bool // all scenarios but the excluded ones simulate
+	// Exclusions are names of scenarios that do the opposite. Beside them, and ours,
+	// list:NAME and host:NAME are lists and sites that simulate, whatever On is.
+	Exclusions []string
 }
 
 // Simulated reports whether a scenario only simulates.

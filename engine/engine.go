@@ -80,8 +80,9 @@ type Options struct {
 	// Native names the parser nodes that live requests need not run, since their
 	// fields were filled in without text.
 	Native func(node string) bool
-	// Simulated reports the scenarios whose alerts are simulated; nil: none.
-	Simulated func(scenario string) bool
+	// Simulated reports whether an alert is simulated, before postoverflows see it;
+	// nil: none is.
+	Simulated func(a *event.Alert) bool
 	// Observe is told of what passes; nil: nobody is.
 	Observe *Observer
 }

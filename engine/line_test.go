@@ -62,7 +62,7 @@ func TestReadAndTake(t *testing.T) {
 // TestSimulated: alerts and decisions of the scenarios that the option names say so.
 func TestSimulated(t *testing.T) {
 	for _, want := range []bool{true, false} {
-		r := newRig(t, parts{scenarios: bruteforce, simulated: func(s string) bool { return want && s == "test/ssh" }})
+		r := newRig(t, parts{scenarios: bruteforce, simulated: func(a *event.Alert) bool { return want && a.Scenario == "test/ssh" }})
 		for range 6 {
 			r.read(failed(r.now, "192.0.2.7"))
 		}

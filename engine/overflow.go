@@ -28,9 +28,9 @@ func (e *Engine) Conclude(o *scenarios.Overflow) (done bool) {
 		e.Logger.Warn("making an alert", zap.String("scenario", o.Scenario.Name), zap.Error(err))
 		return true
 	}
-	if e.Simulated != nil && e.Simulated(o.Scenario.Name) {
-		for i := range ev.Overflow.APIAlerts {
-			ev.Overflow.APIAlerts[i].Simulated = true
+	for i := range ev.Overflow.APIAlerts {
+		if a := &ev.Overflow.APIAlerts[i]; e.Simulated != nil && e.Simulated(a) {
+			a.Simulated = true
 		}
 	}
 	if e.Postoverflows != nil {

@@ -39,7 +39,7 @@ type parts struct {
 	faithful      bool
 	strict        bool // postoverflow stages are chained as CrowdSec chains them
 	now           time.Time
-	simulated     func(string) bool
+	simulated     func(*event.Alert) bool
 	observe       *engine.Observer
 }
 
