@@ -1,0 +1,44 @@
+package community
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"time"
+)
+
+const (
+	maxRedirects = 5
+	// An address that does not answer is given up soon; a large file may take its time.
+	dialTimeout     = 10 * time.Second
+	headTimeout     = 30 * time.Second
+	downloadTimeout = 10 * time.Minute
+)
+
+// newTransport returns one that gives up on servers that do not answer. Bodies are
+// unpacked by us, so that there are limits before and after.
+func newTransport() http.RoundTripper {
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
+		TLSHandshakeTimeout:   dialTimeout,
+		ResponseHeaderTimeout: headTimeout,
+		IdleConnTimeout:       90 * time.Second,
+		MaxIdleConnsPerHost:   2,
+		ForceAttemptHTTP2:     true,
+		DisableCompression:    true,
+	}
+}
+
+// saferRedirect lets lists move, but not from a secure place to an open one, nor to
+// other protocols.
+func saferRedirect(req *http.Request, via []*http.Request) error {
+	from := via[len(via)-1].URL.Scheme
+	switch to := req.URL.Scheme; {
+	case len(via) > maxRedirects:
+		return errors.New("too many redirects")
+	case to != "http" && to != "https", from == "https" && to == "http":
+		return errors.New("redirect from " + from + " to " + to)
+	}
+	return nil
+}
