@@ -35,6 +35,12 @@ type Feed struct {
 	SHA256 string
 }
 
+// Check reports what is wrong with a feed.
+func (f Feed) Check() error {
+	_, err := f.source()
+	return err
+}
+
 // source checks a feed and makes of it what is fetched.
 func (f Feed) source() (*source, error) {
 	if err := decisions.CheckListName(f.Name); err != nil {

@@ -3,6 +3,7 @@ package decisions
 import (
 	"bytes"
 	_ "embed"
+	"slices"
 	"time"
 
 	"github.com/rampart-edge/rampart/expression"
@@ -41,6 +42,16 @@ func (p *Profiles) Remote() bool {
 		}
 	}
 	return false
+}
+
+// Notified are the names of all whom any profile has notified, sorted.
+func (p *Profiles) Notified() []string {
+	var names []string
+	for _, one := range p.list {
+		names = append(names, one.notifications...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // measure is one entry of decisions.

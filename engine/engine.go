@@ -65,13 +65,14 @@ type Options struct {
 	Rules         *scenarios.Rules
 	Buckets       scenarios.Buckets
 	Profiles      *decisions.Profiles
-	Journal       Journal                                  // nil: conclusions only reach Watch
-	Watch         func(*event.Alert, []decisions.Decision) // of what was recorded; may be nil
-	Counters      *Counters
-	Logger        *zap.Logger
-	Now           func() time.Time
-	Machine       string // machine_id of alerts
-	Replay        bool   // lines count at their own time
+	Journal       Journal // nil: conclusions only reach Watch
+	// Watch is told what was recorded, and which profiles matched; may be nil.
+	Watch    func(*event.Alert, []decisions.Decision, []decisions.Match)
+	Counters *Counters
+	Logger   *zap.Logger
+	Now      func() time.Time
+	Machine  string // machine_id of alerts
+	Replay   bool   // lines count at their own time
 	// Faithful takes replayed lines as CrowdSec does, for the tests of the Hub: a line
 	// without a date counts at the clock, addresses stay as they are written, and
 	// a line that says how often it was repeated is one.

@@ -80,10 +80,11 @@ func (e *Engine) conclude(a *event.Alert) bool {
 		now = a.Stop
 	}
 	a.MachineID, a.CreatedAt = e.Machine, now.UTC().Format(time.RFC3339)
-	ds, profile, err := e.Profiles.Decide(a, now)
+	j, err := e.Profiles.Judge(a, now)
+	ds := j.Decisions
 	if err != nil {
 		e.Counters.Failed.Add(1)
-		e.Logger.Error("running profiles", zap.String("profile", profile),
+		e.Logger.Error("running profiles", zap.String("profile", j.Decider),
 			zap.String("scenario", a.Scenario), zap.Error(err))
 	}
 	if e.Journal != nil {
@@ -105,7 +106,7 @@ func (e *Engine) conclude(a *event.Alert) bool {
 	}
 	e.Counters.Alerts.Add(1)
 	if e.Watch != nil {
-		e.Watch(a, ds)
+		e.Watch(a, ds, j.Matched)
 	}
 	e.logAlert(a, ds)
 	return true

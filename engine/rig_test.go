@@ -134,7 +134,7 @@ func (r *rig) record(a *event.Alert, ds []decisions.Decision) {
 	}
 }
 
-func (r *rig) watch(a *event.Alert, ds []decisions.Decision) {
+func (r *rig) watch(a *event.Alert, ds []decisions.Decision, _ []decisions.Match) {
 	r.alerts = append(r.alerts, *a)
 	r.decided = append(r.decided, ds...)
 }

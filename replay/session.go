@@ -67,7 +67,7 @@ func (i *items) open(log *zap.Logger, observe *engine.Observer, poured func(scen
 	}
 	s.engine = engine.New(engine.Options{Pipeline: rules.Pipeline, Postoverflows: rules.Postoverflows, Rules: rules.Rules,
 		Buckets: buckets, Profiles: profiles, Counters: &s.counters, Logger: log, Now: time.Now, Machine: "replay",
-		Replay: true, Faithful: i.faithful, Observe: observe, Watch: func(a *event.Alert, ds []decisions.Decision) {
+		Replay: true, Faithful: i.faithful, Observe: observe, Watch: func(a *event.Alert, ds []decisions.Decision, _ []decisions.Match) {
 			s.history.add(a, ds)
 			if s.alert != nil {
 				s.alert(a)
