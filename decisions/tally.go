@@ -28,7 +28,7 @@ func (b *Book) Tally() []Tally {
 	}
 	b.mu.RUnlock()
 	for _, l := range b.Lists() {
-		if n := l.Len() - b.Suppressed(l); n > 0 {
+		if n := l.Len() - b.Suppressed(l); n > 0 && !l.Simulated {
 			out = append(out, Tally{l.Scenario, l.Origin(), l.Type, n})
 		}
 	}
