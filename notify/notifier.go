@@ -172,13 +172,13 @@ func (n *Notifier) Stats() []Stats {
 func (n *Notifier) Close(ctx context.Context) error {
 	n.mu.Lock()
 	n.closed = true
-	all := slices.Concat(slices.Collect(maps.Values(n.workers)), n.leaving)
+	inUse, leaving := slices.Collect(maps.Values(n.workers)), n.leaving
 	n.mu.Unlock()
-	for _, w := range all {
+	for _, w := range inUse {
 		w.queue.close()
 	}
 	lost := 0
-	for _, w := range all {
+	for _, w := range inUse {
 		select {
 		case <-w.ended:
 		case <-ctx.Done():
@@ -187,6 +187,9 @@ func (n *Notifier) Close(ctx context.Context) error {
 		<-w.ended
 		alerts, _ := w.queue.waiting()
 		lost += alerts
+	}
+	for _, w := range leaving {
+		<-w.ended
 	}
 	if lost > 0 {
 		return fmt.Errorf("closing notifications: %d alerts were not sent", lost)

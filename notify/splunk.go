@@ -15,7 +15,7 @@ type splunkSpec struct {
 	SkipTLSVerification bool   `yaml:"skip_tls_verification"`
 	CACertPath          string `yaml:"ca_cert_path"`
 
-	at *httpSpec
+	pem [][]byte // as that of httpSpec
 }
 
 func (s *splunkSpec) patience() time.Duration        { return 0 }
@@ -25,10 +25,12 @@ func (s *splunkSpec) dial() (sender, error) {
 	if s.Token == "" {
 		return nil, fmt.Errorf("token: expected that of the event collector")
 	}
-	s.at = &httpSpec{URL: s.URL, Method: http.MethodPost, SkipTLSVerification: s.SkipTLSVerification, CACertPath: s.CACertPath,
+	at := &httpSpec{URL: s.URL, Method: http.MethodPost, SkipTLSVerification: s.SkipTLSVerification, CACertPath: s.CACertPath,
 		Headers: map[string]string{"Authorization": "Splunk " + s.Token}}
-	return newPoster(s.at, func(text string) ([]byte, http.Header, error) {
+	p, err := newPoster(at, func(text string) ([]byte, http.Header, error) {
 		body, err := json.Marshal(map[string]string{"event": text})
 		return body, jsonHeader(), err
 	})
+	s.pem = at.pem
+	return p, err
 }

@@ -27,7 +27,7 @@ type Count struct {
 type Digest struct {
 	Receiver  string    `json:"receiver"`
 	Total     int       `json:"total"`
-	Dropped   int       `json:"dropped"`   // of them: those that found the queue full
+	Dropped   int       `json:"dropped"`   // of them: those that found the queue full, or could not be sent
 	Scenarios []Count   `json:"scenarios"` // those that came most, at most 5
 	Sources   []Count   `json:"sources"`   // the same; of a flood, those that came first are counted
 	Since     time.Time `json:"since"`     // of the first and the last of them
@@ -40,7 +40,7 @@ func (d *Digest) String() string {
 	fmt.Fprintf(&b, "and %s more %s between %s and %s", grouped(d.Total), plural(d.Total, "alert"),
 		d.Since.UTC().Format("15:04:05"), d.Until.UTC().Format("15:04:05 MST"))
 	if d.Dropped > 0 {
-		fmt.Fprintf(&b, " (%s of them found the queue full)", grouped(d.Dropped))
+		fmt.Fprintf(&b, " (%s of them found no room or could not be sent)", grouped(d.Dropped))
 	}
 	writeCounts(&b, ": top scenarios ", d.Scenarios)
 	writeCounts(&b, "; top sources ", d.Sources)
