@@ -1,4 +1,8 @@
 package localapi
 
+import "slices"
+
 // endpointRoutes are those of decisions, alerts and allowlists.
-func endpointRoutes() []route { return nil }
+func endpointRoutes() []route {
+	return slices.Concat(decisionRoutes(), alertRoutes(), allowlistRoutes())
+}

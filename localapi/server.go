@@ -36,12 +36,13 @@ type Options struct {
 
 // Server answers the Local API. It holds no connection and no row of its own.
 type Server struct {
-	o      Options
-	config atomic.Pointer[Config]
-	mux    *mux
-	stats  *stats
-	bodies budget
-	doors  *doorkeeper
+	o       Options
+	config  atomic.Pointer[Config]
+	mux     *mux
+	stats   *stats
+	bodies  budget
+	doors   *doorkeeper
+	streams *streams
 
 	closed chan struct{} // closed by Close: what waits long gives up
 	gate   sync.RWMutex  // held shared by calls under way
@@ -50,7 +51,7 @@ type Server struct {
 
 // New returns a server with an empty Config.
 func New(o Options) *Server {
-	s := &Server{o: o, mux: newMux(routes()), stats: newStats(), doors: newDoorkeeper(), closed: make(chan struct{})}
+	s := &Server{o: o, mux: newMux(routes()), stats: newStats(), doors: newDoorkeeper(), streams: newStreams(), closed: make(chan struct{})}
 	s.bodies.limit = maxBodiesInFlight
 	s.Use(Config{})
 	return s

@@ -1,0 +1,217 @@
+package localapi
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/rampart-edge/rampart/decisions"
+	"github.com/rampart-edge/rampart/event"
+)
+
+// maxSentText bounds names and short texts of what machines send, in bytes.
+const maxSentText = 512
+
+// alertInput is an alert as it is sent. Pointers tell what is missing from what is
+// empty. Further keys are ignored, those that the server makes among them.
+type alertInput struct {
+	Capacity        *int32            `json:"capacity"`
+	Decisions       []decisionInput   `json:"decisions"`
+	Events          *[]eventInput     `json:"events"`
+	EventsCount     *int32            `json:"events_count"`
+	Kind            string            `json:"kind"`
+	Leakspeed       *string           `json:"leakspeed"`
+	Message         *string           `json:"message"`
+	Meta            []*event.MetaItem `json:"meta"`
+	Remediation     bool              `json:"remediation"`
+	Scenario        *string           `json:"scenario"`
+	ScenarioHash    *string           `json:"scenario_hash"`
+	ScenarioVersion *string           `json:"scenario_version"`
+	Simulated       *bool             `json:"simulated"`
+	Source          *sourceInput      `json:"source"`
+	StartAt         *string           `json:"start_at"`
+	StopAt          *string           `json:"stop_at"`
+}
+
+type decisionInput struct {
+	Duration  *string `json:"duration"`
+	Origin    *string `json:"origin"`
+	Scenario  *string `json:"scenario"`
+	Scope     *string `json:"scope"`
+	Type      *string `json:"type"`
+	Value     *string `json:"value"`
+	Simulated *bool   `json:"simulated"`
+}
+
+type eventInput struct {
+	Meta      []*event.MetaItem `json:"meta"`
+	Timestamp string            `json:"timestamp"`
+}
+
+type sourceInput struct {
+	Scope     *string `json:"scope"`
+	Value     *string `json:"value"`
+	IP        string  `json:"ip"`
+	Range     string  `json:"range"`
+	AsName    string  `json:"as_name"`
+	AsNumber  string  `json:"as_number"`
+	Cn        string  `json:"cn"`
+	Latitude  float32 `json:"latitude"`
+	Longitude float32 `json:"longitude"`
+}
+
+// missing gathers the keys that an input lacks.
+type missing struct{ text strings.Builder }
+
+func (m *missing) need(ok bool, format string, args ...any) {
+	if !ok && m.text.Len() < 4<<10 {
+		fmt.Fprintf(&m.text, "\n"+format+" in body is required", args...)
+	}
+}
+
+// check says which keys alert i of a request lacks. CrowdSec compatible: the words,
+// which scripts look for.
+func (in *alertInput) check(i int) error {
+	if in == nil {
+		in = &alertInput{}
+	}
+	var m missing
+	for _, f := range []struct {
+		ok  bool
+		key string
+	}{
+		{in.Capacity != nil, "capacity"}, {in.Events != nil, "events"}, {in.EventsCount != nil, "events_count"},
+		{in.Leakspeed != nil, "leakspeed"}, {in.Message != nil, "message"}, {in.Scenario != nil, "scenario"},
+		{in.ScenarioHash != nil, "scenario_hash"}, {in.ScenarioVersion != nil, "scenario_version"},
+		{in.Simulated != nil, "simulated"}, {in.Source != nil, "source"}, {in.StartAt != nil, "start_at"}, {in.StopAt != nil, "stop_at"},
+	} {
+		m.need(f.ok, "%d.%s", i, f.key)
+	}
+	if s := in.Source; s != nil {
+		m.need(s.Scope != nil, "%d.source.scope", i)
+		m.need(s.Value != nil, "%d.source.value", i)
+	}
+	for j := range in.Decisions {
+		d := &in.Decisions[j]
+		m.need(d.Duration != nil, "%d.decisions.%d.duration", i, j)
+		m.need(d.Origin != nil, "%d.decisions.%d.origin", i, j)
+		m.need(d.Scenario != nil, "%d.decisions.%d.scenario", i, j)
+		m.need(d.Scope != nil, "%d.decisions.%d.scope", i, j)
+		m.need(d.Type != nil, "%d.decisions.%d.type", i, j)
+		m.need(d.Value != nil, "%d.decisions.%d.value", i, j)
+	}
+	if m.text.Len() == 0 {
+		return nil
+	}
+	return errors.New("validation failure list:" + m.text.String())
+}
+
+// alert makes the alert, without decisions, of an input that was checked.
+func (in *alertInput) alert(machine string, now time.Time) *event.Alert {
+	s := in.Source
+	a := &event.Alert{
+		MachineID: machine, CreatedAt: now.UTC().Format(time.RFC3339), Kind: tidy(in.Kind), Scenario: tidy(*in.Scenario),
+		ScenarioHash: tidy(*in.ScenarioHash), ScenarioVersion: tidy(*in.ScenarioVersion), Message: *in.Message,
+		EventsCount: *in.EventsCount, Capacity: *in.Capacity, Leakspeed: tidy(*in.Leakspeed),
+		Simulated: *in.Simulated, Remediation: in.Remediation,
+		Source: &event.Source{
+			Scope: canonicalScope(tidy(*s.Scope)), Value: tidy(*s.Value), IP: tidy(s.IP), Range: tidy(s.Range), AsName: tidy(s.AsName),
+			AsNumber: tidy(s.AsNumber), Cn: tidy(s.Cn), Latitude: s.Latitude, Longitude: s.Longitude,
+		},
+		Meta: boundContext(in.Meta),
+	}
+	a.Stop = instant(*in.StopAt, now)
+	a.StartAt, a.StopAt = instant(*in.StartAt, now).Format(time.RFC3339Nano), a.Stop.Format(time.RFC3339Nano)
+	for i := range *in.Events {
+		e := &(*in.Events)[i]
+		a.Events = append(a.Events, event.AlertEvent{Timestamp: tidy(e.Timestamp), Meta: boundEvent(e.Meta)})
+	}
+	a.Direct = direct(a)
+	return a
+}
+
+// instant reads a time. CrowdSec compatible: what is none is now.
+func instant(text string, now time.Time) time.Time {
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		t = now
+	}
+	return t.UTC()
+}
+
+// direct reports whether the packets of an alert's events came from its source, as
+// far as can be told: behind HTTP there may be a proxy.
+func direct(a *event.Alert) bool {
+	if a.Kind == "waf" || a.Kind == "bot-challenge" {
+		return false
+	}
+	for i := range a.Events {
+		if a.Events[i].Meta.Get("service") == "http" {
+			return false
+		}
+	}
+	return true
+}
+
+// tidy cuts a short text, and makes it text.
+func tidy(s string) string {
+	if len(s) > maxSentText {
+		s = s[:maxSentText]
+	}
+	return strings.ToValidUTF8(s, "")
+}
+
+// sentDecisions are those of an alert that can be, and how many are over already.
+type sentDecisions struct {
+	good []decisions.Decision
+	over int
+}
+
+// farAhead is how many years from now a decision may end.
+const farAhead = 300
+
+// decisions makes those that were sent with the alert a. Those against what cannot be
+// are left out; an error means that the whole alert is to be refused.
+//
+// CrowdSec compatible: an end counts from the alert's last event; durations may begin
+// with days; what is over already is taken, and of no effect.
+func (in *alertInput) decisions(a *event.Alert, now time.Time) (out sentDecisions, err error) {
+	var wide error
+	for i := range in.Decisions {
+		d, err := in.Decisions[i].decision(a, now)
+		if err != nil {
+			return out, fmt.Errorf("decision %d: %w", i, err)
+		}
+		n := d
+		switch err := decisions.Normalise(&n, false); {
+		case errors.Is(err, decisions.ErrTooWide):
+			wide = fmt.Errorf("decision %d: %w", i, err)
+		case err != nil:
+		case !d.Until.After(now):
+			out.over++
+		default:
+			out.good = append(out.good, d)
+		}
+	}
+	if wide != nil && len(out.good) == 0 && out.over == 0 {
+		return out, wide
+	}
+	return out, nil
+}
+
+func (in *decisionInput) decision(a *event.Alert, now time.Time) (decisions.Decision, error) {
+	length, err := decisions.ParseDuration(*in.Duration)
+	if err != nil {
+		return decisions.Decision{}, err
+	}
+	until := a.Stop.Add(length)
+	if until.After(now.AddDate(farAhead, 0, 0)) {
+		return decisions.Decision{}, fmt.Errorf("duration %.40q: ends more than %d years from now", *in.Duration, farAhead)
+	}
+	return decisions.Decision{
+		Scope: canonicalScope(tidy(*in.Scope)), Value: tidy(*in.Value), Type: tidy(*in.Type), Origin: tidy(*in.Origin),
+		Scenario: tidy(*in.Scenario), Created: now, Until: until, Direct: a.Direct,
+		Simulated: a.Simulated || in.Simulated != nil && *in.Simulated,
+	}, nil
+}
