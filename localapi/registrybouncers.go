@@ -49,7 +49,7 @@ func (b *bouncerRow) encodePulls() []byte {
 }
 
 // group is what rows for addresses are counted under.
-func (b *bouncerRow) group() string { return b.Auth + "\x00" + b.Base }
+func (b *Bouncer) group() string { return b.Auth + "\x00" + b.Base }
 
 // lastUsed is when the row was last of use to somebody.
 func (b *bouncerRow) lastUsed() time.Time {

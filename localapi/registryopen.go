@@ -2,6 +2,7 @@ package localapi
 
 import (
 	"crypto/subtle"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -71,57 +72,46 @@ func (r *Registry) opened(b *bouncerRow, from netip.Addr, a agent, look bool) *B
 	return &row
 }
 
-// open makes a row for an address. For one too many of a group the idlest goes.
+// open makes a row for an address, unless another call just did. For one too many of a
+// group the idlest goes.
 func (r *Registry) open(b Bouncer, from netip.Addr, a agent) (*Bouncer, error) {
-	if err := r.makeFurther(b); err != nil {
-		return nil, err
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	row := r.bouncers[b.Name]
-	if row == nil || row.Base != b.Base || row.Auth != b.Auth {
-		return nil, refused() // deleted meanwhile
-	}
-	return r.opened(row, from, a, false), nil
-}
-
-func (r *Registry) makeFurther(b Bouncer) error {
 	if checkName(b.Name) != nil {
-		return refused()
+		return nil, refused()
 	}
 	r.write.Lock()
 	defer r.write.Unlock()
 	r.mu.Lock()
-	made := r.bouncers[b.Name] != nil
+	made := r.bouncers[b.Name]
 	revoked := b.Auth == AuthKey && r.bouncers[b.Base] == nil
 	full := len(r.bouncers) >= maxRows
-	oldest := r.idlest(b.Auth + "\x00" + b.Base)
+	oldest := r.idlest(b.group())
 	r.mu.Unlock()
 	switch {
-	case made:
-		return nil
-	case revoked:
-		return refused()
-	}
-	if oldest != "" {
+	case revoked || made != nil && (made.Base != b.Base || made.Auth != b.Auth):
+		return nil, refused()
+	case made != nil:
+	case oldest != "":
 		if err := r.removeBouncer(oldest); err != nil {
-			return err
+			return nil, err
 		}
 		r.logger.Info("a bouncer is used from many addresses; the idlest row is gone", zap.String("bouncer", b.Base), zap.String("row", oldest))
-	} else if full {
-		return ErrFull
+	case full:
+		return nil, ErrFull
 	}
-	now := r.now().UTC().Round(0)
-	b.AutoCreated, b.Created, b.Updated = true, now, now
-	row := &bouncerRow{b}
-	if err := r.store.Put(tableBouncers, b.Name, row.encode()); err != nil {
-		return err
+	if made == nil {
+		now := r.now().UTC().Round(0)
+		b.AutoCreated, b.Created, b.Updated = true, now, now
+		made = &bouncerRow{b}
+		if err := r.store.Put(tableBouncers, b.Name, made.encode()); err != nil {
+			return nil, fmt.Errorf("writing bouncer %q: %w", b.Name, err)
+		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.insertBouncer(row)
-	r.dirty[dirt{tablePulls, b.Name}] = struct{}{}
-	return nil
+	if r.bouncers[b.Name] == nil {
+		r.insertBouncer(made)
+	}
+	return r.opened(r.bouncers[b.Name], from, a, false), nil
 }
 
 // idlest names the row of a full group that was not used for longest, "" where there

@@ -47,10 +47,12 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, p peer) {
 		if returned {
 			return
 		}
-		s.failed(c.route)
-		if !a.begun && recover() != nil {
+		var what any // stays unknown where the panic goes on
+		if !a.begun {
+			what = recover()
 			c.answerError(fail(http.StatusInternalServerError, "internal error"))
 		}
+		s.failed(c.route, what)
 	}()
 	err := c.admit()
 	if err == nil {
@@ -87,10 +89,10 @@ func (s *Server) enter() bool {
 // failed counts a panic, and logs the first of a route. Where the answer has begun
 // it is left to net/http, which cuts the connection, so that nobody takes half an
 // answer for a whole one.
-func (s *Server) failed(r *route) {
+func (s *Server) failed(r *route, what any) {
 	if s.stats.panicked(r) {
 		s.o.Logger.Error("a handler of the Local API failed; more of its failures are only counted",
-			zap.String("method", r.method), zap.String("route", r.pattern), zap.Stack("stack"))
+			zap.String("method", r.method), zap.String("route", r.pattern), zap.Any("panic", what), zap.Stack("stack"))
 	}
 }
 

@@ -41,9 +41,10 @@ func usageMetrics(c *call) error {
 
 // element is e as it is kept and handed on, without what is too long to be.
 func (e *usageElement) element() json.RawMessage {
-	for _, cut := range []func(){func() {}, func() { e.HubItems = nil }, func() { e.Metrics = nil }} {
+	kept := *e
+	for _, cut := range []func(){func() {}, func() { kept.HubItems = nil }, func() { kept.Metrics = nil }} {
 		cut()
-		if b, err := json.Marshal(e); err == nil && len(b) <= maxKeptElement {
+		if b, err := json.Marshal(&kept); err == nil && len(b) <= maxKeptElement {
 			return b
 		}
 	}
