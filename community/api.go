@@ -157,19 +157,16 @@ func (a *api) request(ctx context.Context, r request, body []byte, bearer string
 	return req, nil
 }
 
-// decodeAnswer reads one JSON value, or all of the text if nobody wants it: a success
-// that is cut off in the middle is none.
+// decodeAnswer reads one JSON value. Where nobody wants it the status has said all, and
+// that the text is cut off is no reason to send something twice.
 func decodeAnswer(r io.Reader, out any) error {
-	if out == nil {
-		_, err := io.Copy(io.Discard, r)
-		return err
+	if out != nil {
+		if err := json.NewDecoder(r).Decode(out); err != nil {
+			return err
+		}
 	}
-	d := json.NewDecoder(r)
-	if err := d.Decode(out); err != nil {
-		return err
-	}
-	_, err := io.Copy(io.Discard, r)
-	return err
+	_, _ = io.Copy(io.Discard, r) // so that the connection serves again
+	return nil
 }
 
 // refused is the error of an answer.

@@ -35,6 +35,7 @@ func (c *Client) pullBlocklists(ctx context.Context, links []BlocklistLink, ever
 	for i := range links {
 		name := listName(links[i].Name)
 		if wanted[name] {
+			errs = append(errs, fmt.Errorf("list %.80q: another one is called %s already", links[i].Name, name))
 			continue
 		}
 		wanted[name] = true

@@ -132,6 +132,7 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, a *answer, f Fault
 	w.WriteHeader(a.status)
 	if f == Cut {
 		_, _ = w.Write(body[:len(body)/2])
+		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	}
 	_, _ = w.Write(body)
