@@ -10,25 +10,25 @@ import (
 // all, each once, in order.
 func TestQueryPages(t *testing.T) {
 	b := openBook(t, nil)
-	if err := b.Append(nil, bans(2000, 0)); err != nil {
-		t.Fatal(err)
+	r := rand.New(rand.NewPCG(2, 90))
+	ids := r.Perm(1800) // records do not lie in the order of ids
+	ds := bans(len(ids), 0)
+	for i := range ds {
+		ds[i].ID = int64(ids[i] + 1)
 	}
-	// Slots get other ids, so that they are in no order.
-	if _, err := b.DeleteQuery(Query{Contains: []string{"s"}, After: 500, Limit: 1000}, "test"); err != nil {
-		t.Fatal(err)
-	}
-	b.mu.Lock()
-	b.log.keep(func(*record) bool { return false })
-	b.index.reap()
-	b.mu.Unlock()
-	if err := b.Append(nil, bans(800, 5000)); err != nil {
-		t.Fatal(err)
+	for part := range slices.Chunk(ds, maxOpDecisions) {
+		if refused := b.Adopt(Adopted{Ops: []Op{{Kind: OpAppend, Decisions: part, At: b.o.Now()}}}); len(refused) > 0 {
+			t.Fatal(refused)
+		}
 	}
 	var want []int64
 	for id := range b.index.byID {
 		want = append(want, id)
 	}
 	slices.Sort(want)
+	if len(want) != len(ids) {
+		t.Fatalf("%d decisions, want %d", len(want), len(ids))
+	}
 	for _, tc := range []struct{ page, skip, left int }{{1, 0, 30}, {7, 0, -1}, {64, 50, 100}, {1800, 0, -1}, {1801, 0, -1}} {
 		s := (&Query{}).compile(b.index.keys, b.o.Now())
 		s.page = tc.page
@@ -84,5 +84,39 @@ func TestNamesGoOn(t *testing.T) {
 	}
 	if s.renew(names); !s.scenarios.has(names, first) {
 		t.Error("two is not two")
+	}
+}
+
+// TestAlertNamesGoOn is TestNamesGoOn for each test that a search of alerts makes.
+func TestAlertNamesGoOn(t *testing.T) {
+	for field, get := range map[string]func(*alertSearch) *sought{
+		"kind":          func(s *alertSearch) *sought { return &s.kinds },
+		"scope":         func(s *alertSearch) *sought { return &s.scopes },
+		"scenario":      func(s *alertSearch) *sought { return &s.scenarios },
+		"machine":       func(s *alertSearch) *sought { return &s.machine },
+		"decision type": func(s *alertSearch) *sought { return &s.one.kinds },
+		"origin":        func(s *alertSearch) *sought { return &s.one.origins },
+		"hidden origin": func(s *alertSearch) *sought { return &s.told.origins },
+		"hidden scope":  func(s *alertSearch) *sought { return &s.told.scopes },
+		"hidden kind":   func(s *alertSearch) *sought { return &s.told.kinds },
+	} {
+		names, want := newNames(), "two"
+		switch field {
+		case "hidden origin", "hidden scope":
+			want = "lists:two"
+		case "hidden kind":
+			want = "capi"
+		}
+		first := names.hold("one")
+		s := AlertFilter{Kind: want, Scope: want, Scenario: want, Machine: want, DecisionType: want, Origin: want, HideLists: true}.
+			compile(newKeyer(), timeOf(0))
+		if s.renew(names); get(s).has(names, first) {
+			t.Errorf("%s: one passes", field)
+		}
+		names.drop(first)
+		names.hold(want)
+		if s.renew(names); !get(s).has(names, first) {
+			t.Errorf("%s: %s does not pass", field, want)
+		}
 	}
 }
