@@ -80,6 +80,9 @@ func (a *Appliance) Use(s *Settings) (release func(), err error) {
 		a.state, err = a.open(s)
 	} else {
 		err = a.state.accepts(s)
+		if err == nil {
+			err = a.state.api.listen(s)
+		}
 	}
 	if err != nil {
 		return nil, err

@@ -59,6 +59,17 @@ type Config struct {
 	Limits LimitConfig `json:"limits,omitzero"`
 	// Storage says where buckets and decisions are kept: here, or shared by a fleet.
 	Storage StorageConfig `json:"storage,omitzero"`
+	// API serves the Local API of CrowdSec's bouncers, agents and cscli. Default: not.
+	API *APIConfig `json:"api,omitempty"`
+	// Community exchanges signals and lists with a Central API. Default: nothing.
+	Community *CommunityConfig `json:"community,omitempty"`
+	// Notifications is a folder of CrowdSec's notification YAML. It is watched. Profiles
+	// name whom of it they notify. Default: nobody.
+	Notifications string `json:"notifications,omitempty"`
+	// Lists are fetched from URLs.
+	Lists []FeedConfig `json:"lists,omitempty"`
+	// Aggregate bans ranges of which many addresses are banned. Default: none.
+	Aggregate *AggregateConfig `json:"aggregate,omitempty"`
 	// IPv6Prefix is the width by which IPv6 sources are counted and decided
 	// upon: 64, or 128 for single addresses. Default: 64.
 	IPv6Prefix int `json:"ipv6_prefix,omitempty"`
@@ -168,6 +179,24 @@ type CaptchaConfig struct {
 	MinSolve Duration `json:"min_solve,omitempty"`
 }
 
+// AggregateConfig bans ranges of which many addresses are banned. A range with an
+// allowed address in it is never banned.
+type AggregateConfig struct {
+	// Count is how many addresses of a range, or /64 of IPv6, have to be banned.
+	// Default: 8.
+	Count int `json:"count,omitempty"`
+	// Within is the time within which they were banned. Default: 1h.
+	Within Duration `json:"within,omitempty"`
+	// IPv4 is the width of IPv4 ranges. Default: 24.
+	IPv4 int `json:"ipv4,omitempty"`
+	// IPv6 are the widths of IPv6 ranges, the narrowest first: of Count /64 the first
+	// is made, of Count of those the second. Default: 56 and 48.
+	IPv6 []int `json:"ipv6,omitempty"`
+	// WidestIPv4 and WidestIPv6 are what no range may be wider than. Default: 16 and 32.
+	WidestIPv4 int `json:"widest_ipv4,omitempty"`
+	WidestIPv6 int `json:"widest_ipv6,omitempty"`
+}
+
 // LimitConfig bounds memory.
 type LimitConfig struct {
 	// Buckets is the most buckets held; beyond it the longest untouched go first.
@@ -183,6 +212,11 @@ type LimitConfig struct {
 	// Alerts is how many alerts are kept beside those of decisions in force.
 	// Default: 10000.
 	Alerts int `json:"alerts,omitempty"`
+	// AlertBytes is how many bytes of such alerts are kept; the oldest go first.
+	// Default: 1 GiB.
+	AlertBytes int64 `json:"alert_bytes,omitempty"`
+	// AlertAge is how long such alerts are kept. Default: 7d.
+	AlertAge Duration `json:"alert_age,omitempty"`
 	// Decisions is the most decisions in force, each with its alert; beyond it those
 	// that end first go. One takes about 3 KiB. Default: 1000000.
 	Decisions int `json:"decisions,omitempty"`

@@ -41,6 +41,7 @@ type fleet struct {
 	client  *cluster.Client
 	journal *cluster.Journal
 	burns   *cluster.Burns
+	tables  *cluster.Tables   // of who may use the Local API
 	remote  *scenarios.Remote // its names of buckets are used when the fleet's secret is known
 	// closing: nobody takes overflows from the queue any more.
 	closing atomic.Bool
@@ -66,9 +67,12 @@ func openFleet(st *state, s *Settings) (*fleet, error) {
 	}
 	l := s.config.Limits
 	f.journal, err = cluster.NewJournal(f.client, cluster.JournalOptions{Book: st.book, Logger: f.log, Now: time.Now,
-		Wake: st.wall.look, MaxDecisions: l.Decisions, MaxAlerts: l.Alerts, AlertAge: alertAge})
+		Wake: st.wall.look, MaxDecisions: l.Decisions, MaxAlerts: l.Alerts, AlertAge: time.Duration(l.AlertAge)})
 	if err != nil {
 		return nil, errors.Join(err, f.client.Close())
+	}
+	if f.tables, err = cluster.OpenTables(f.client, cluster.TablesOptions{DB: st.db, Logger: f.log, Now: time.Now}); err != nil {
+		return nil, errors.Join(err, f.journal.Close(context.Background()), f.client.Close())
 	}
 	f.burns = cluster.NewBurns(f.client, st.spent)
 	return f, nil
@@ -140,7 +144,7 @@ func (f *fleet) run(ctx context.Context) {
 	}
 }
 
-// refresh takes over the fleet's secret if it is another one. Who was there first
+// refresh takes over the fleet's secrets if they are others. Who was there first
 // has given it; a node that comes to an empty Redis offers the one it knows.
 func (f *fleet) refresh(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, secretTimeout)
@@ -149,7 +153,14 @@ func (f *fleet) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return f.st.owner.exchange(f.st, secret)
+	if err := f.st.owner.exchange(f.st, secret); err != nil {
+		return err
+	}
+	secret, err = f.client.Secret(ctx, tokenSecret, *f.st.api.token.Load())
+	if err != nil {
+		return err
+	}
+	return f.st.api.exchange(secret)
 }
 
 // tell notes what is wrong with the secret, and logs it once.
@@ -192,7 +203,7 @@ func (f *fleet) close(ctx context.Context) error {
 		}
 		errs = append(errs, b.Close())
 	}
-	return errors.Join(append(errs, f.burns.Close(), f.journal.Close(ctx), f.client.Close())...)
+	return errors.Join(append(errs, f.burns.Close(), f.tables.Close(ctx), f.journal.Close(ctx), f.client.Close())...)
 }
 
 // challengeStore is the fleet's, with the figures of what this node holds of it.

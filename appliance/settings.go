@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/rampart-edge/rampart/cluster"
+	"github.com/rampart-edge/rampart/community"
 	"github.com/rampart-edge/rampart/decisions"
 	"github.com/rampart-edge/rampart/expression"
 	"github.com/rampart-edge/rampart/firewall"
@@ -19,6 +20,7 @@ import (
 	"github.com/rampart-edge/rampart/logsources"
 	"github.com/rampart-edge/rampart/logsources/file"
 	"github.com/rampart-edge/rampart/logsources/journald"
+	"github.com/rampart-edge/rampart/notify"
 	"github.com/rampart-edge/rampart/resolver"
 	"github.com/rampart-edge/rampart/scenarios"
 )
@@ -37,8 +39,13 @@ type Settings struct {
 	allow      []netip.Prefix
 	sources    []logsources.Spec
 	redis      cluster.Config // of a fleet; zero without one
-	files      []string       // that the items came from
-	stamps     stamps         // of all files, taken before they were read
+	api        *apiSettings   // nil: it is not served
+	community  community.Config
+	receivers  *notify.Receivers
+	feeds      []community.Feed
+	aggregate  *decisions.AggregateConfig // nil: off
+	files      []string                   // that the items came from
+	stamps     stamps                     // of all files, taken before they were read
 	// faults are what keeps items of the Hub from working; notes are what does not.
 	faults, notes []string
 	// native are the parser nodes that live requests need not run.
@@ -80,7 +87,8 @@ func Compile(c Config, log *zap.Logger) (*Settings, error) {
 	}
 	c = c.withDefaults()
 	s := &Settings{config: c, log: log, counts: &lateCounts{}, stamps: stampsOf(c, nil)}
-	err := errors.Join(c.check(), s.compileAllow(), s.compileRules(s.counts), s.compileSources(), s.compileStorage())
+	err := errors.Join(c.check(), s.compileAllow(), s.compileRules(s.counts), s.compileSources(), s.compileStorage(),
+		s.compileAPI(), s.compileCommunity(), s.compileNotifications(), s.compileFeeds(), s.compileAggregate())
 	if err == nil {
 		err = errors.Join(s.compileProfiles(s.ruleset.Env), s.compileSimulation())
 	}
@@ -149,7 +157,7 @@ func (f FirewallConfig) withDefaults() FirewallConfig {
 
 func (l LimitConfig) withDefaults() LimitConfig {
 	def := LimitConfig{Buckets: 1_000_000, SampleBytes: 64 << 20, Queue: 16384, Workers: 2, Alerts: 10000,
-		Decisions: 1_000_000}
+		AlertBytes: 1 << 30, AlertAge: Duration(7 * 24 * time.Hour), Decisions: 1_000_000}
 	if l.Buckets <= 0 {
 		l.Buckets = def.Buckets
 	}
@@ -164,6 +172,12 @@ func (l LimitConfig) withDefaults() LimitConfig {
 	}
 	if l.Alerts <= 0 {
 		l.Alerts = def.Alerts
+	}
+	if l.AlertBytes <= 0 {
+		l.AlertBytes = def.AlertBytes
+	}
+	if l.AlertAge <= 0 {
+		l.AlertAge = def.AlertAge
 	}
 	if l.Decisions <= 0 {
 		l.Decisions = def.Decisions
@@ -276,6 +290,17 @@ func (s *Settings) compileStorage() (err error) {
 	if s.config.Storage.shared() {
 		s.redis, err = s.config.Storage.options()
 	}
+	return err
+}
+
+func (s *Settings) compileAggregate() error {
+	c := s.config.Aggregate
+	if c == nil {
+		return nil
+	}
+	full, err := decisions.AggregateConfig{Count: c.Count, Within: time.Duration(c.Within), Prefix4: c.IPv4, Prefixes6: c.IPv6,
+		Widest4: c.WidestIPv4, Widest6: c.WidestIPv6}.Complete()
+	s.aggregate = &full
 	return err
 }
 

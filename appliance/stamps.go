@@ -28,7 +28,10 @@ func stampsOf(c Config, further []string) stamps {
 			out.add(p + ".local")
 		}
 	}
-	for _, p := range append([]string{c.GeoIP.City, c.GeoIP.ASN}, further...) {
+	if c.Notifications != "" {
+		out.folder(c.Notifications, ".")
+	}
+	for _, p := range append([]string{c.GeoIP.City, c.GeoIP.ASN, c.credentials()}, further...) {
 		if p != "" {
 			out.add(p)
 		}

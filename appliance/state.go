@@ -39,6 +39,9 @@ type state struct {
 	limits  LimitConfig   // as this run began
 	storage StorageConfig // so too
 	fleet   *fleet        // nil where nothing is shared
+	api     *api
+	// exchange is with others than the nodes of the fleet
+	exchange exchange
 	// joined: the fleet's secret is known, if only from an earlier run. Guarded by owner.mu
 	joined  bool
 	gate    *captcha.Gate
@@ -68,9 +71,6 @@ type lastStop struct {
 	Note     string `json:"note,omitempty"`
 }
 
-// alertAge is how long alerts are kept.
-const alertAge = 7 * 24 * time.Hour
-
 const (
 	stateBucket  = "state"
 	runningKey   = "running"
@@ -98,8 +98,11 @@ func (a *Appliance) open(s *Settings) (*state, error) {
 	if err == nil && c.Storage.shared() {
 		st.fleet, err = openFleet(st, s)
 	}
+	if err == nil {
+		err = st.openOthers(s)
+	}
 	if err != nil {
-		return nil, errors.Join(err, st.closeStores())
+		return nil, errors.Join(err, st.abandon())
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	st.cancel = cancel
@@ -108,11 +111,12 @@ func (a *Appliance) open(s *Settings) (*state, error) {
 		Logger: s.log.Named("sources"), Now: time.Now})
 	st.watch = newWatcher(a)
 	proxies := func(ctx context.Context) { st.proxies.run(ctx, st.wall.look) }
-	runs := []func(context.Context){st.keepHouse, st.wall.run, st.watch.run, proxies}
+	runs := []func(context.Context){st.keepHouse, st.wall.run, st.watch.run, proxies, st.exchange.feeds.Run, st.exchange.aggregator.Run}
 	if st.fleet != nil {
 		st.fleet.start()
 		runs = append(runs, st.fleet.run)
 	}
+	st.exchange.start()
 	for _, run := range runs {
 		st.done.Add(1)
 		go func() {
@@ -121,6 +125,31 @@ func (a *Appliance) open(s *Settings) (*state, error) {
 		}()
 	}
 	return st, nil
+}
+
+// openOthers makes what programs other than the nodes of the fleet come to.
+func (st *state) openOthers(s *Settings) (err error) {
+	if st.api, err = openAPI(st, s); err != nil {
+		return err
+	}
+	if err := st.openExchange(s); err != nil {
+		return err
+	}
+	return st.api.listen(s)
+}
+
+// abandon ends what open began before it failed.
+func (st *state) abandon() error {
+	ctx, cancel := context.WithTimeout(context.Background(), secretTimeout)
+	defer cancel()
+	var errs []error
+	if st.api != nil {
+		errs = append(errs, st.api.close(ctx))
+	}
+	if st.fleet != nil {
+		errs = append(errs, st.fleet.close(ctx))
+	}
+	return errors.Join(append(errs, st.closeStores())...)
 }
 
 func (st *state) openStores(s *Settings) (err error) {
@@ -146,8 +175,8 @@ func (st *state) openStores(s *Settings) (err error) {
 	st.allow.SetBuiltin(decisions.KindConfig, s.allow)
 	// Without a clock of its own the set has a coarse one that costs a lookup nothing.
 	st.book, err = decisions.OpenBook(decisions.BookOptions{DB: st.db, Allow: st.allow,
-		Logger: s.log.Named("decisions"), MaxAlerts: s.config.Limits.Alerts, AlertAge: alertAge,
-		MaxDecisions: s.config.Limits.Decisions})
+		Logger: s.log.Named("decisions"), MaxAlerts: s.config.Limits.Alerts,
+		MaxAlertBytes: s.config.Limits.AlertBytes, AlertAge: time.Duration(s.config.Limits.AlertAge), MaxDecisions: s.config.Limits.Decisions})
 	if err != nil {
 		return fmt.Errorf("opening decisions: %w", err)
 	}
@@ -255,7 +284,7 @@ func (st *state) engine(s *Settings) *engine.Engine {
 		machine = st.fleet.name
 	}
 	return engine.New(engine.Options{Pipeline: s.ruleset.Pipeline, Postoverflows: s.ruleset.Postoverflows,
-		Rules: s.rules, Buckets: st.buckets, Profiles: s.profiles, Journal: (*journal)(st),
+		Rules: s.rules, Buckets: st.buckets, Profiles: s.profiles, Journal: (*journal)(st), Watch: st.recorded,
 		Counters: &st.owner.counters.engine, Logger: s.log, Now: time.Now, Machine: machine,
 		Native: s.skips, Simulated: st.simulated(s), Width64: s.config.IPv6Prefix == 64})
 }
@@ -275,6 +304,8 @@ func (st *state) follow(s *Settings) {
 	st.proxies.use(s, true)
 	st.tails.Use(s.sources)
 	st.wall.use(s)
+	st.api.follow(s)
+	st.useExchange(s)
 	st.watch.use(s)
 }
 
@@ -291,6 +322,7 @@ func (st *state) keepHouse(ctx context.Context) {
 			st.book.Expire(now)
 			st.buckets.Sweep(now)
 			marks.sync(n%60 == 0)
+			st.api.look(now, st.owner.logger())
 			if n%hitWindow == 0 {
 				st.hits.forget()
 				st.wall.look()
@@ -307,7 +339,7 @@ func (st *state) keepHouse(ctx context.Context) {
 
 // close ends what open started, in the order in which data flows.
 func (st *state) close(ctx context.Context) error {
-	errs := []error{st.tails.Close()}
+	errs := []error{st.tails.Close(), st.api.close(ctx)}
 	if st.fleet != nil {
 		st.fleet.closing.Store(true)
 	}
@@ -317,7 +349,7 @@ func (st *state) close(ctx context.Context) error {
 	if st.fleet != nil {
 		errs = append(errs, st.fleet.close(ctx))
 	}
-	errs = append(errs, st.snapshot(), st.wall.close(), st.closeStores())
+	errs = append(errs, st.exchange.close(ctx), st.snapshot(), st.wall.close(), st.closeStores())
 	st.queue.await() // a worker that waited for the disk ends with the stores
 	return errors.Join(errs...)
 }

@@ -117,9 +117,12 @@ func (c *Client) server() (*api, error) {
 // Run pushes and pulls until ctx is done. What has not been sent by then waits on disk.
 func (c *Client) Run(ctx context.Context) {
 	var loops sync.WaitGroup
-	defer loops.Wait()
 	loops.Go(func() { every(ctx, tick, c.pushDue) })
 	loops.Go(func() { every(ctx, tick, c.pullDue) })
+	loops.Wait()
+	if err := c.keep(); err != nil {
+		c.o.Logger.Error("signals that were to be sent could not be kept", zap.Error(err))
+	}
 }
 
 // every calls step again and again; when it returns no step is under way.
