@@ -131,7 +131,9 @@ func (m *alertModel) delete() {
 
 func (m *alertModel) filter() (f decisions.AlertFilter) {
 	some := func(n int) bool { return m.r.IntN(n) == 0 }
-	ago := func() time.Time { return m.clock.Now().Add(-time.Duration(m.r.IntN(8000)) * time.Second).Truncate(time.Second) }
+	ago := func() time.Time {
+		return m.clock.Now().Add(-time.Duration(m.r.IntN(8000)) * time.Second).Truncate(time.Second)
+	}
 	if some(8) {
 		f.IDs = []int64{1 + m.r.Int64N(200), 1 + m.r.Int64N(200), 7}
 	}
@@ -262,4 +264,3 @@ func (m *alertModel) compareTally() {
 		m.t.Fatal(diff)
 	}
 }
-

@@ -228,7 +228,9 @@ func naiveQuery(q decisions.Query, d decisions.Decision) bool {
 	if name, ok := strings.CutPrefix(d.Origin, "lists:"); ok && d.UUID == "" {
 		names = append(names, name)
 	}
-	any := func(wants []string, takes func(string) bool) bool { return len(wants) == 0 || slices.ContainsFunc(wants, takes) }
+	any := func(wants []string, takes func(string) bool) bool {
+		return len(wants) == 0 || slices.ContainsFunc(wants, takes)
+	}
 	part := func(want string) bool {
 		return want != "" && slices.ContainsFunc(names, func(n string) bool { return strings.Contains(strings.ToLower(n), strings.ToLower(want)) })
 	}
