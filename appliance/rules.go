@@ -174,15 +174,24 @@ func (r ResolverConfig) open() (*resolver.Resolver, error) {
 	if r.Off {
 		return nil, nil //nolint:nilnil // expressions know what to do without
 	}
+	o, err := r.options()
+	if err != nil {
+		return nil, err
+	}
+	return resolver.New(o), nil
+}
+
+// options say whom to ask.
+func (r ResolverConfig) options() (resolver.Options, error) {
 	o := resolver.Options{Timeout: time.Duration(r.Timeout)}
 	if len(r.Servers) == 0 {
-		return resolver.New(o), nil
+		return o, nil
 	}
 	var servers []string
 	for _, text := range r.Servers {
 		server, err := parseServer(text)
 		if err != nil {
-			return nil, err
+			return o, err
 		}
 		servers = append(servers, server)
 	}
@@ -195,7 +204,7 @@ func (r ResolverConfig) open() (*resolver.Resolver, error) {
 		return dialer.DialContext(ctx, network, servers[int(n)%len(servers)])
 	}}
 	o.LookupAddr, o.LookupNetIP = ask.LookupAddr, ask.LookupNetIP
-	return resolver.New(o), nil
+	return o, nil
 }
 
 // parseServer reads an address of a DNS server, whose port is 53 unless it is given.

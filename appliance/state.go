@@ -60,6 +60,7 @@ type state struct {
 	done    sync.WaitGroup
 	// simulation is what operators chose while the node ran
 	simulation *decisions.SimulationStore
+	allowed    *allowKeeper
 }
 
 // lastStop says how the run before this one ended.
@@ -111,7 +112,9 @@ func (a *Appliance) open(s *Settings) (*state, error) {
 		Logger: s.log.Named("sources"), Now: time.Now})
 	st.watch = newWatcher(a)
 	proxies := func(ctx context.Context) { st.proxies.run(ctx, st.wall.look) }
-	runs := []func(context.Context){st.keepHouse, st.wall.run, st.watch.run, proxies, st.exchange.feeds.Run, st.exchange.aggregator.Run}
+	st.allowed = newAllowKeeper(allow, st.wall.look, s.log.Named("allowlist"))
+	st.allowed.use(c.Resolver)
+	runs := []func(context.Context){st.keepHouse, st.wall.run, st.watch.run, proxies, st.allowed.run, st.exchange.feeds.Run, st.exchange.aggregator.Run}
 	if st.fleet != nil {
 		st.fleet.start()
 		runs = append(runs, st.fleet.run)
@@ -301,6 +304,7 @@ func (st *state) follow(s *Settings) {
 	st.allow.SetBuiltin(decisions.KindConfig, s.allow)
 	st.allowHost(s.log)
 	st.simulateLists(s)
+	st.allowed.use(s.config.Resolver)
 	st.proxies.use(s, true)
 	st.tails.Use(s.sources)
 	st.wall.use(s)

@@ -3,8 +3,10 @@ package decisions
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"slices"
+	"time"
 )
 
 const (
@@ -102,4 +104,20 @@ func (t *Allow) Sources() []AllowSource {
 	}
 	slices.SortFunc(out, func(a, b AllowSource) int { return compareTexts(a.List, b.List, a.Item, b.Item) })
 	return out
+}
+
+// ReadAllowed reads what the URL of an allowlist gave: an address or a range on each
+// line, comments behind # or ;. One that is too wide, or mostly lines that are neither,
+// is an error: such a thing is not a list, and nobody is to be allowed by mistake. How
+// much is read is for the caller to bound.
+func ReadAllowed(r io.Reader) ([]netip.Prefix, error) {
+	head := ListHead{Name: "allowed", Type: TypeBan, Created: time.Unix(0, 0), Until: time.Unix(1, 0)}
+	l, report, err := ReadBlocklist(head, r)
+	switch {
+	case err != nil:
+		return nil, err
+	case report.TooWide > 0, report.Bad > l.Len():
+		return nil, fmt.Errorf("%w: %s", ErrSuspicious, report.Problems[0])
+	}
+	return slices.Collect(l.All()), nil
 }
