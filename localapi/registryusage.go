@@ -94,7 +94,9 @@ func (r *Registry) takeUsage(key string, value []byte) error {
 	}
 	u := &usageRow{kind: kind, name: name, at: s.At, element: s.Element, totals: map[string]*Total{}, dropped: s.Dropped}
 	for _, t := range s.Totals[:min(len(s.Totals), maxSeries)] {
-		u.totals[t.key()] = t
+		if t != nil {
+			u.totals[t.key()] = t
+		}
 	}
 	r.setUsage(u)
 	return nil
