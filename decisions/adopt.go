@@ -324,7 +324,7 @@ func (b *Book) update(r *record, d *Decision, j *job) (made bool) {
 		return false
 	}
 	b.met(0, d.AlertID)
-	b.index.extend(r, d.Until)
+	b.extend(r, d.Until)
 	r.created = d.Created.UnixMilli()
 	if r.alertID != d.AlertID {
 		b.alerts.release(r.alertID)

@@ -2,7 +2,6 @@ package decisions
 
 import (
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -215,7 +214,7 @@ func (b *Book) prolong(old *record, d *Decision, j *job) {
 	if b.fleet.ops.on {
 		j.before(b.index.decision(old))
 	}
-	b.index.extend(old, d.Until)
+	b.extend(old, d.Until)
 	old.created = d.Created.UnixMilli()
 	b.alerts.release(old.alertID)
 	b.alerts.hold(d.AlertID)
@@ -274,6 +273,8 @@ func newUUID() (u [16]byte) {
 type job struct {
 	records map[*record]bool
 	order   []*record
+	ended   []*record // whose end is in the change log
+	again   []*record // told again, and not different otherwise
 	ops     []op
 	bases   map[int64]*Decision // prolonged ones as they were; nil unless the Book is shared
 }
@@ -308,11 +309,16 @@ func (j *job) remove(bucket, key string) { j.ops = append(j.ops, op{bucket: buck
 // caller holds write, so that jobs arrive in their order.
 func (b *Book) finish(j *job) {
 	for _, r := range j.order {
-		j.store(b.index, r)
+		j.store(&b.log, r)
+	}
+	for _, r := range j.again {
+		if !j.records[r] && !r.gone {
+			j.store(&b.log, r)
+		}
 	}
 	b.enforce(j.order)
 	b.disk.add(j.ops...)
-	if len(j.order) > 0 {
+	if len(j.order)+len(j.again) > 0 {
 		b.watch.wake()
 	}
 	if len(b.index.buried) > 0 {
@@ -334,15 +340,14 @@ func (b *Book) enforce(records []*record) {
 }
 
 // store queues what the database has to know of r.
-func (j *job) store(x *index, r *record) {
-	if r.gone {
-		j.remove(decisionBucket, idKey(r.id))
+func (j *job) store(l *changelog, r *record) {
+	k := l.kept(r)
+	if !r.gone {
+		j.put(decisionBucket, idKey(r.id), k.encode())
 		return
 	}
-	// A Decision has only texts, numbers and instants within what JSON can say.
-	d := x.decision(r)
-	value, err := json.Marshal(&d)
-	if err == nil {
-		j.put(decisionBucket, idKey(r.id), value)
+	j.remove(decisionBucket, idKey(r.id))
+	if k.At != 0 {
+		j.put(endBucket, endKey(k.At, r.id), k.encode())
 	}
 }

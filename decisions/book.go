@@ -57,6 +57,7 @@ type Book struct {
 	history  history
 	log      changelog
 	pending  pending
+	echoes   alarms // when decisions are told again
 	fleet    fleet
 	decision *counter
 	alert    *counter
@@ -109,7 +110,7 @@ func OpenBook(o BookOptions) (*Book, error) {
 		history: newHistory(),
 		stop:    make(chan struct{}),
 	}
-	b.log.records = b.index
+	b.log = changelog{records: b.index, now: o.Now, shadowed: b.shadowed}
 	if err := b.load(); err != nil {
 		return nil, err
 	}
@@ -151,6 +152,14 @@ func (b *Book) Since(cursor int64, limit int) (cs []Change, next int64) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	return b.log.since(cursor, limit)
+}
+
+// CursorAt returns a cursor from which Since tells at least all that happened since
+// t, for a subscriber whose own is of another run: a Reset if that is not known.
+func (b *Book) CursorAt(t time.Time) int64 {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.log.cursorAt(t)
 }
 
 // Cursor is where Since has nothing more to tell just now.

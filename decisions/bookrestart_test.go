@@ -43,7 +43,7 @@ func TestAllowSuppresses(t *testing.T) {
 	d.restart()
 	cursor = 0
 	// The host entry is the node's to set, and this start has not.
-	d.expectChanges("after a restart", &cursor, "+1 203.0.113.1", "+4 192.0.0.0/16")
+	d.expectChanges("after a restart", &cursor, "+1 203.0.113.1", "-2 192.0.2.1", "-3 192.0.2.128/25", "+4 192.0.0.0/16")
 
 	must(t, d.allow.Remove(prefix("192.0.2.0/24")))
 	d.expectChanges("no more allowed", &cursor, "+2 192.0.2.1", "+3 192.0.2.128/25")

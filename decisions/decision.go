@@ -157,18 +157,32 @@ type Journal interface {
 	Delete(f Filter, by string) ([]Decision, error)
 	// Since returns up to limit changes (0: all) after cursor, oldest first, and
 	// the cursor to go on from. Cursor 0 is the beginning: every decision that
-	// is in force, then what follows.
+	// is in force, and the ends that are remembered.
 	Since(cursor int64, limit int) (cs []Change, next int64)
 }
 
 // Change is one step of the journal: a decision came into force (or its end
 // moved: same ID), or went. A subscriber also drops by itself what is past its
-// Until: the end of a decision is announced, but remembered for an hour only.
+// Until: the end of a decision is announced, but remembered for a day, or until that,
+// only.
+//
+// What is in force may be told again unchanged: a decision that was prolonged when an
+// end comes that was told before, and all that is left of a value when one of its
+// decisions ends. Some subscribers take no notice of a later end, or forget all of a
+// value at once.
 type Change struct {
-	Cursor   int64
-	Gone     bool
-	Reset    bool // cursor too old: forget everything; Decision is empty
-	Decision Decision
+	Cursor int64
+	Gone   bool
+	Reset  bool // cursor too old: forget everything; Decision is empty
+	// At is when the decision came into force, was prolonged, was told again or ended,
+	// in whole milliseconds. It holds across a restart, and never falls from one
+	// Change to the next.
+	At time.Time
+	// Shadowed: another decision in force, the entry of a list perhaps, of the same
+	// scope, value and type lasts longer, or as long and has a lower ID. Of one that is
+	// Gone: there is another at all. Simulated and suppressed ones are no such other.
+	Shadowed bool
+	Decision Decision // Gone: Until is when it ended, also if it was to last longer
 }
 
 // Filter selects decisions; what is empty does not restrict.

@@ -3,6 +3,7 @@ package decisions
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -140,62 +141,108 @@ func TestReachIsMadeAnew(t *testing.T) {
 
 func TestChangelogForgets(t *testing.T) {
 	x := newIndex(newNames(), newKeyer())
-	l := changelog{records: x}
+	now := epochStart
+	l := changelog{records: x, now: func() time.Time { return now }}
 	l.begin(7)
+	// An end that was to come at until, and comes now if gone.
 	make1 := func(id int64, until time.Time, gone bool) *record {
 		r := x.add(&Decision{ID: id, Until: until}, netip.Prefix{})
 		if r.gone = gone; gone {
 			x.remove(r)
+			r.told, r.until = r.until, min(r.until, now.UnixMilli())
 		}
+		l.note(r)
 		return r
 	}
-	live := make1(1, epochStart.Add(time.Hour), false)
+	var dropped []int64
+	forget := func() bool {
+		dropped = nil
+		return l.forget(now, func(r *record, at int64) {
+			if at != l.at(r) {
+				t.Errorf("the end of %d was at %d, not %d", r.id, l.at(r), at)
+			}
+			dropped = append(dropped, r.id)
+		})
+	}
+	live := make1(1, epochStart.Add(linger), false)
 	for range 100 {
 		l.note(live)
 	}
-	over := make1(2, epochStart.Add(-linger), true)
-	lately := make1(3, epochStart.Add(time.Millisecond-linger), true)
-	early := make1(4, epochStart.Add(time.Hour), true)
-	allowed := make1(5, epochStart.Add(-linger), false)
+	make1(2, now, true)
+	allowed := make1(3, now.Add(time.Hour), false)
 	x.suppress(allowed, true)
-	for _, r := range []*record{over, lately, early, allowed} {
-		l.note(r)
+	l.note(allowed)
+	make1(4, now.Add(linger+time.Hour), true)
+	now = now.Add(time.Millisecond)
+	make1(5, now, true)
+	now = epochStart.Add(linger)
+	if forget() || fmt.Sprint(dropped) != "[2 3]" && fmt.Sprint(dropped) != "[3 2]" {
+		t.Errorf("forgotten after a day: %v, want what ended first, none that was to last longer", dropped)
 	}
-	if l.compact(epochStart) {
-		t.Fatal("a new epoch without need")
+	if got := ids(&l, 7<<seqBits); got != "[1 -4 -5]" {
+		t.Errorf("then it tells %s", got)
 	}
-	if got := ids(&l, 7<<seqBits|1); got != "[1 -3 -4]" {
-		t.Errorf("after compacting: %s", got)
+	if l.keep(); len(l.entries) != 3 {
+		t.Errorf("%d entries, three of them good", len(l.entries))
 	}
-	if allowed.logged || !live.logged {
-		t.Error("what is suppressed and over counts as told, or what is in force does not")
+	if allowed.cursor != 0 || live.cursor == 0 {
+		t.Error("what is suppressed and forgotten counts as told, or what is in force does not")
 	}
-	for i := range maxGone + 1 {
-		l.note(make1(int64(10+i), epochStart, true))
+	for i := range maxGone {
+		make1(int64(10+i), now, true)
 	}
-	if l.compact(epochStart) {
-		t.Error("a new epoch although everything in excess is over")
-	}
-	if got := ids(&l, 0); got != "[1 -4]" {
-		t.Errorf("what is over was kept beyond the bound: %s", got)
+	if forget() || len(dropped) != 2 || dropped[0] != 5 || len(l.over)+len(l.early) != maxGone {
+		t.Errorf("%d dropped, %d left, a new epoch perhaps although everything in excess is over", len(dropped), len(l.over)+len(l.early))
 	}
 	old := l.last()
-	for i := range maxGone + 1 {
-		l.note(make1(int64(10+i), epochStart.Add(time.Hour), true))
+	for i := range maxGone - 1 {
+		make1(int64(maxGone+10+i), now.Add(3*linger), true)
 	}
-	if !l.compact(epochStart) || l.epoch != 8 {
-		t.Fatal("no new epoch although ends had to be forgotten")
+	if forget() {
+		t.Error("a new epoch although those that were over could go")
 	}
-	if got := ids(&l, old); got != "[reset 1]" {
-		t.Errorf("an old cursor gets %s", got)
+	if make1(7, now.Add(3*linger), true); !forget() || l.epoch != 8 || len(l.over)+len(l.early) != maxGone/2 || l.lost != now.UnixMilli()+1 {
+		t.Fatalf("epoch %d, %d ends left, lost at %d", l.epoch, len(l.over)+len(l.early), l.lost)
 	}
-	if got := ids(&l, 0); got != "[1]" {
-		t.Errorf("from the start: %s", got)
+	if got := ids(&l, old); !strings.HasPrefix(got, "[reset 1 -") || strings.Count(got, "-") != maxGone/2 {
+		t.Errorf("an old cursor gets %.80s", got)
 	}
 	// What the log has forgotten is given back, and nothing else.
 	x.reap()
-	if n := int(x.records.used) - 1 - len(x.records.free); n != 2 {
-		t.Errorf("%d records are kept, want the two that have not ended", n)
+	if n := int(x.records.used) - 1 - len(x.records.free); n != 2+maxGone/2 {
+		t.Errorf("%d records are kept, want the two that have not ended and %d that have", n, maxGone/2)
+	}
+}
+
+// TestCursorAt goes back in time.
+func TestCursorAt(t *testing.T) {
+	x := newIndex(newNames(), newKeyer())
+	now := epochStart
+	l := changelog{records: x, now: func() time.Time { return now }}
+	l.begin(1)
+	at := func(seconds int) string {
+		return ids(&l, l.cursorAt(epochStart.Add(time.Duration(seconds)*time.Second)))
+	}
+	if got := at(0); got != "[]" {
+		t.Errorf("of nothing: %s", got)
+	}
+	for i := range int64(4) {
+		now = epochStart.Add(time.Duration(i/2*10) * time.Second)
+		l.note(x.add(&Decision{ID: i + 1, Until: now.Add(time.Hour)}, netip.Prefix{}))
+	}
+	now = epochStart // back by ten seconds: changes keep their order
+	l.note(x.add(&Decision{ID: 5, Until: now.Add(time.Hour)}, netip.Prefix{}))
+	for seconds, want := range map[int]string{-1: "[1 2 3 4 5]", 0: "[1 2 3 4 5]", 1: "[3 4 5]", 10: "[3 4 5]", 11: "[]"} {
+		if got := at(seconds); got != want {
+			t.Errorf("since %d s: %s, want %s", seconds, got, want)
+		}
+	}
+	l.lost = epochStart.UnixMilli() + 1
+	if got := at(0); got != "[reset 1 2 3 4 5]" {
+		t.Errorf("since before what is remembered: %s", got)
+	}
+	if got := at(1); got != "[3 4 5]" {
+		t.Errorf("since after what is forgotten: %s", got)
 	}
 }
 

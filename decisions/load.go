@@ -2,9 +2,8 @@ package decisions
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
-	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,8 +38,12 @@ func (b *Book) load() error {
 	if err == nil {
 		err = b.loadAlerts()
 	}
+	told := loaded{index: b.index}
 	if err == nil {
-		err = b.loadDecisions(now, j)
+		err = b.loadEnds(&told)
+	}
+	if err == nil {
+		err = b.loadDecisions(now, j, &told)
 	}
 	if err == nil {
 		err = b.loadLists(now, j)
@@ -57,7 +60,11 @@ func (b *Book) load() error {
 	}
 	defer b.write.Unlock()
 	b.alerts.settle()
+	told.note(&b.log)
 	b.tidy(now, j)
+	for _, r := range slices.Concat(told.fresh, j.again) {
+		j.store(&b.log, r)
+	}
 	b.enforce(j.order)
 	b.disk.add(j.ops...)
 	return nil
@@ -66,6 +73,9 @@ func (b *Book) load() error {
 func (b *Book) loadEpoch() error {
 	v, err := b.o.DB.Get(metaBucket, epochKey)
 	if err != nil {
+		return err
+	}
+	if b.log.lost, err = b.loadLost(); err != nil {
 		return err
 	}
 	epoch := int64(1)
@@ -116,35 +126,35 @@ func (b *Book) loadAlerts() error {
 	})
 }
 
-// loadDecisions also queues the removal of what ended while nobody looked.
-func (b *Book) loadDecisions(now time.Time, j *job) error {
+// loadDecisions also queues the removal of what ended while nobody looked. What there
+// is to tell goes to told.
+func (b *Book) loadDecisions(now time.Time, j *job, told *loaded) error {
 	return b.o.DB.Each(decisionBucket, "", func(key string, value []byte) error {
-		var d Decision
-		var p netip.Prefix
-		err := json.Unmarshal(value, &d)
-		if err == nil {
-			p, err = normalise(&d, false)
-		}
-		if err != nil || key != idKey(d.ID) {
+		var k keptDecision
+		p, err := k.decode(value)
+		if err != nil || key != idKey(k.ID) {
 			b.damagedRecord("decision", key, err)
 			return nil
 		}
-		b.decision.after(d.ID)
-		b.met(d.ID, d.AlertID)
-		if !d.Until.After(now) {
+		b.decision.after(k.ID)
+		b.met(k.ID, k.AlertID)
+		if !k.Until.After(now) {
 			j.remove(decisionBucket, key)
+			told.overslept(&k, p)
 			return nil
 		}
 		// The allowlist may have changed since.
-		was := d.Suppressed
-		d.Suppressed = p.IsValid() && b.o.Allow.Covers(p)
-		r := b.index.add(&d, p)
-		if d.Suppressed != was {
-			j.store(b.index, r)
-		}
+		was := k.Suppressed
+		k.Suppressed = p.IsValid() && b.o.Allow.Covers(p)
+		r := b.index.add(&k.Decision, p)
 		b.alerts.hold(r.alertID)
-		if !r.suppressed {
-			b.log.note(r)
+		b.schedule(r, k.Echo, k.Told)
+		if k.Suppressed != was {
+			k.At = now.UnixMilli()
+			j.again = append(j.again, r)
+		}
+		if k.At != 0 {
+			told.add(k.At, r)
 		}
 		j.changed(r)
 		return nil

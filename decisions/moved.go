@@ -116,7 +116,6 @@ func (b *Book) join(node uint64, decision, alert *blocks) error {
 	}
 	b.mu.Lock()
 	b.fleet.moved = m
-	b.log.keep(func(*record) bool { return true })
 	b.log.begin(b.log.epoch + 1)
 	b.mu.Unlock()
 	b.disk.add(
@@ -195,7 +194,7 @@ func (b *Book) moveDecisions(as, ds *renumber, alerts map[int64]int64) error {
 			r := b.index.byNumber(id)
 			d, p := b.index.decision(r), r.prefix()
 			// Nobody is to hear that the old id went: in the fleet it is another's.
-			r.cursor, r.logged = 0, false
+			r.cursor = 0
 			b.end(r, j)
 			if d.ID = ds.place(id); d.ID == 0 {
 				b.evictedDecisions.Add(1)

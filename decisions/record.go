@@ -13,10 +13,14 @@ import (
 type record struct {
 	id, alertID    int64
 	created, until int64 // Unix milliseconds
-	cursor         int64 // of its latest change, 0 if never announced
-	key            key   // of its value
-	uuid           [16]byte
-	incident       [mintedLen]byte // of an id that is as long as a minted one
+	cursor         int64 // of its latest change, 0 if that was never announced, or is forgotten
+	// echo is an end that subscribers know, at which the record is to be told again
+	// since it goes on; told one after that. 0: none. Of a record that is gone told is
+	// the end that was known before.
+	echo, told int64
+	key        key // of its value
+	uuid       [16]byte
+	incident   [mintedLen]byte // of an id that is as long as a minted one
 
 	scope, kind, origin, scenario, host name
 
@@ -28,7 +32,6 @@ type record struct {
 
 	target bool // of scope Ip or Range: the key's prefix is what it is against
 	odd    bool // has texts in index.odd
-	logged bool // its latest change is in the change log
 	gone   bool
 }
 
@@ -45,6 +48,17 @@ func (r *record) prefix() netip.Prefix {
 }
 
 func (r *record) enforceable() bool { return !r.simulated && !r.suppressed }
+
+// over reports whether what is to be told of the record is an end.
+func (r *record) over() bool { return r.gone || r.suppressed }
+
+// known is the end that subscribers come to by themselves, in Unix milliseconds.
+func (r *record) known() int64 {
+	if r.gone {
+		return r.told
+	}
+	return r.until
+}
 
 // ended reports whether the end has come.
 func (r *record) ended(now time.Time) bool { return !timeOf(r.until).After(now) }

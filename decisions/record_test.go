@@ -355,9 +355,9 @@ func TestNothingStays(t *testing.T) {
 	}
 	now = now.Add(8 * 24 * time.Hour)
 	b.Expire(now)
-	b.log.compact(now)
-	b.index.reap()
+	now = now.Add(2 * linger)
 	b.Expire(now)
+	b.log.keep()
 	x, a := b.index, b.alerts
 	if n := int(x.records.used) - 1 - len(x.records.free); n != 0 || len(x.byID)+len(x.byValue)+len(x.odd)+len(x.due.slots)+len(b.log.entries) != 0 {
 		t.Errorf("%d records, %d odd, %d changes are left", n, len(x.odd), len(b.log.entries))
@@ -368,8 +368,8 @@ func TestNothingStays(t *testing.T) {
 	if len(b.history.values) != 0 {
 		t.Errorf("%d values of the past are left", len(b.history.values))
 	}
-	if used := int(x.records.used); used > 12_000 {
-		t.Errorf("%d slots for at most 300 decisions at a time and those that went within an hour", used)
+	if used := int(x.records.used); used > 15_000 {
+		t.Errorf("%d slots for at most 300 decisions at a time and those that went within the hundred minutes", used)
 	}
 	if err := b.Flush(t.Context()); err != nil {
 		t.Fatal(err)

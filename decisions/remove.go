@@ -39,38 +39,41 @@ func (b *Book) Expire(now time.Time) (gone []Decision) {
 		gone = append(gone, b.index.decision(r))
 		b.end(r, j)
 	}
+	b.sound(now, j)
 	b.tidy(now, j)
 	b.mu.Unlock()
 	b.finish(j)
 	return gone
 }
 
-// end takes r out of memory. The caller holds mu.
+// end takes r out of what is in force; its Until is when that was. The caller holds mu.
 func (b *Book) end(r *record, j *job) {
-	r.gone = true
 	b.index.remove(r)
 	b.alerts.release(r.alertID)
+	r.gone, r.told, r.echo = true, r.until, 0
+	r.until = min(r.until, b.o.Now().UnixMilli())
 	if r.cursor != 0 && !r.suppressed {
 		b.log.note(r)
+		j.ended = append(j.ended, r)
 	}
-	if !r.logged {
+	if r.cursor == 0 {
 		b.index.bury(r)
 	}
 	j.changed(r)
 }
 
-// tidy keeps alerts, history and change log within their bounds. The caller holds
-// mu.
+// tidy tells again what is left of values of which a decision ended, and keeps alerts,
+// history and change log within their bounds. The caller holds mu.
 func (b *Book) tidy(now time.Time, j *job) {
+	b.tellSurvivors(now, j)
 	for _, id := range b.alerts.evict(now) {
 		j.remove(alertBucket, idKey(id))
 	}
 	for _, s := range b.history.trim(now.AddDate(0, 0, -historyDays).UnixMilli()) {
 		j.remove(historyBucket, s.dbKey())
 	}
-	if b.log.full() && b.log.compact(now) {
-		j.put(metaBucket, epochKey, be64(b.log.epoch))
-	}
+	b.forgetEnds(now, j)
+	b.log.compact()
 }
 
 // sweepAllowed makes every decision's Suppressed what the allowlist says now.

@@ -106,13 +106,14 @@ func deletes(b *bench) {
 	for _, c := range []struct {
 		f    decisions.Filter
 		want []decisions.Decision
+		left []decisions.Decision // of the same value, told again
 	}{
-		{decisions.Filter{Value: "192.0.2.1", Scenario: "other"}, nil},
-		{decisions.Filter{Value: "::ffff:192.0.2.1", Type: "BAN"}, []decisions.Decision{two}},
-		{decisions.Filter{ID: one.ID}, []decisions.Decision{one}},
-		{decisions.Filter{ID: one.ID}, nil},
-		{decisions.Filter{Contains: three.Prefix().Addr().Next()}, []decisions.Decision{three}},
-		{decisions.Filter{Active: true}, []decisions.Decision{four}},
+		{f: decisions.Filter{Value: "192.0.2.1", Scenario: "other"}},
+		{decisions.Filter{Value: "::ffff:192.0.2.1", Type: "BAN"}, []decisions.Decision{two}, []decisions.Decision{one}},
+		{f: decisions.Filter{ID: one.ID}, want: []decisions.Decision{one}},
+		{f: decisions.Filter{ID: one.ID}},
+		{f: decisions.Filter{Contains: three.Prefix().Addr().Next()}, want: []decisions.Decision{three}},
+		{f: decisions.Filter{Active: true}, want: []decisions.Decision{four}},
 	} {
 		got, err := b.Delete(c.f, "test")
 		b.must(err)
@@ -122,6 +123,9 @@ func deletes(b *bench) {
 		var want []string
 		for _, d := range c.want {
 			want = append(want, gone(d))
+		}
+		for _, d := range c.left {
+			want = append(want, made(d))
 		}
 		b.expect(fmt.Sprintf("%+v", c.f), &cursor, want...)
 	}
