@@ -188,9 +188,11 @@ func TestListenerClose(t *testing.T) {
 	closed := make(chan error)
 	go func() { closed <- l.Close(context.Background()) }()
 	for { // until nobody is let in any more
-		if _, err := net.Dial("tcp", l.Addrs()[0].String()); err != nil {
+		conn, err := net.Dial("tcp", l.Addrs()[0].String())
+		if err != nil {
 			break
 		}
+		_ = conn.Close()
 		time.Sleep(time.Millisecond)
 	}
 	select {

@@ -77,17 +77,44 @@ func OpenRegistry(s Store, now func() time.Time, logger *zap.Logger) (*Registry,
 		machines: map[string]*machineRow{}, usage: map[string]*usageRow{}, dirty: map[dirt]struct{}{},
 		stop: make(chan struct{}), done: make(chan struct{}),
 	}
+	if err := r.load(); err != nil {
+		s.Watch(nil)
+		return nil, err
+	}
+	go r.keep()
+	return r, nil
+}
+
+// load reads the tables. What others change meanwhile is newer than what is read, and
+// is taken at the end.
+func (r *Registry) load() error {
+	var mu sync.Mutex
+	var early []func()
+	loading := true
+	r.store.Watch(func(table, key string, value []byte) {
+		mu.Lock()
+		defer mu.Unlock()
+		if loading {
+			early = append(early, func() { r.take(table, key, value) })
+			return
+		}
+		r.take(table, key, value)
+	})
 	for _, table := range []string{tableBouncers, tablePulls, tableMachines, tablePushes, tableUsage} {
-		if err := s.Each(table, func(key string, value []byte) error {
+		if err := r.store.Each(table, func(key string, value []byte) error {
 			r.take(table, key, value)
 			return nil
 		}); err != nil {
-			return nil, fmt.Errorf("reading %s: %w", table, err)
+			return fmt.Errorf("reading %s: %w", table, err)
 		}
 	}
-	s.Watch(r.take)
-	go r.keep()
-	return r, nil
+	mu.Lock()
+	defer mu.Unlock()
+	for _, take := range early {
+		take()
+	}
+	loading = false
+	return nil
 }
 
 // take adopts what the store has, or what somebody else wrote there.

@@ -140,6 +140,41 @@ func TestRegistryOfAFleet(t *testing.T) {
 	}
 }
 
+// TestChangesWhileOpening: what another node changes while the tables are read is not
+// lost, and not undone by what was read before.
+func TestChangesWhileOpening(t *testing.T) {
+	s := &shelf{tables: map[string]map[string][]byte{}}
+	for _, name := range []string{"gone", "kept"} {
+		b := bouncerRow{Bouncer{Name: name, KeyHash: hashKey(name), Auth: AuthKey}}
+		if err := s.place().Put(tableBouncers, name, b.encode()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := OpenRegistry(&meddled{place: s.place()}, time.Now, zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	if bs := r.Bouncers(); len(bs) != 1 || bs[0].Name != "kept" {
+		t.Errorf("%+v", bs)
+	}
+}
+
+// meddled tells of a deletion before the row that was deleted is read.
+type meddled struct {
+	place
+	tell func(table, key string, value []byte)
+}
+
+func (m *meddled) Watch(fn func(table, key string, value []byte)) { m.tell = fn }
+
+func (m *meddled) Each(table string, fn func(string, []byte) error) error {
+	if m.tell != nil && table == tableBouncers {
+		m.tell(table, "gone", nil)
+	}
+	return m.place.Each(table, fn)
+}
+
 // FuzzTake: whatever others write into the tables of a fleet, the registry lives and
 // can write down what it took.
 func FuzzTake(f *testing.F) {
