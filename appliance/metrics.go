@@ -34,6 +34,8 @@ func newMetrics(a *Appliance) *metrics {
 	add("firewall_elements", "Bans in the firewall.")
 	add("source_lines_total", "Lines read, by source.", "source")
 	m.describeStorage(add)
+	m.describeExchange(add)
+	m.describeAPI()
 	return m
 }
 
@@ -95,6 +97,8 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		s := st.fleet.status()
 		m.collectStorage(ch, &s)
 	}
+	m.collectExchange(ch, l)
+	m.collectAPI(ch, l)
 }
 
 // byKind counts by the kinds that are enforced; other ones are whatever text

@@ -16,10 +16,12 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/rampart-edge/rampart/cluster"
+	"github.com/rampart-edge/rampart/community"
 	"github.com/rampart-edge/rampart/decisions"
 	"github.com/rampart-edge/rampart/event"
 	"github.com/rampart-edge/rampart/firewall"
 	"github.com/rampart-edge/rampart/logsources"
+	"github.com/rampart-edge/rampart/notify"
 	"github.com/rampart-edge/rampart/scenarios"
 )
 
@@ -192,6 +194,8 @@ func schemaTypes() map[string]reflect.Type {
 		"MetaItem": event.MetaItem{}, "AlertSource": event.Source{}, "AlertDecision": event.AlertDecision{}, "Why": Why{},
 		"StorageStatus": StorageStatus{}, "FleetStatus": FleetStatus{}, "RedisHealth": cluster.Health{}, "FleetNode": cluster.Node{},
 		"FleetJournal": cluster.JournalStats{}, "FleetBuckets": cluster.BucketStats{}, "ScriptCost": cluster.ScriptStats{}, "FleetChallenges": cluster.BurnStats{},
+		"FleetTables": cluster.TablesStats{}, "APIStatus": APIStatus{}, "CommunityStatus": community.Status{}, "CommunityList": community.ListStatus{},
+		"FeedStatus": community.FeedStatus{}, "NotificationStatus": NotificationStatus{}, "Receiver": notify.Stats{}, "AggregateStatus": AggregateStatus{},
 		"Refusal": Refusal{}, "Ban": firewall.Ban{}, "AllowEntry": decisions.AllowEntry{}, "AllowRequest": AllowRequest{},
 		"List": ListStatus{}, "ListDetail": ListDetail{}, "ListAnswer": ListAnswer{}, "ListReport": decisions.ListReport{},
 	} {
@@ -208,10 +212,10 @@ func TestOpenAPISchemas(t *testing.T) {
 	for name, typ := range schemaTypes() {
 		s := d.at(all, name).(map[string]any)
 		var fields, always, listed, required []string
-		for i := range typ.NumField() {
-			tag, ok := typ.Field(i).Tag.Lookup("json")
-			if !ok && typ.Field(i).IsExported() {
-				t.Errorf("%s.%s has no JSON name", name, typ.Field(i).Name)
+		for _, f := range reflect.VisibleFields(typ) {
+			tag, ok := f.Tag.Lookup("json")
+			if !ok && f.IsExported() && !f.Anonymous {
+				t.Errorf("%s.%s has no JSON name", name, f.Name)
 			}
 			field, options, _ := strings.Cut(tag, ",")
 			if !ok || field == "-" {

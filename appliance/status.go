@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/rampart-edge/rampart/community"
 	"github.com/rampart-edge/rampart/logsources"
 	"github.com/rampart-edge/rampart/scenarios"
 )
@@ -28,7 +29,13 @@ type Status struct {
 	Firewall   FirewallStatus      `json:"firewall"`
 	Challenge  map[string]int64    `json:"challenge"`
 	Storage    StorageStatus       `json:"storage"`
-	Problems   []string            `json:"problems"`
+	API        APIStatus           `json:"api"`
+	// Community is the Central API, Lists are those from URLs.
+	Community     community.Status       `json:"community"`
+	Lists         []community.FeedStatus `json:"lists"`
+	Notifications NotificationStatus     `json:"notifications"`
+	Aggregate     AggregateStatus        `json:"aggregate"`
+	Problems      []string               `json:"problems"`
 }
 
 // ScenarioStatus is what runs, and when.
@@ -108,7 +115,12 @@ func (l *live) status() Status {
 		s.Journal.WriteError = book.WriteError.Error()
 	}
 	s.Storage = st.storageStatus(l.settings.rules.All())
+	x := &st.exchange
+	s.API, s.Community, s.Lists = st.api.status(), x.community.Status(), orEmpty(x.feeds.Status())
+	s.Notifications, s.Aggregate = st.notifications(l.settings), st.aggregated(l.settings)
 	s.Problems = append(s.problems(), s.Storage.problems()...)
+	s.Problems = append(s.Problems, s.API.problems()...)
+	s.Problems = append(s.Problems, l.exchangeProblems(&s)...)
 	s.Problems = append(s.Problems, l.settings.itemProblems()...)
 	s.Problems = append(s.Problems, st.unheeded(l.settings)...)
 	return s

@@ -27,6 +27,7 @@ type FleetStatus struct {
 	Journal  cluster.JournalStats `json:"journal"`
 	Buckets  cluster.BucketStats  `json:"buckets"` // zero as long as none are shared
 	Spent    cluster.BurnStats    `json:"challenges"`
+	Tables   cluster.TablesStats  `json:"tables"`     // who may use the Local API
 	Unshared []string             `json:"not_shared"` // scenarios whose buckets are each node's own
 }
 
@@ -48,7 +49,7 @@ func (st *state) storageStatus(all []*scenarios.Scenario) StorageStatus {
 func (f *fleet) status() FleetStatus {
 	s := FleetStatus{Redis: f.client.Health(), Away: time.Duration(f.away.Load()).Seconds(), Prefix: f.config.Prefix, ID: f.id,
 		Name: f.name, Number: f.client.Number(), Nodes: orEmpty(f.client.Nodes()),
-		Journal: f.journal.Stats(), Spent: f.burns.Stats(), Unshared: []string{}}
+		Journal: f.journal.Stats(), Spent: f.burns.Stats(), Tables: f.tables.Stats(), Unshared: []string{}}
 	if p := f.trouble.Load(); p != nil {
 		s.Problem = *p
 	}
