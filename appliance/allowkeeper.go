@@ -31,9 +31,11 @@ type AllowSourceStatus struct {
 	decisions.AllowSource
 	// Checked is the last attempt, Good the last that was taken over; zero: none since
 	// the start. Next is the next attempt.
-	Checked, Good, Next time.Time
+	Checked time.Time `json:"checked,omitzero"`
+	Good    time.Time `json:"good,omitzero"`
+	Next    time.Time `json:"next,omitzero"`
 	// Problem is why the last attempt was not taken over: what was there before holds.
-	Problem string
+	Problem string `json:"problem,omitempty"`
 }
 
 // allowKeeper looks up the host names and URLs of allowlists, one after the other, in

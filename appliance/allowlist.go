@@ -3,14 +3,16 @@ package appliance
 import (
 	"errors"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/rampart-edge/rampart/decisions"
 )
 
-// AllowRequest adds an entry to the allowlist.
+// AllowRequest adds an entry to an allowlist.
 type AllowRequest struct {
-	Value    string `json:"value"`
+	Value    string `json:"value"`              // an address, a network, a host name, or the URL of a list
+	List     string `json:"list,omitempty"`     // default: the default one
 	Duration string `json:"duration,omitempty"` // default: for ever
 	Comment  string `json:"comment,omitempty"`
 }
@@ -25,12 +27,15 @@ func addAllowed(l *live, r *http.Request) (any, error) {
 	if err := text("comment", q.Comment); err != nil {
 		return nil, err
 	}
-	p, err := ParsePrefix(q.Value)
+	item, p, err := parseAllowed(q.Value)
 	if err != nil {
 		return nil, badRequest(err)
 	}
-	e := decisions.AllowEntry{Prefix: p, Comment: q.Comment, Author: "operator", Kind: decisions.KindManual,
+	e := decisions.AllowEntry{Prefix: p, Item: item, List: q.List, Comment: q.Comment, Author: "operator", Kind: decisions.KindManual,
 		Created: time.Now().UTC()}
+	if e.List == decisions.DefaultAllowList {
+		e.List = ""
+	}
 	if q.Duration != "" {
 		d, err := positive(q.Duration)
 		if err != nil {
@@ -38,29 +43,47 @@ func addAllowed(l *live, r *http.Request) (any, error) {
 		}
 		e.Until = e.Created.Add(d)
 	}
-	if err := l.state.allow.Add(e); err != nil {
+	if err := allowFault(l.state.allow.Add(e)); err != nil {
 		return nil, err
 	}
+	l.state.allowed.look()
 	l.state.wall.look()
 	return e, nil
 }
 
+// parseAllowed reads an item of an allowlist.
+func parseAllowed(value string) (item string, p netip.Prefix, err error) {
+	if p, err = ParsePrefix(value); err == nil {
+		return "", p, nil
+	}
+	return decisions.ParseAllowItem(value)
+}
+
+// allowFault gives an error of the allowlists its status.
+func allowFault(err error) error {
+	switch {
+	case errors.Is(err, decisions.ErrNotAllowed), errors.Is(err, decisions.ErrNoAllowList):
+		return adminError{http.StatusNotFound, err}
+	case errors.Is(err, decisions.ErrBuiltin), errors.Is(err, decisions.ErrManaged), errors.Is(err, decisions.ErrAllowListExists):
+		return adminError{http.StatusConflict, err}
+	}
+	return err
+}
+
 func deleteAllowed(l *live, r *http.Request) (any, error) {
-	if err := only(r, "value"); err != nil {
+	if err := only(r, "value", "list"); err != nil {
 		return nil, err
 	}
-	p, err := ParsePrefix(r.FormValue("value"))
+	item, p, err := parseAllowed(r.FormValue("value"))
 	if err != nil {
 		return nil, badRequest(err)
 	}
-	switch err := l.state.allow.Remove(p); {
-	case errors.Is(err, decisions.ErrNotAllowed):
-		return nil, adminError{http.StatusNotFound, err}
-	case errors.Is(err, decisions.ErrBuiltin):
-		return nil, adminError{http.StatusConflict, err}
-	case err != nil:
+	if item == "" {
+		item = p.String()
+	}
+	if err := allowFault(l.state.allow.RemoveItem(r.FormValue("list"), item)); err != nil {
 		return nil, err
 	}
 	l.state.wall.look()
-	return map[string]string{"deleted": p.String()}, nil
+	return map[string]string{"deleted": item}, nil
 }

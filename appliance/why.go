@@ -220,12 +220,22 @@ func (st *state) ended(w *Why) []decisions.Decision {
 }
 
 func (st *state) allowedBy(a netip.Addr) *decisions.AllowEntry {
-	for _, e := range st.allow.List() {
-		if e.Prefix.Contains(a) {
-			return &e
-		}
+	if e, ok := st.allow.Entry(a); ok {
+		return &e
 	}
 	return nil
+}
+
+// allowedAs is an entry as people know it.
+func allowedAs(e *decisions.AllowEntry) string {
+	text := e.Item
+	if text == "" {
+		text = e.Prefix.String()
+	}
+	if e.List != "" {
+		text += " of allowlist " + e.List
+	}
+	return e.Kind + " " + text
 }
 
 // merge appends what is not there yet, and never returns nil.
@@ -257,8 +267,7 @@ func verdictName(v Verdict) string {
 func (w *Why) summarise(v Verdict) {
 	switch {
 	case v.Allowed && w.Allowed != nil:
-		w.Summary = fmt.Sprintf("%s is on the allowlist (%s %s): nothing can be decided against it.",
-			w.Address, w.Allowed.Kind, w.Allowed.Prefix)
+		w.Summary = fmt.Sprintf("%s is on the allowlist (%s): nothing can be decided against it.", w.Address, allowedAs(w.Allowed))
 	case v.Action == decisions.None && len(w.Ended) > 0:
 		w.Summary = fmt.Sprintf("%s passes now: what was decided about it has ended.", w.Address)
 	case v.Action == decisions.None && len(w.Decisions) == 0:

@@ -63,20 +63,25 @@ func (t *Allow) Reasons(p netip.Prefix) []AllowReason {
 // compareTexts orders pairs: a before b, and c before d where those are equal.
 func compareTexts(a, b, c, d string) int { return cmp.Or(cmp.Compare(a, b), cmp.Compare(c, d)) }
 
-// Entry returns an entry that allows an address now; false if none does. One that is
-// built in comes before the others.
+// Entry returns an entry that allows an address now; false if none does. The widest of
+// those built in comes before the others.
 func (t *Allow) Entry(a netip.Addr) (AllowEntry, bool) {
 	if a = plain(a); !t.contains(a) {
 		return AllowEntry{}, false
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	var own AllowEntry
 	for kind, list := range t.builtin {
 		for _, q := range list {
-			if q.Contains(a) {
-				return AllowEntry{Prefix: q, Kind: kind}, true
+			wider := !own.Prefix.IsValid() || cmp.Or(q.Bits()-own.Prefix.Bits(), cmp.Compare(kind, own.Kind)) < 0
+			if q.Contains(a) && wider {
+				own = AllowEntry{Prefix: q, Kind: kind}
 			}
 		}
+	}
+	if own.Prefix.IsValid() {
+		return own, true
 	}
 	now := t.now()
 	for q := range t.table.Load().Supernets(netip.PrefixFrom(a, a.BitLen())) {

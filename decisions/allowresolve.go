@@ -88,8 +88,9 @@ func distinct(ps []netip.Prefix) ([]netip.Prefix, error) {
 
 // AllowSource is an item of an allowlist that has to be looked up.
 type AllowSource struct {
-	List, Item string
-	Prefixes   int // that it stands for now
+	List     string `json:"list"`
+	Item     string `json:"item"`
+	Prefixes int    `json:"prefixes"` // that it stands for now
 }
 
 // Sources returns the host names and URLs of all lists, ordered.
