@@ -50,7 +50,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.log = ctx, ctx.Logger()
 	replacer := caddy.NewReplacer()
 	a.expand(replacer)
-	if err := expandStorage(&a.Storage, replacer); err != nil {
+	if err := errors.Join(expandStorage(&a.Storage, replacer), expandAPI(a.API, replacer)); err != nil {
 		return err
 	}
 	a.Node = cmp.Or(a.Node, "default")
@@ -73,7 +73,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 // expand replaces Caddy's global placeholders; what is not known stays.
 func (a *App) expand(r *caddy.Replacer) {
 	for _, s := range []*string{&a.Node, &a.DataDir, &a.Profiles, &a.Contact, &a.Hub.Dir, &a.Hub.Data,
-		&a.GeoIP.City, &a.GeoIP.ASN, &a.Simulation.File} {
+		&a.GeoIP.City, &a.GeoIP.ASN, &a.Simulation.File, &a.Notifications} {
 		*s = r.ReplaceKnown(*s, "")
 	}
 	for _, list := range [][]string{a.Allow, a.Scenarios, a.Parsers, a.Postoverflows, a.Contexts, a.Items.Scenarios,
@@ -83,6 +83,39 @@ func (a *App) expand(r *caddy.Replacer) {
 	for _, s := range a.Sources {
 		expandAll(r, s.Paths)
 	}
+	for i := range a.Lists {
+		a.Lists[i].URL = r.ReplaceKnown(a.Lists[i].URL, "")
+	}
+	if c := a.Community; c != nil {
+		c.URL, c.Credentials = r.ReplaceKnown(c.URL, ""), r.ReplaceKnown(c.Credentials, "")
+	}
+}
+
+// expandAPI refuses a token that its placeholder gave nothing for.
+func expandAPI(c *appliance.APIConfig, r *caddy.Replacer) error {
+	if c == nil {
+		return nil
+	}
+	for _, s := range []*string{&c.Listen, &c.Socket} {
+		*s = r.ReplaceKnown(*s, "")
+	}
+	if t := c.TLS; t != nil {
+		for _, s := range []*string{&t.Cert, &t.Key, &t.ClientCA, &t.CRL} {
+			*s = r.ReplaceKnown(*s, "")
+		}
+	}
+	for _, list := range [][]string{c.AgentOUs, c.BouncerOUs, c.TrustedIPs, c.TrustedProxies} {
+		expandAll(r, list)
+	}
+	a := c.AutoRegistration
+	if a == nil {
+		return nil
+	}
+	expandAll(r, a.Ranges)
+	if a.Token = r.ReplaceKnown(a.Token, ""); a.Token == "" {
+		return errors.New("api auto_registration token is empty: the variable or file that it is read from has nothing in it")
+	}
+	return nil
 }
 
 // expandStorage refuses a password that its placeholder gave nothing for: Redis

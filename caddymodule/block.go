@@ -81,6 +81,8 @@ func (a *App) parseLimits(d *caddyfile.Dispenser) error {
 		{"workers", number(&l.Workers)},
 		{"alerts", number(&l.Alerts)},
 		{"decisions", number(&l.Decisions)},
+		{"alert_bytes", size(&l.AlertBytes)},
+		{"alert_age", duration(&l.AlertAge)},
 	})
 }
 

@@ -85,6 +85,8 @@ func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 //			workers      <n>
 //			alerts       <n>
 //			decisions    <n>
+//			alert_bytes  <size>
+//			alert_age    <duration>
 //		}
 //		storage embedded
 //		storage redis {
@@ -104,6 +106,58 @@ func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 //			db     <n>
 //			flush  <duration>
 //			batch  <n>
+//		}
+//		api {
+//			listen <host:port>
+//			socket <path>
+//			off
+//			tls       <path> <path of the key>
+//			client_ca <path>
+//			client_verification NoClientCert | RequestClientCert | RequireAnyClientCert |
+//			                    VerifyClientCertIfGiven | RequireAndVerifyClientCert
+//			crl             <path>
+//			agents_ou       <name>...
+//			bouncers_ou     <name>...
+//			trusted_ips     <address or network>...
+//			trusted_proxies <address or network>...
+//			auto_registration <token> <address or network>...
+//			local_registration
+//			autodelete {
+//				bouncer_key      <duration>
+//				bouncer_cert     <duration>
+//				machine_password <duration>
+//				machine_cert     <duration>
+//				unvalidated      <duration>
+//			}
+//		}
+//		community {
+//			url         <url>
+//			credentials <path>
+//			pull  community lists | off
+//			every <duration>
+//			share [custom] [tainted] [manual] | none
+//			context
+//			names
+//			metrics
+//		}
+//		notifications <path>
+//		list <name> <url> {
+//			type      ban | captcha | throttle
+//			scenario  <text>
+//			every     <duration>
+//			length    <duration>
+//			format    text | csv
+//			delimiter <character>
+//			column    <name or number>
+//			sha256    <hex>
+//		}
+//		aggregate {
+//			count  <n>
+//			within <duration>
+//			ipv4   <n>
+//			ipv6   <n>...
+//			widest_ipv4 <n>
+//			widest_ipv6 <n>
 //		}
 //		ipv6_prefix 64 | 128
 //		contact     <text>
@@ -137,6 +191,11 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		{"captcha", a.parseCaptcha},
 		{"limits", a.parseLimits},
 		{"storage", a.parseStorage},
+		{"api", a.parseAPI},
+		{"community", a.parseCommunity},
+		{"notifications", path(&a.Notifications)},
+		{"list", a.parseList},
+		{"aggregate", a.parseAggregate},
 		{"ipv6_prefix", number(&a.IPv6Prefix)},
 		{"contact", text(&a.Contact)},
 		{"unsafe_trusted_proxies", present(&a.UnsafeTrustedProxies)},

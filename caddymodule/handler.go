@@ -48,13 +48,11 @@ type Handler struct {
 	// Default: page.
 	Block string `json:"block,omitempty"`
 
-	node   *node
-	page   *refusalPage
-	now    func() time.Time
-	errors bool // the server's error routes tell what they answer
-	// clientIP are the headers in which trusted proxies write down every client; nil
-	// where the server does not read them strictly.
-	clientIP []string
+	node     *node
+	page     *refusalPage
+	now      func() time.Time
+	errors   bool // the server's error routes tell what they answer
+	clientIP clientHeaders
 }
 
 // CaddyModule implements caddy.Module.
@@ -73,13 +71,8 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	if srv, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
-		if !app.UnsafeTrustedProxies {
-			if err := checkProxies(srv); err != nil {
-				return err
-			}
-		}
-		if srv.TrustedProxiesStrict > 0 {
-			h.clientIP = srv.ClientIPHeaders
+		if h.clientIP, err = app.clientHeaders(srv); err != nil {
+			return err
 		}
 		app.cover(srv)
 		h.errors = watchErrors(srv)
@@ -165,21 +158,12 @@ type passage struct {
 	recorder recorder
 }
 
-// arrival is what Caddy knows of the client. Its own variable is the only source
-// of the address: headers can only make it unknown.
+// arrival is what Caddy knows of the client.
 func (h *Handler) arrival(r *http.Request, vars map[string]any) appliance.Arrival {
 	in := appliance.Arrival{Detect: h.Mode == modeDetect, TLS: r.TLS != nil}
-	if text, _ := vars[caddyhttp.ClientIPVarKey].(string); text != "" {
-		if a, err := netip.ParseAddr(text); err == nil {
-			in.Client, in.Name = a.WithZone("").Unmap(), text
-		}
-	}
+	in.Client, in.Name, in.Trusted = h.clientIP.client(r, vars)
 	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		in.Peer = peer.Addr().WithZone("").Unmap()
-	}
-	in.Trusted, _ = vars[caddyhttp.TrustedProxyVarKey].(bool)
-	if in.Trusted && in.Client.IsValid() && !vouched(r.Header, h.clientIP, in.Client) {
-		in.Client = netip.Addr{}
 	}
 	if in.Trusted && !in.TLS {
 		in.TLS = r.Header.Get("X-Forwarded-Proto") == "https"

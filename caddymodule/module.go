@@ -14,6 +14,7 @@ const appName = "rampart"
 func init() {
 	caddy.RegisterModule(new(App))
 	caddy.RegisterModule(Handler{})
+	caddy.RegisterModule(LAPIHandler{})
 	caddy.RegisterModule(errorWatch{})
 	caddy.RegisterModule(ListenerWrapper{})
 	caddy.RegisterModule(adminAPI{})
@@ -22,6 +23,9 @@ func init() {
 	// Before redirects and rewrites, so that rules see the request as it came; after
 	// header, so that refusals carry the site's own headers.
 	httpcaddyfile.RegisterDirectiveOrder(appName, httpcaddyfile.Before, "redir")
+	httpcaddyfile.RegisterHandlerDirective(lapiDirective, parseLAPI)
+	// This one comes to stand right before redir, thus after the one above.
+	httpcaddyfile.RegisterDirectiveOrder(lapiDirective, httpcaddyfile.Before, "redir")
 	caddycmd.RegisterCommand(caddyCommand())
 }
 
@@ -33,6 +37,9 @@ var (
 	_ caddy.Provisioner           = (*Handler)(nil)
 	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
 	_ caddyfile.Unmarshaler       = (*Handler)(nil)
+	_ caddy.Provisioner           = (*LAPIHandler)(nil)
+	_ caddyhttp.MiddlewareHandler = (*LAPIHandler)(nil)
+	_ caddyfile.Unmarshaler       = (*LAPIHandler)(nil)
 	_ caddyhttp.MiddlewareHandler = (*errorWatch)(nil)
 	_ caddy.Provisioner           = (*ListenerWrapper)(nil)
 	_ caddy.ListenerWrapper       = (*ListenerWrapper)(nil)
