@@ -32,13 +32,26 @@ type ListHead struct {
 	Version int64
 	// Base is the decision ID of the first entry, the others follow; 0: none yet.
 	Base int64
+	// From is the origin of the list's decisions, "" for that of its name.
+	From string
 	// Simulated: the list is listed and announced, and enforced nowhere on this node.
 	// It is not part of the list's bytes: the Book sets it (SimulateLists).
 	Simulated bool
 }
 
 // Origin is that of the list's decisions.
-func (h *ListHead) Origin() string { return listOrigin + h.Name }
+func (h *ListHead) Origin() string {
+	if h.From != "" {
+		return h.From
+	}
+	return listOrigin + h.Name
+}
+
+// alike reports whether entries of both are decided about alike: for whoever knows of
+// the one, the other is a later state.
+func (h *ListHead) alike(o *ListHead) bool {
+	return h.Name == o.Name && h.Type == o.Type && h.Origin() == o.Origin()
+}
 
 // ListOf returns the name of the list that an origin is of.
 func ListOf(origin string) (name string, ok bool) { return strings.CutPrefix(origin, listOrigin) }
@@ -59,6 +72,9 @@ func (h *ListHead) normalise() error {
 	if err := checkText("scenario", h.Scenario, maxText); err != nil {
 		return fmt.Errorf("list %s: %w", h.Name, err)
 	}
+	if err := h.normaliseFrom(); err != nil {
+		return fmt.Errorf("list %s: %w", h.Name, err)
+	}
 	h.Created, h.Until = wholeMillis(h.Created), wholeMillis(h.Until)
 	if h.Created.UnixMilli() < 0 || h.Until.UnixMilli() > maxMillis || !h.Until.After(h.Created) {
 		return fmt.Errorf("list %s: expected an end after its beginning, found %s and %s", h.Name,
@@ -71,6 +87,19 @@ func (h *ListHead) normalise() error {
 		return fmt.Errorf("list %s: version %d and first id %d: out of range", h.Name, h.Version, h.Base)
 	}
 	return nil
+}
+
+func (h *ListHead) normaliseFrom() error {
+	switch name, ok := ListOf(h.From); {
+	case h.From == "":
+		return nil
+	case ok && name == h.Name:
+		h.From = ""
+		return nil
+	case ok:
+		return fmt.Errorf("origin %.80q is that of another list", h.From)
+	}
+	return checkText("origin", h.From, maxText)
 }
 
 // CheckListName says what is wrong with the name of a list.

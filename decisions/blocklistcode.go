@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -79,7 +80,11 @@ func (l *Blocklist) plainBytes() []byte {
 }
 
 func appendHead(b []byte, h *ListHead) []byte {
-	for _, s := range []string{h.Name, h.Type, h.Scenario} {
+	texts := []string{h.Name, h.Type, h.Scenario}
+	if h.From != "" {
+		texts = slices.Insert(texts, 0, "", h.From) // no name is empty
+	}
+	for _, s := range texts {
 		b = append(binary.AppendUvarint(b, uint64(len(s))), s...)
 	}
 	for _, n := range []int64{h.Created.UnixMilli(), h.Until.UnixMilli(), h.Version, h.Base} {
@@ -189,7 +194,14 @@ func (r *listReader) text() string { return string(r.bytes(r.number(maxText))) }
 
 // head reads a head; one that is not in normal form is an error.
 func (r *listReader) head() ListHead {
-	h := ListHead{Name: r.text(), Type: r.text(), Scenario: r.text()}
+	h := ListHead{Name: r.text()}
+	if h.Name == "" && r.err == nil {
+		if h.From = r.text(); h.From == "" {
+			r.fail(errors.New("an origin that says nothing"))
+		}
+		h.Name = r.text()
+	}
+	h.Type, h.Scenario = r.text(), r.text()
 	h.Created, h.Until = time.UnixMilli(int64(r.number(maxMillis))).UTC(), time.UnixMilli(int64(r.number(maxMillis))).UTC()
 	h.Version, h.Base = int64(r.number(math.MaxInt64)), int64(r.number(maxDecision))
 	normal := h

@@ -2,11 +2,11 @@ package decisions
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 )
 
@@ -25,19 +25,14 @@ func Diff(old, next *Blocklist) []byte {
 		plain = binary.AppendUvarint(plain, uint64(i-last))
 		last = i
 	}
-	var b listBuilder
-	for _, p := range fresh {
-		// An entry of a list is one that a list takes.
-		_ = b.add(p)
-	}
-	plain = appendEntries(plain, b.finish(ListHead{}))
+	plain = appendEntries(plain, next.pick(fresh))
 	from, to := old.Hash(), next.sum()
 	return pack(slices.Concat([]byte(patchMagic), from[:], to[:]), plain)
 }
 
-// compareLists returns the indexes of what old has alone, in order, and what next
-// has alone.
-func compareLists(old, next *Blocklist) (gone []int, fresh []netip.Prefix) {
+// compareLists returns the indexes of what old has alone, and of what next has alone,
+// both in order.
+func compareLists(old, next *Blocklist) (gone, fresh []int) {
 	i, j := 0, 0
 	for kind, end := range old.ends() {
 		for last := next.ends()[kind]; i < end || j < last; {
@@ -48,12 +43,12 @@ func compareLists(old, next *Blocklist) (gone []int, fresh []netip.Prefix) {
 			case i == end:
 				order = 1
 			default:
-				order = old.At(i).Compare(next.At(j))
+				order = compareEntry(old, i, next, j, kind)
 			}
 			if order < 0 {
 				gone = append(gone, i)
 			} else if order > 0 {
-				fresh = append(fresh, next.At(j))
+				fresh = append(fresh, j)
 			}
 			if order <= 0 {
 				i++
@@ -64,6 +59,39 @@ func compareLists(old, next *Blocklist) (gone []int, fresh []netip.Prefix) {
 		}
 	}
 	return gone, fresh
+}
+
+// compareEntry compares entries of two lists, of the same kind.
+func compareEntry(x *Blocklist, i int, y *Blocklist, j, kind int) int {
+	if kind == 0 {
+		return cmp.Compare(x.v4.keys[i], y.v4.keys[j])
+	}
+	return x.At(i).Compare(y.At(j))
+}
+
+// pick returns the entries with these indexes, in order, as a list of its own.
+func (l *Blocklist) pick(indexes []int) *Blocklist {
+	if len(indexes) == l.Len() {
+		return l
+	}
+	out := &Blocklist{ListHead: l.ListHead}
+	ends := l.ends()
+	a, _ := slices.BinarySearch(indexes, ends[0])
+	b, _ := slices.BinarySearch(indexes, ends[1])
+	v4, nets := make([]uint32, a), make([]uint32, b-a)
+	for n, i := range indexes[:a] {
+		v4[n] = l.v4.keys[i]
+	}
+	out.bits = make([]uint8, b-a)
+	for n, i := range indexes[a:b] {
+		nets[n], out.bits[n] = l.nets.keys[i-ends[0]], l.bits[i-ends[0]]
+	}
+	out.v6 = make([]prefix6, len(indexes)-b)
+	for n, i := range indexes[b:] {
+		out.v6[n] = l.v6[i-ends[1]]
+	}
+	out.v4, out.nets = newSorted4(v4), newSorted4(nets)
+	return out
 }
 
 // ends are the indexes behind the entries of each kind.

@@ -66,24 +66,39 @@ func (b *Book) Lists() []*Blocklist { return b.set.lists() }
 func (b *Book) useLists(lists []*Blocklist, ops ...op) error {
 	slices.SortFunc(lists, func(x, y *Blocklist) int { return strings.Compare(x.Name, y.Name) })
 	b.markSimulated(lists)
-	fresh := newListings(lists) // takes a while with large ones: before the lock
+	fresh, turns := newListings(lists), b.turns(lists) // takes a while with large ones: before the lock
 	if err := b.enter(0, false); err != nil {
 		return err
 	}
 	b.set.setLists(fresh)
+	b.useTurns(turns) // on disk first: steps to a list that is not there tell nothing
 	b.disk.add(ops...)
 	b.write.Unlock()
 	b.watch.wake()
 	return nil
 }
 
-// endLists drops the lists that are over at now.
+// endLists drops the lists that are over at now, and tells of lists what is due.
 func (b *Book) endLists(now time.Time) {
-	if !slices.ContainsFunc(b.Lists(), func(l *Blocklist) bool { return l.ended(now) }) {
+	ended := slices.ContainsFunc(b.Lists(), func(l *Blocklist) bool { return l.ended(now) })
+	differ, due := b.lists.late(b.Lists(), now)
+	if !ended && !differ && !due {
 		return
 	}
 	b.listing.Lock()
 	defer b.listing.Unlock()
+	if ended || differ {
+		b.dropEnded(now)
+	}
+	b.write.Lock()
+	defer b.write.Unlock()
+	if !b.closed {
+		b.tellDue(now)
+	}
+}
+
+// dropEnded drops the lists that are over at now. The caller holds listing.
+func (b *Book) dropEnded(now time.Time) {
 	var rest []*Blocklist
 	var ops []op
 	for _, l := range b.Lists() {
@@ -102,6 +117,7 @@ func (b *Book) endLists(now time.Time) {
 // loadLists reads the lists from disk; those that ended meanwhile go.
 func (b *Book) loadLists(now time.Time, j *job) error {
 	var lists []*Blocklist
+	known := map[string]*Blocklist{}
 	err := b.o.DB.Each(listBucket, "", func(key string, value []byte) error {
 		l, err := DecodeBlocklist(value)
 		switch {
@@ -109,13 +125,18 @@ func (b *Book) loadLists(now time.Time, j *job) error {
 			b.damagedRecord("list", key, err)
 		case l.ended(now):
 			j.remove(listBucket, key)
+			known[key] = l
 		default:
 			lists = append(lists, l)
+			known[key] = l
 		}
 		return nil
 	})
 	b.set.setLists(newListings(lists))
-	return err
+	if err != nil {
+		return err
+	}
+	return b.loadTold(known, j)
 }
 
 // listDecision is the decision that entry i of l is.

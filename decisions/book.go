@@ -58,6 +58,7 @@ type Book struct {
 	log      changelog
 	pending  pending
 	echoes   alarms // when decisions are told again
+	lists    listlog
 	fleet    fleet
 	decision *counter
 	alert    *counter
@@ -114,6 +115,7 @@ func OpenBook(o BookOptions) (*Book, error) {
 	if err := b.load(); err != nil {
 		return nil, err
 	}
+	b.sweepListed() // the allowlist may have changed since
 	if tick {
 		b.ticking.Go(b.tick)
 	}

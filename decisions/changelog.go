@@ -11,7 +11,7 @@ const (
 	// still need; a cursor of another epoch gets a Reset.
 	seqBits = 40
 	// tooOld is the number of a cursor that gets one in its own epoch. Changes have
-	// higher ones.
+	// numbers that are higher by two or more.
 	tooOld = 1
 	// linger is for how long an end is told after it. One that subscribers do not
 	// come to by themselves, since they know a later one, is told until that.
@@ -34,9 +34,9 @@ type changelog struct {
 	// over and early are the entries of ends, by when they are forgotten: over of those
 	// that subscribers come to by themselves, which go first if there are too many.
 	over, early alarms
-	epoch   int64
-	seq     int64
-	next    int // length at which to compact
+	epoch       int64
+	seq         int64
+	next        int // length at which to compact
 	// lost is when the latest end was that was forgotten although a subscriber might
 	// need it, Unix milliseconds.
 	lost int64
@@ -196,7 +196,7 @@ func (l *changelog) keep() {
 // begin starts an epoch: what is in the log keeps its order and gets new cursors.
 func (l *changelog) begin(epoch int64) {
 	l.keep()
-	l.epoch, l.seq, l.over, l.early = epoch, tooOld, l.over[:0], l.early[:0]
+	l.epoch, l.seq, l.over, l.early = epoch, tooOld+1, l.over[:0], l.early[:0]
 	for i := range l.entries {
 		e := &l.entries[i]
 		r := l.records.records.at(e.slot)

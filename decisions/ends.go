@@ -118,14 +118,15 @@ func (b *Book) loadEnds(told *loaded) error {
 	})
 }
 
-// loadLost reads since when all ends are known. Those of before they were kept are not.
-func (b *Book) loadLost() (int64, error) {
-	at, err := loadNumber(b.o.DB, endsLostKey)
+// loadLost reads since when all ends are known, of decisions or lists. Those of before
+// they were kept are not.
+func (b *Book) loadLost(key string) (int64, error) {
+	at, err := loadNumber(b.o.DB, key)
 	if err != nil || at != 0 {
 		return at, err
 	}
 	at = b.o.Now().UnixMilli()
-	return at, b.o.DB.Put(metaBucket, endsLostKey, be64(at))
+	return at, b.o.DB.Put(metaBucket, key, be64(at))
 }
 
 // forgetEnds lets old ends go, and those that find no place. The caller holds mu.

@@ -75,7 +75,7 @@ func (b *Book) loadEpoch() error {
 	if err != nil {
 		return err
 	}
-	if b.log.lost, err = b.loadLost(); err != nil {
+	if b.log.lost, err = b.loadLost(endsLostKey); err != nil {
 		return err
 	}
 	epoch := int64(1)

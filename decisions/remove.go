@@ -66,6 +66,7 @@ func (b *Book) end(r *record, j *job) {
 // history and change log within their bounds. The caller holds mu.
 func (b *Book) tidy(now time.Time, j *job) {
 	b.tellSurvivors(now, j)
+	b.tellListed(now, j)
 	for _, id := range b.alerts.evict(now) {
 		j.remove(alertBucket, idKey(id))
 	}
@@ -78,6 +79,7 @@ func (b *Book) tidy(now time.Time, j *job) {
 
 // sweepAllowed makes every decision's Suppressed what the allowlist says now.
 func (b *Book) sweepAllowed() {
+	b.sweepListed()
 	b.write.Lock()
 	defer b.write.Unlock()
 	if b.closed {
