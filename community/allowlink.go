@@ -18,8 +18,9 @@ const (
 	// maxAllowed bounds the items of an allowlist, maxAllowLine one of them in bytes.
 	maxAllowed   = 20_000
 	maxAllowLine = 8 << 10
-	// linksKey is the row of the shared table that has the links to allowlists.
-	sharedTable = "community"
+	// linksKey is the row of the shared table that has the links to allowlists. No bucket
+	// of ours is called like the table: its rows go to all nodes.
+	sharedTable = "community_links"
 	linksKey    = "allowlists"
 	maxProblems = 5
 )

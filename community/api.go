@@ -160,13 +160,10 @@ func (a *api) request(ctx context.Context, r request, body []byte, bearer string
 // decodeAnswer reads one JSON value. Where nobody wants it the status has said all, and
 // that the text is cut off is no reason to send something twice.
 func decodeAnswer(r io.Reader, out any) error {
-	if out != nil {
-		if err := json.NewDecoder(r).Decode(out); err != nil {
-			return err
-		}
+	if out == nil {
+		return nil
 	}
-	_, _ = io.Copy(io.Discard, r) // so that the connection serves again
-	return nil
+	return json.NewDecoder(r).Decode(out)
 }
 
 // refused is the error of an answer.

@@ -116,7 +116,11 @@ func (d *desk) list(name string) (entries string, until time.Time) {
 		if l.Name == name {
 			var out []string
 			for p := range l.All() {
-				out = append(out, strings.TrimSuffix(p.String(), "/32"))
+				text := p.String()
+				if p.IsSingleIP() {
+					text = p.Addr().String()
+				}
+				out = append(out, text)
 			}
 			return strings.Join(out, " "), l.Until
 		}

@@ -50,8 +50,9 @@ type pull struct {
 	following schedule
 	followed  time.Time // the links that were followed
 
-	mu     sync.Mutex // of what report returns
+	mu     sync.Mutex // of what report tells
 	next   time.Time
+	was    time.Time
 	lists  []ListStatus
 	allows []ListStatus
 }
@@ -71,7 +72,7 @@ func (p *pull) load(db *store.DB) error {
 	}
 	var kept pulled
 	if json.Unmarshal(text, &kept) == nil {
-		p.last, p.version = kept.At, kept.Version
+		p.last, p.was, p.version = kept.At, kept.At, kept.Version
 	}
 	return nil
 }
@@ -104,11 +105,11 @@ func (c *Client) follow(ctx context.Context, config Config, now time.Time) {
 	p.following.done(now, followEvery, 0.3)
 }
 
-// report returns what Status tells.
-func (p *pull) report() (lists, allows []ListStatus, next time.Time) {
+// report fills in what Status tells.
+func (p *pull) report(s *Status) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.lists, p.allows, p.next
+	s.Lists, s.Allowlists, s.LastPull, s.NextPull = p.lists, p.allows, p.was, p.next
 }
 
 // pullDue pulls if it is time, and this node is the one that does.
@@ -157,7 +158,7 @@ func (p *pull) begin(now time.Time, every time.Duration, ours bool) {
 func (p *pull) tell() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.next = p.due.due
+	p.next, p.was = p.due.due, p.last
 }
 
 // settlePull puts the next pull off, and tells how this one went. CrowdSec compatible: 2
@@ -296,7 +297,7 @@ func (c *Client) shelve(es endings, now time.Time) error {
 	if len(es) == 0 {
 		return c.shelf.drop(communityList)
 	}
-	h := decisions.ListHead{Name: communityList, Type: decisions.TypeBan, Scenario: communityScenario, Created: now, Until: es.last()}
+	h := decisions.ListHead{Name: communityList, From: communityList, Type: decisions.TypeBan, Scenario: communityScenario, Created: now, Until: es.last()}
 	l, report, err := decisions.NewBlocklist(h, es.prefixes())
 	if err != nil {
 		return err

@@ -122,7 +122,7 @@ func (s *shelf) put(l *decisions.Blocklist) error {
 		return s.drop(l.Name)
 	}
 	next := *l
-	next.Version = next.Created.UnixMilli()
+	next.Version, next.Simulated = next.Created.UnixMilli(), false // the Book knows what it simulates
 	if old := s.current(l.Name); old != nil {
 		next.Version = max(next.Version, old.Version+1)
 	}

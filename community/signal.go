@@ -72,7 +72,7 @@ func (c *Client) newSignal(a *event.Alert, share *Share, login string) (Signal, 
 	}
 	s := Signal{CreatedAt: a.CreatedAt, Kind: a.Kind, Message: a.Message, Scenario: a.Scenario, Hash: a.ScenarioHash,
 		Version: a.ScenarioVersion, Source: *a.Source, StartAt: a.StartAt, StopAt: a.StopAt, UUID: a.UUID, MachineID: login}
-	if share.Names && a.MachineID != "" {
+	if share.Names {
 		s.MachineID = a.MachineID
 	}
 	for i := range a.Decisions {
@@ -98,9 +98,11 @@ func (c *Client) newSignal(a *event.Alert, share *Share, login string) (Signal, 
 
 func newSignalDecision(d *event.AlertDecision) SignalDecision {
 	out := SignalDecision{Duration: d.Duration, Origin: d.Origin, Scenario: d.Scenario, Scope: d.Scope, Type: d.Type, UUID: d.UUID, Value: d.Value}
-	// The server knows no days.
-	if left, err := decisions.ParseDuration(d.Duration); err == nil {
-		out.Duration = left.String()
+	if _, err := time.ParseDuration(d.Duration); err != nil {
+		// The server knows no days.
+		if left, err := decisions.ParseDuration(d.Duration); err == nil {
+			out.Duration = left.String()
+		}
 	}
 	return out
 }

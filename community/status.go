@@ -56,13 +56,13 @@ type ListStatus struct {
 
 // Status tells how it goes.
 func (c *Client) Status() Status {
-	lists, allow, next := c.pull.report()
 	c.mu.Lock()
 	s := c.status
 	s.Off, s.Pull, s.Sharing, s.Metrics = c.off, c.config.Pull, c.config.Sharing, c.config.Metrics
 	api := c.api
 	c.mu.Unlock()
-	s.Leads, s.Lists, s.Allowlists = c.o.Leads(), lists, allow
+	c.pull.report(&s)
+	s.Leads = c.o.Leads()
 	var lost int64
 	s.Queue, s.QueueBytes, lost = c.queue.size()
 	s.Dropped, s.Refused = lost+c.full.Load(), c.refused.Load()
@@ -72,8 +72,8 @@ func (c *Client) Status() Status {
 		s.Organisation, s.Subscription = claims.Organisation, claims.Subscription
 		s.Enabled = s.Pull || s.Sharing || s.Metrics
 	}
-	if s.Enabled && s.Pull && s.Leads {
-		s.NextPull = next
+	if !s.Enabled || !s.Pull || !s.Leads {
+		s.NextPull = time.Time{}
 	}
 	if l := c.shelf.current(communityList); l != nil {
 		s.Community = l.Len()

@@ -23,10 +23,11 @@ func newTransport() http.RoundTripper {
 		DialContext:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
 		TLSHandshakeTimeout:   dialTimeout,
 		ResponseHeaderTimeout: headTimeout,
-		IdleConnTimeout:       90 * time.Second,
-		MaxIdleConnsPerHost:   2,
 		ForceAttemptHTTP2:     true,
 		DisableCompression:    true,
+		// Go sends a GET again by itself when a connection that it reuses ends early. For the
+		// server that is one more pull, and the changes that it told in the first are lost.
+		DisableKeepAlives: true,
 	}
 }
 
