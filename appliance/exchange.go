@@ -50,7 +50,7 @@ func (st *state) openExchange(s *Settings) (err error) {
 	o := community.Options{Book: st.book, DB: st.db, Leads: st.leads(pullLease), Roster: st.roster, Usage: st.usageReport,
 		Version: version(), Now: time.Now, Logger: s.log.Named("community")}
 	if st.fleet != nil {
-		o.Lists = st.fleet.journal
+		o.Lists, o.Shared = st.fleet.journal, st.fleet.tables
 	}
 	if x.community, err = community.New(o); err != nil {
 		return fmt.Errorf("opening the client of the Central API: %w", err)
