@@ -5,7 +5,7 @@ LDFLAGS ?= -w -s
 PKGS    ?= ./...
 export CGO_ENABLED = 0
 
-.PHONY: build demo test skipped soak race lint bench fmt
+.PHONY: build demo test test-clients skipped soak race lint bench fmt
 
 build: ## bin/rampart: Caddy with Rampart in it
 	$(GO) build -trimpath -tags $(TAGS) -ldflags "$(LDFLAGS)" -o bin/rampart ./cmd/rampart
@@ -17,11 +17,16 @@ demo: build ## attack the proxy and watch: no root, no network
 skipped:
 	@[ "$$(id -u)" = 0 ] || echo "skipped: tests that change nftables and namespaces need root"
 	@for tool in nft ip chromium redis-server; do command -v $$tool >/dev/null || echo "skipped: tests that need $$tool, which is not installed"; done
+	@[ -n "$$RAMPART_CLIENTS" ] || echo "skipped: tests of CrowdSec's own clients, which make test-clients runs"
 	@[ -d "$${RAMPART_SHARED:-../shared}" ] || echo "skipped: tests on data that is not part of this repository (RAMPART_SHARED)"
 
 test: skipped ## what CI runs; kernel tests need root, browser tests need chromium, tests of a fleet redis-server, else they are skipped and say so
 	$(GO) vet -tags $(TAGS) $(PKGS)
 	$(GO) test -tags $(TAGS) -timeout 30m $(PKGS)
+
+test-clients: ## CrowdSec's own bouncers, agent and cscli, from Debian's packages, against our Local API; with root in a network namespace
+	@clients=$$(.ci/clients) && if [ -n "$$clients" ]; then \
+		RAMPART_CLIENTS=$$clients $(GO) test -tags $(TAGS) -count 1 -timeout 20m -run '^TestClient' ./internal/e2e; fi
 
 race: ## the tests under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -short -tags $(TAGS) -timeout 40m $(PKGS)
