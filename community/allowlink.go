@@ -95,14 +95,21 @@ func (c *Client) pullAllowlists(ctx context.Context, links []AllowlistLink) erro
 		}
 		states = append(states, state)
 	}
+	errs = append(errs, c.dropAllowlists(wanted))
+	c.pull.mu.Lock()
+	c.pull.allows = states
+	c.pull.mu.Unlock()
+	return errors.Join(errs...)
+}
+
+// dropAllowlists drops allowlists of the account that are not wanted any more.
+func (c *Client) dropAllowlists(wanted map[string]bool) error {
+	var errs []error
 	for _, l := range c.o.Allow.Lists() {
 		if l.Managed && !wanted[l.Name] {
 			errs = append(errs, c.o.Allow.DeleteList(l.Name))
 		}
 	}
-	c.pull.mu.Lock()
-	c.pull.allows = states
-	c.pull.mu.Unlock()
 	return errors.Join(errs...)
 }
 

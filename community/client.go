@@ -33,6 +33,8 @@ type Client struct {
 	off    string // why, if so
 	inbox  [][]byte
 	status Status
+	// unwanted: since Use nobody has looked for what was pulled and is not wanted any more.
+	unwanted bool
 
 	full    atomic.Int64 // signals that found no place on their way to the disk
 	refused atomic.Int64 // signals that the server or we found bad
@@ -78,6 +80,7 @@ func (c *Client) Use(config Config) error {
 		a = c.api // its token, and a login that is under way
 	}
 	c.config, c.api, c.off = config, a, off
+	c.unwanted = true
 	return nil
 }
 

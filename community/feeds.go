@@ -93,7 +93,8 @@ func (f *Feeds) Use(feeds []Feed) error {
 // another process fetched it lately and it is in force.
 func (f *Feeds) firstTime(src *source, known *remembered) schedule {
 	var s schedule
-	if known.Source == src.says() && f.shelf.current(src.key) != nil && !known.Fetched.After(f.o.Now()) {
+	l := f.shelf.current(src.key)
+	if l != nil && l.Version == known.Version && known.Source == src.says() && !known.Fetched.After(f.o.Now()) {
 		s.done(known.Fetched, src.every, 0.1)
 	}
 	return s

@@ -6,12 +6,14 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/rampart-edge/rampart/decisions"
 	"github.com/rampart-edge/rampart/internal/testkit/capitest"
 )
 
@@ -205,16 +207,9 @@ func TestFiles(t *testing.T) {
 
 // TestBomb: a small file that unpacks to more than there may be is refused.
 func TestBomb(t *testing.T) {
-	var b bytes.Buffer
-	w := gzip.NewWriter(&b)
-	zeros := bytes.Repeat([]byte("\n"), 1<<20)
-	for range maxUnpacked>>20 + 1 {
-		_, err := w.Write(zeros)
-		must(t, err)
-	}
-	must(t, w.Close())
+	part := string(gzipped(bytes.Repeat([]byte("\n"), 1<<20)))
 	d := newDesk(t)
-	must(t, d.feeds.Use([]Feed{{Name: "f", URL: d.server.PutFile("f", b.String())}}))
+	must(t, d.feeds.Use([]Feed{{Name: "f", URL: d.server.PutFile("f", strings.Repeat(part, maxUnpacked>>20+1))}}))
 	if err := d.feeds.Pull(t.Context(), "f"); err == nil || !strings.Contains(err.Error(), "more than 256 MiB") {
 		t.Errorf("got %v", err)
 	}
@@ -254,6 +249,24 @@ func TestFeedOptions(t *testing.T) {
 	if len(d.feeds.Status()) != 1 {
 		t.Error("an error changes something")
 	}
+}
+
+// TestReplaced: what another node or an operator put in a feed's place is not taken for
+// what was fetched.
+func TestReplaced(t *testing.T) {
+	d := newDesk(t)
+	must(t, d.feeds.Use([]Feed{{Name: "f", URL: d.server.PutFile("f", "198.51.100.1\n")}}))
+	d.fetch(time.Minute)
+	h := decisions.ListHead{Name: "f", Type: "ban", Created: d.clock.Now(), Until: d.clock.Now().Add(time.Hour)}
+	l, _, err := decisions.NewBlocklist(h, []netip.Prefix{netip.MustParsePrefix("9.9.9.9/32")})
+	must(t, err)
+	must(t, d.book.PutList(l))
+	d.clock.Advance(2 * time.Minute)
+	must(t, d.feeds.Pull(t.Context(), "f"))
+	d.expectList("f", "198.51.100.1")
+	must(t, d.book.PutList(l))
+	d.fetch(90 * time.Minute)
+	d.expectList("f", "198.51.100.1")
 }
 
 func TestRedirects(t *testing.T) {

@@ -45,6 +45,7 @@ type pull struct {
 	last    time.Time // success
 	ends    endings
 	version int64 // of the community list that ends are of
+	wish    wish
 
 	// Of a node that does not pull.
 	following schedule
@@ -121,6 +122,9 @@ func (c *Client) pullDue(ctx context.Context) {
 	c.pulling.Lock()
 	defer c.pulling.Unlock()
 	p, now := &c.pull, c.o.Now()
+	if err := c.withdraw(); err != nil {
+		c.o.Logger.Warn("central API: what is not wanted any more stays for now", zap.Error(err))
+	}
 	if !c.o.Leads() {
 		// Whoever pulls meanwhile changes what a later one of ours would be a change of.
 		p.started, p.begun = false, time.Time{}

@@ -378,6 +378,45 @@ func TestRun(t *testing.T) {
 			t.Fatal("nothing was pulled")
 		}
 	}
+	d.alert(1, "crowdsecurity/ssh-bf")
 	cancel()
 	<-ended
+	if s := d.client.Status(); s.Queue+int(s.Sent) != 1 {
+		t.Errorf("what was offered last: %+v", s)
+	}
+}
+
+// TestNotWanted: what was pulled goes when it is turned off, and stays where only the
+// credentials are not there.
+func TestNotWanted(t *testing.T) {
+	d := newDesk(t)
+	d.server.SetCommunity(group("ip", "24h", "60.0.0.1"))
+	d.server.SetBlocklist("my_list", "ban", "24h", "61.0.0.1")
+	d.server.SetAllowlist("1", "my_allow", `{"value":"60.0.0.2"}`)
+	d.pull(time.Minute)
+	allowed := func() bool { return d.book.Allow().Contains(netip.MustParseAddr("60.0.0.2")) }
+	file := d.config.Credentials
+	d.use(func(c *Config) { c.Credentials = file + ".away" })
+	d.pull(time.Minute)
+	d.expectList("CAPI", "60.0.0.1")
+	d.use(func(c *Config) { c.Credentials, c.NoCommunity = file, true })
+	d.pull(time.Minute)
+	d.expectList("CAPI", "")
+	d.expectList("my_list", "61.0.0.1")
+	d.use(func(c *Config) { c.NoCommunity, c.NoLists = false, true })
+	d.pull(3 * time.Hour)
+	d.expectList("CAPI", "60.0.0.1")
+	d.expectList("my_list", "")
+	if allowed() {
+		t.Error("the allowlist stays")
+	}
+	d.use(func(c *Config) { c.NoLists = false })
+	must(t, d.client.Pull(t.Context()))
+	d.use(func(c *Config) { *c = Config{} })
+	d.pull(time.Minute)
+	d.expectList("CAPI", "")
+	d.expectList("my_list", "")
+	if allowed() {
+		t.Error("the allowlist stays")
+	}
 }

@@ -41,6 +41,9 @@ type remembered struct {
 	Source  string    `json:"source"`  // what the validators are of
 	Fetched time.Time `json:"fetched"` // also when nothing had changed
 	Left    int       `json:"left"`    // lines that are no address
+	// Version is that of the list that came of it. If another one is in force, somebody
+	// else has fetched or replaced it, and nothing here is about that.
+	Version int64 `json:"version"`
 }
 
 // says tells two configurations of a source apart: what was fetched for the one is no
@@ -54,12 +57,12 @@ func (s *source) says() string {
 // not asked whether it has changed. known is what to remember next time, also of a
 // failure.
 func (s *shelf) refresh(ctx context.Context, src *source, known remembered, force bool) (remembered, error) {
-	if known.Source != src.says() {
+	old := s.current(src.head.Name)
+	if known.Source != src.says() || old == nil || old.Version != known.Version {
 		known = remembered{}
 	}
-	old := s.current(src.head.Name)
 	ask := known.validators
-	if force || old == nil {
+	if force {
 		ask = validators{}
 	}
 	d, err := s.fetch(ctx, src.url, ask)
@@ -70,7 +73,7 @@ func (s *shelf) refresh(ctx context.Context, src *source, known remembered, forc
 	now := s.o.Now()
 	next := remembered{validators: d.validators, Source: src.says(), Fetched: now, Left: known.Left}
 	if d.same {
-		return next, s.move(old, now.Add(src.length))
+		return s.settled(next, src, s.move(old, now.Add(src.length)))
 	}
 	l, report, err := src.read(d, now)
 	if err == nil {
@@ -83,13 +86,21 @@ func (s *shelf) refresh(ctx context.Context, src *source, known remembered, forc
 		return known, err
 	}
 	next.Left = report.Bad + report.TooWide
-	if old != nil && next.Hash == known.Hash {
-		return next, s.move(old, now.Add(src.length))
+	if next.Hash == known.Hash {
+		return s.settled(next, src, s.move(old, now.Add(src.length)))
 	}
 	if err := guard(old, l, &report); err != nil {
 		return known, err
 	}
-	return next, s.put(l)
+	return s.settled(next, src, s.put(l))
+}
+
+// settled completes what is to be remembered, with the list as it is in force.
+func (s *shelf) settled(next remembered, src *source, err error) (remembered, error) {
+	if l := s.current(src.head.Name); l != nil {
+		next.Version = l.Version
+	}
+	return next, err
 }
 
 // read makes the list of what a source holds.

@@ -1,0 +1,41 @@
+package community
+
+import "errors"
+
+// wish is what a configuration wants to have pulled.
+type wish struct {
+	credentials          string
+	pull                 bool
+	noCommunity, noLists bool
+}
+
+// withdraw takes back what was pulled and, since the last Use, is not wanted any more. A
+// client that only waits for credentials keeps all. Lists are for the node that pulls to
+// drop, allowlists each node's own.
+func (c *Client) withdraw() error {
+	c.mu.Lock()
+	config, look := c.config, c.unwanted
+	c.unwanted = false
+	c.mu.Unlock()
+	if !look {
+		return nil
+	}
+	p := &c.pull
+	if now := (wish{config.Credentials, config.Pull, config.NoCommunity, config.NoLists}); now != p.wish {
+		// Whoever wants something else wants it now; begin has the last word after a start.
+		p.wish, p.due, p.started = now, schedule{}, false
+	}
+	off := !config.Pull || config.Credentials == ""
+	var errs []error
+	if (off || config.NoCommunity) && c.o.Leads() {
+		p.ends, p.started = nil, false
+		errs = append(errs, c.shelf.drop(communityList))
+	}
+	if off || config.NoLists {
+		if c.o.Leads() {
+			errs = append(errs, c.dropOthers(nil))
+		}
+		errs = append(errs, c.dropAllowlists(nil))
+	}
+	return errors.Join(errs...)
+}
