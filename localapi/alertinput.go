@@ -209,8 +209,12 @@ func (in *decisionInput) decision(a *event.Alert, now time.Time) (decisions.Deci
 	if until.After(now.AddDate(farAhead, 0, 0)) {
 		return decisions.Decision{}, fmt.Errorf("duration %.40q: ends more than %d years from now", *in.Duration, farAhead)
 	}
+	scope, value := canonicalScope(tidy(*in.Scope)), tidy(*in.Value)
+	if scope == decisions.ScopeIP && strings.Contains(value, "/") { // as files of imports have it
+		scope = decisions.ScopeRange
+	}
 	return decisions.Decision{
-		Scope: canonicalScope(tidy(*in.Scope)), Value: tidy(*in.Value), Type: tidy(*in.Type), Origin: tidy(*in.Origin),
+		Scope: scope, Value: value, Type: tidy(*in.Type), Origin: tidy(*in.Origin),
 		Scenario: tidy(*in.Scenario), Created: now, Until: until, Direct: a.Direct,
 		Simulated: a.Simulated || in.Simulated != nil && *in.Simulated,
 	}, nil

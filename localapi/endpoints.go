@@ -4,5 +4,5 @@ import "slices"
 
 // endpointRoutes are those of decisions, alerts and allowlists.
 func endpointRoutes() []route {
-	return slices.Concat(decisionRoutes(), alertRoutes(), allowlistRoutes())
+	return slices.Concat(decisionRoutes(), streamRoutes(), alertRoutes(), allowlistRoutes())
 }

@@ -1,0 +1,327 @@
+package localapi
+
+import (
+	"errors"
+	"iter"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/rampart-edge/rampart/decisions"
+)
+
+// streamStep is how many changes are taken from the Book at once.
+const streamStep = 1024
+
+// errEpoch is what a stream meets when the journal forgets while it is read.
+var errEpoch = errors.New("the journal began anew while it was read")
+
+// sink takes decisions as a telling finds them: all new ones before those that ended.
+type sink interface {
+	add(f form, write func([]byte) []byte) error
+}
+
+// telling is one answer of the stream in the making: what changed for a selection
+// since a cursor, in several passes over the changes, so that little of them is in
+// memory at a time.
+//
+// No value is among the new and the ended ones of one answer: bouncers differ in
+// which they look at first. What is left, or new, of a value whose end is told waits
+// for the next answer: the telling owes it, and the cursor keeps where to look.
+type telling struct {
+	s     *Server
+	book  *decisions.Book
+	sel   *selection
+	to    sink
+	now   time.Time
+	from  Cursor
+	whole bool // everything in force, whatever was told before
+
+	journal, end int64 // changes of the journal after the one, up to the other
+	lists        []decisions.ListChange
+	afterLists   int64 // cursor before lists
+	nextLists    int64
+
+	ending  map[string]ended // by value, what of the journal is told to end
+	removed [][]netip.Prefix // sorted: what lists no longer have
+	owes    bool
+	retold  map[string]bool // by value: what the answer before left out and this one told
+
+	d     decisions.Decision // that write writes
+	left  time.Duration
+	form  form
+	write func([]byte) []byte
+}
+
+// ended is a type of which the end is told, at a change.
+type ended struct {
+	kind   string
+	cursor int64
+	more   *ended
+}
+
+func newTelling(s *Server, sel *selection, from Cursor, to sink) *telling {
+	t := &telling{s: s, book: s.o.Book, sel: sel, to: to, from: from, ending: map[string]ended{}, retold: map[string]bool{}}
+	t.write = func(dst []byte) []byte { return appendDecision(dst, &t.d, t.left, t.form) }
+	return t
+}
+
+// tell tells everything and returns where the next answer goes on. An error means
+// that the caller was not told all.
+func (t *telling) tell() (Cursor, error) {
+	t.begin()
+	for _, pass := range []func() error{t.plan, t.owed, t.news, t.listNews, t.ends, t.listEnds} {
+		if err := pass(); err != nil {
+			return Cursor{}, err
+		}
+	}
+	next := Cursor{Epoch: t.s.streams.epoch, Journal: t.end, Lists: t.nextLists, At: t.now}
+	if t.owes && !t.whole {
+		next.Before, next.BeforeLists, next.At = t.journal, t.afterLists, t.from.At
+	}
+	return next, nil
+}
+
+// begin finds out where to start and where to end.
+func (t *telling) begin() {
+	t.now = t.s.o.Now()
+	t.whole = t.from.Epoch == ""
+	switch {
+	case t.whole:
+	case t.from.Epoch == t.s.streams.epoch:
+		t.journal, t.afterLists = t.from.Journal, t.from.Lists
+	default:
+		since := t.from.At.Add(-streamOverlap)
+		t.journal, t.afterLists = t.book.CursorAt(since), t.book.ListsCursorAt(since)
+	}
+	t.end = t.book.Cursor()
+	if cs, _ := t.book.Since(t.journal, 1); len(cs) > 0 && cs[0].Reset {
+		t.whole, t.journal, t.afterLists = true, 0, 0
+	}
+	if t.lists, t.nextLists = t.book.ListsSince(t.afterLists); !t.whole && len(t.lists) > 0 && t.lists[0].Reset {
+		t.whole, t.journal, t.afterLists = true, 0, 0
+	}
+	for i := range t.lists {
+		if gone := t.lists[i].Removed; len(gone) > 0 {
+			t.removed = append(t.removed, sorted(gone))
+		}
+	}
+}
+
+// sorted returns ps in order; it copies them only if they are not.
+func sorted(ps []netip.Prefix) []netip.Prefix {
+	if !slices.IsSortedFunc(ps, netip.Prefix.Compare) {
+		ps = slices.SortedFunc(slices.Values(ps), netip.Prefix.Compare)
+	}
+	return ps
+}
+
+// changes are those of the journal after one cursor, up to another.
+func (t *telling) changes(from, to int64) iter.Seq2[*decisions.Change, error] {
+	return func(yield func(*decisions.Change, error) bool) {
+		for more := true; more && from < to; {
+			var cs []decisions.Change
+			cs, from = t.book.Since(from, streamStep)
+			more = len(cs) == streamStep
+			for i := range cs {
+				if cs[i].Reset {
+					yield(nil, errEpoch)
+					return
+				}
+				if cs[i].Cursor > to || !yield(&cs[i], nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// plan finds the ends to tell.
+func (t *telling) plan() error {
+	for ch, err := range t.changes(t.journal, t.end) {
+		if err != nil {
+			return err
+		}
+		d := &ch.Decision
+		if !ch.Gone || !t.sel.wants(d) || !t.lost(d) {
+			continue
+		}
+		e := ended{kind: d.Type, cursor: ch.Cursor}
+		if had, ok := t.ending[d.Value]; ok {
+			e.more = &had
+		}
+		t.ending[d.Value] = e
+	}
+	return nil
+}
+
+// lost reports whether nothing like d is in force any more, so that its end is to be
+// told. What else there is of its value is owed then: some bouncers forget all of a
+// value at once. Somebody who is told everything needs to hear only of values of
+// which nothing is left.
+func (t *telling) lost(d *decisions.Decision) bool {
+	left := false
+	for o := range t.book.Query(t.like(d)) {
+		if !o.Until.After(t.now) {
+			continue
+		}
+		if t.whole || o.Type == d.Type && o.Scope == d.Scope && !t.sel.every {
+			return false
+		}
+		left = true
+	}
+	t.owes = t.owes || left
+	return true
+}
+
+// like selects what is in force against the value of d, whatever its scope: to some
+// bouncers the text is all.
+func (t *telling) like(d *decisions.Decision) decisions.Query {
+	q := t.sel.Query
+	q.Value, q.Prefix = d.Value, netip.Prefix{}
+	return q
+}
+
+// owed tells what the answer before this one left out: what is in force against
+// values whose end it told.
+func (t *telling) owed() error {
+	if t.whole || t.from.Epoch != t.s.streams.epoch || t.from.Before == 0 && t.from.BeforeLists == 0 {
+		return nil
+	}
+	for ch, err := range t.changes(t.from.Before, t.from.Journal) {
+		if err != nil {
+			return err
+		}
+		if ch.Gone && t.sel.wants(&ch.Decision) {
+			if err := t.retell(&ch.Decision); err != nil {
+				return err
+			}
+		}
+	}
+	lists, _ := t.book.ListsSince(t.from.BeforeLists)
+	for i := range lists {
+		d := t.listed(&lists[i])
+		for _, p := range lists[i].Removed {
+			setTarget(&d, p)
+			if t.sel.wants(&d) {
+				if err := t.retell(&d); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// retell tells what is in force against the value of d, the longest of each scope and type.
+func (t *telling) retell(d *decisions.Decision) error {
+	if t.retold[d.Value] {
+		return nil
+	}
+	t.retold[d.Value] = true
+	var found []decisions.Decision
+	for o := range t.book.Query(t.like(d)) {
+		same := func(x decisions.Decision) bool { return x.Type == o.Type && x.Scope == o.Scope && !t.sel.every }
+		if i := slices.IndexFunc(found, same); i < 0 {
+			found = append(found, o)
+		} else if o.Until.After(found[i].Until) {
+			found[i] = o
+		}
+	}
+	for i := range found {
+		if err := t.announce(&found[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// news tells what came into force, or goes on for longer.
+func (t *telling) news() error {
+	for ch, err := range t.changes(t.journal, t.end) {
+		if err != nil {
+			return err
+		}
+		if d := &ch.Decision; !ch.Gone && !t.retold[d.Value] && t.sel.wants(d) && (t.sel.every || !t.outlasted(ch)) {
+			if err := t.announce(d); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// outlasted reports whether a like decision of the selection lasts longer.
+func (t *telling) outlasted(ch *decisions.Change) bool {
+	if !ch.Shadowed || !t.sel.narrow {
+		return ch.Shadowed
+	}
+	d := &ch.Decision
+	q := t.like(d)
+	q.Scopes, q.Types = []string{d.Scope}, []string{d.Type}
+	for o := range t.book.Query(q) {
+		if o.Until.After(d.Until) || o.Until.Equal(d.Until) && o.ID < d.ID {
+			return true
+		}
+	}
+	return false
+}
+
+// announce tells of a decision in force, unless the end of its value is told.
+func (t *telling) announce(d *decisions.Decision) error {
+	left := d.Until.Sub(t.now)
+	if left <= 0 {
+		return nil
+	}
+	_, ends := t.ending[d.Value]
+	if !ends && len(t.removed) > 0 {
+		ends = t.unlisted(d.Prefix())
+	}
+	if ends {
+		t.owes = true
+		return nil
+	}
+	return t.add(d, left, formNew)
+}
+
+// unlisted reports whether a list lost p.
+func (t *telling) unlisted(p netip.Prefix) bool {
+	return p.IsValid() && slices.ContainsFunc(t.removed, func(ps []netip.Prefix) bool {
+		_, found := slices.BinarySearchFunc(ps, p, netip.Prefix.Compare)
+		return found
+	})
+}
+
+// ends tells of what ended, one end for each value and type.
+func (t *telling) ends() error {
+	if len(t.ending) == 0 {
+		return nil
+	}
+	for ch, err := range t.changes(t.journal, t.end) {
+		if err != nil {
+			return err
+		}
+		if d := &ch.Decision; ch.Gone && t.sel.wants(d) && t.told(d, ch.Cursor) {
+			if err := t.add(d, d.Until.Sub(t.now), formGone); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// told reports whether a change is the latest end of its value and type.
+func (t *telling) told(d *decisions.Decision, cursor int64) bool {
+	e, ok := t.ending[d.Value]
+	for at := &e; ok && at != nil; at = at.more {
+		if at.kind == d.Type {
+			return at.cursor == cursor
+		}
+	}
+	return false
+}
+
+func (t *telling) add(d *decisions.Decision, left time.Duration, f form) error {
+	t.d, t.left, t.form = *d, left, f
+	return t.to.add(f, t.write)
+}
