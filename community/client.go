@@ -33,6 +33,8 @@ type Client struct {
 	off    string // why, if so
 	inbox  [][]byte
 	status Status
+	// failing: the disk did not take what was in the inbox.
+	failing bool
 	// unwanted: since Use nobody has looked for what was pulled and is not wanted any more.
 	unwanted bool
 
@@ -120,12 +122,11 @@ func (c *Client) server() (*api, error) {
 // Run pushes and pulls until ctx is done. What has not been sent by then waits on disk.
 func (c *Client) Run(ctx context.Context) {
 	var loops sync.WaitGroup
+	loops.Go(func() { every(ctx, tick, func(context.Context) { c.keep() }) })
 	loops.Go(func() { every(ctx, tick, c.pushDue) })
 	loops.Go(func() { every(ctx, tick, c.pullDue) })
 	loops.Wait()
-	if err := c.keep(); err != nil {
-		c.o.Logger.Error("signals that were to be sent could not be kept", zap.Error(err))
-	}
+	c.keep()
 }
 
 // every calls step again and again; when it returns no step is under way.
@@ -175,15 +176,27 @@ func (c *Client) Offer(a *event.Alert, ds []decisions.Decision) {
 	c.inbox = append(c.inbox, body)
 }
 
-// keep brings what was offered to the disk.
-func (c *Client) keep() error {
+// keep brings what was offered to the disk. What the disk does not take waits for the
+// next time, as far as there is place.
+func (c *Client) keep() {
 	c.mu.Lock()
 	bodies := c.inbox
 	c.inbox = nil
 	c.mu.Unlock()
-	if err := c.queue.add(bodies); err != nil {
-		c.full.Add(int64(len(bodies)))
-		return err
+	err := c.queue.add(bodies)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err != nil {
+		c.inbox = append(bodies, c.inbox...)
+		if over := len(c.inbox) - maxInbox; over > 0 {
+			c.inbox = c.inbox[over:]
+			c.full.Add(int64(over))
+		}
 	}
-	return nil
+	if failing := err != nil; failing != c.failing {
+		c.failing = failing
+		if failing {
+			c.o.Logger.Warn("signals do not get to the disk; they wait in memory", zap.Error(err))
+		}
+	}
 }

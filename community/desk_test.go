@@ -113,7 +113,7 @@ func (d *desk) steps(for_, step time.Duration, do func(context.Context)) {
 // list returns the entries of a list in force, "" for none, and its end.
 func (d *desk) list(name string) (entries string, until time.Time) {
 	for _, l := range d.book.Lists() {
-		if l.Name == name {
+		if l.Name == name && l.Until.After(d.clock.Now()) { // the Book drops what is over in its own time
 			var out []string
 			for p := range l.All() {
 				text := p.String()

@@ -207,7 +207,7 @@ func TestFiles(t *testing.T) {
 
 // TestBomb: a small file that unpacks to more than there may be is refused.
 func TestBomb(t *testing.T) {
-	part := string(gzipped(bytes.Repeat([]byte("\n"), 1<<20)))
+	part := string(gzipped([]byte(strings.Repeat("#"+strings.Repeat("x", 1022)+"\n", 1<<10))))
 	d := newDesk(t)
 	must(t, d.feeds.Use([]Feed{{Name: "f", URL: d.server.PutFile("f", strings.Repeat(part, maxUnpacked>>20+1))}}))
 	if err := d.feeds.Pull(t.Context(), "f"); err == nil || !strings.Contains(err.Error(), "more than 256 MiB") {

@@ -37,9 +37,7 @@ func (p *push) start(now time.Time) {
 func (c *Client) pushDue(ctx context.Context) {
 	c.pushing.Lock()
 	defer c.pushing.Unlock()
-	if err := c.keep(); err != nil {
-		c.o.Logger.Warn("signals are lost", zap.Error(err))
-	}
+	c.keep()
 	config, api := c.now()
 	if api == nil || ctx.Err() != nil {
 		return

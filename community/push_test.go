@@ -316,3 +316,19 @@ func TestPreview(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// TestDiskThatFails: signals wait in memory, as far as there is place.
+func TestDiskThatFails(t *testing.T) {
+	d := newDesk(t)
+	d.alert(1, "crowdsecurity/ssh-bf")
+	must(t, d.db.Close())
+	d.client.keep()
+	for i := range maxInbox {
+		a := testAlert(i, "x/y")
+		d.client.Offer(a, nil)
+	}
+	d.client.keep()
+	if len(d.client.inbox) != maxInbox || d.client.Status().Dropped != 1 {
+		t.Errorf("%d wait, %d dropped", len(d.client.inbox), d.client.Status().Dropped)
+	}
+}
