@@ -36,21 +36,23 @@ func (st *state) listKeeper() listKeeper {
 	return st.book
 }
 
-// ListStatus is a list in force, without its entries.
+// ListStatus is a list, without its entries. One that is not in force, since it could not
+// be fetched yet, has none and no Until.
 type ListStatus struct {
 	Name       string    `json:"name"`
 	Origin     string    `json:"origin"` // of its decisions
 	Type       string    `json:"type"`
 	Scenario   string    `json:"scenario"`
 	Version    int64     `json:"version"`
-	Created    time.Time `json:"created"`
-	Until      time.Time `json:"until"`
+	Created    time.Time `json:"created,omitzero"`
+	Until      time.Time `json:"until,omitzero"`
 	Entries    int       `json:"entries"`
 	Addresses4 int       `json:"ipv4_addresses"`
 	Ranges4    int       `json:"ipv4_ranges"`
 	All6       int       `json:"ipv6"`
 	Suppressed int       `json:"suppressed"` // entries that the allowlist covers
 	FirstID    int64     `json:"first_id"`   // decision id of the first entry; the others follow
+	ListSource
 }
 
 func (st *state) listStatus(l *decisions.Blocklist) ListStatus {
@@ -85,11 +87,7 @@ func listLists(l *live, r *http.Request) (any, error) {
 	if err := only(r); err != nil {
 		return nil, err
 	}
-	out := []ListStatus{}
-	for _, b := range l.state.book.Lists() {
-		out = append(out, l.state.listStatus(b))
-	}
-	return out, nil
+	return l.lists(), nil
 }
 
 // ListDetail is a list with its first entries.
@@ -115,6 +113,7 @@ func showList(l *live, r *http.Request) (any, error) {
 		return nil, err
 	}
 	out := ListDetail{List: l.state.listStatus(b), First: []string{}}
+	out.List.ListSource = l.listSource(b.Name, b.From)
 	for i := range min(limit, b.Len()) {
 		text := b.At(i).String()
 		if b.At(i).IsSingleIP() {
@@ -159,6 +158,7 @@ func putList(l *live, r *http.Request) (any, error) {
 		return nil, err // dropped meanwhile
 	}
 	out.List = l.state.listStatus(b)
+	out.List.ListSource = l.listSource(b.Name, b.From)
 	return out, nil
 }
 
@@ -222,6 +222,7 @@ func dropList(l *live, r *http.Request) (any, error) {
 		return nil, err
 	}
 	out := l.state.listStatus(b)
+	out.ListSource = l.listSource(b.Name, b.From)
 	if err := l.state.listKeeper().DropList(b.Name); err != nil && !errors.Is(err, decisions.ErrNoList) {
 		return nil, err
 	}
