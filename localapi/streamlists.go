@@ -3,6 +3,7 @@ package localapi
 import (
 	"iter"
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
@@ -68,15 +69,12 @@ func (t *telling) listAdded(lc *decisions.ListChange) error {
 	}
 	var scratch [64]byte
 	entry := newListEntry(&d, left)
-	wanted := t.wantsTargets(d)
+	wants := t.wantsEntries(lc)
 	for i, p := range t.added(lc) {
-		if !wanted[p.IsSingleIP()] || t.sel.Prefix.IsValid() && !t.sel.wantsPrefix(p) {
+		if !wants(p) {
 			continue
 		}
 		value := appendTarget(scratch[:0], p)
-		if t.sel.Value != "" && string(value) != t.sel.Value {
-			continue
-		}
 		if t.retold[string(value)] {
 			continue
 		}
@@ -92,14 +90,37 @@ func (t *telling) listAdded(lc *decisions.ListChange) error {
 	return nil
 }
 
-// wantsTargets tells whether addresses (true) and ranges (false) of a list are
-// selected, by all but value and prefix.
-func (t *telling) wantsTargets(d decisions.Decision) map[bool]bool {
-	sel := *t.sel
-	sel.Value, sel.Prefix = "", netip.Prefix{}
-	address, reach := d, d
-	address.Scope, reach.Scope = decisions.ScopeIP, decisions.ScopeRange
-	return map[bool]bool{true: sel.wants(&address), false: sel.wants(&reach)}
+// wantsEntries tells which entries of a list are selected.
+func (t *telling) wantsEntries(lc *decisions.ListChange) func(netip.Prefix) bool {
+	rest := *t.sel
+	rest.Value, rest.Prefix = "", netip.Prefix{}
+	one, many := t.listed(lc), t.listed(lc)
+	one.Scope, many.Scope = decisions.ScopeIP, decisions.ScopeRange
+	addresses, ranges := rest.wants(&one), rest.wants(&many)
+	return func(p netip.Prefix) bool {
+		wanted := ranges
+		if p.IsSingleIP() {
+			wanted = addresses
+		}
+		var room [64]byte
+		return wanted && (!t.sel.Prefix.IsValid() || t.sel.wantsPrefix(p)) &&
+			(t.sel.Value == "" || string(appendTarget(room[:0], p)) == t.sel.Value)
+	}
+}
+
+// wantedOf are those of some entries of a list that are selected.
+func (t *telling) wantedOf(lc *decisions.ListChange, ps []netip.Prefix) []netip.Prefix {
+	wants := t.wantsEntries(lc)
+	if all := !slices.ContainsFunc(ps, func(p netip.Prefix) bool { return !wants(p) }); all {
+		return ps
+	}
+	var out []netip.Prefix
+	for _, p := range ps {
+		if wants(p) {
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 // appendTarget writes p as the value of a decision.
@@ -151,12 +172,8 @@ func (t *telling) listEnds() error {
 		lc := &t.lists[i]
 		d := t.listed(lc)
 		d.Until = lc.At
-		wanted := t.wantsTargets(d)
-		for _, p := range lc.Removed {
-			if !wanted[p.IsSingleIP()] {
-				continue
-			}
-			if setTarget(&d, p); !t.sel.wants(&d) || !t.lost(&d) {
+		for _, p := range t.wantedOf(lc, lc.Removed) {
+			if setTarget(&d, p); !t.lost(&d) {
 				continue
 			}
 			if err := t.add(&d, d.Until.Sub(t.now), formGone); err != nil {

@@ -84,7 +84,9 @@ func (m *model) decide() {
 	}
 	ds := []decisions.Decision{d}
 	m.must(m.book.Append(nil, ds))
-	m.note("decide %+v", ds[0])
+	d = ds[0]
+	m.note("decide %s %s #%d %s %s until %s, simulated %v, suppressed %v", d.Type, d.Value, d.ID, d.Origin, d.Scenario,
+		d.Until.Format("15:04:05.000"), d.Simulated, d.Suppressed)
 }
 
 // end deletes what is against one value, or one decision of it.
@@ -99,11 +101,29 @@ func (m *model) end() {
 	}
 	ds, err := m.book.DeleteQuery(q, "model")
 	m.must(err)
-	m.note("end %+v: %d", q, len(ds))
+	for _, d := range ds {
+		m.early(d.Scope + " " + d.Value)
+	}
+	m.note("end %v %s %v: %d", q.Types, q.Value, q.Scopes, len(ds))
+}
+
+// early is called when something ended before its time. Whoever took no notice of a
+// longer decision because of it, and is told of no end since that goes on, holds it up
+// to the end that was told: how long that is nobody can say.
+func (m *model) early(at string) {
+	for _, h := range m.holders {
+		if _, holds := h.timed[at]; holds {
+			h.timed[at] = m.clock.Now().Add(time.Hour)
+		}
+	}
 }
 
 // allow changes the allowlist.
 func (m *model) allow() {
+	for i := range 8 {
+		m.early(fmt.Sprintf("Ip 10.0.0.%d", i))
+	}
+	m.early("Range 10.0.0.0/30")
 	p := netip.MustParsePrefix(pick(m.rnd, "10.0.0.1/32", "10.0.0.2/31", "10.0.0.0/30"))
 	if m.rnd.IntN(2) == 0 {
 		m.must(m.book.Allow().Add(decisions.AllowEntry{Prefix: p}))
@@ -116,6 +136,9 @@ func (m *model) allow() {
 // list puts or drops one of two lists.
 func (m *model) list() {
 	name := pick(m.rnd, "one", "two-b")
+	for i := range 8 {
+		m.early(fmt.Sprintf("Ip 10.0.0.%d", i))
+	}
 	if m.rnd.IntN(4) == 0 {
 		if m.book.DropList(name) == nil {
 			m.note("drop list %s", name)
@@ -160,7 +183,7 @@ func (m *model) pullFor(h *holder, startup bool) {
 		m.t.Fatalf("%d %s: %v", w.Code, w.Body, err)
 	}
 	h.asked = true
-	m.note("%s %q pulls, startup %v: %s", h.name, h.query, startup, w.Body)
+	m.note("%s %q pulls, startup %v:%s", h.name, h.query, startup, brief(&p))
 	told := map[string]bool{}
 	for _, d := range p.New {
 		told[d.Value] = true
@@ -191,7 +214,18 @@ func (m *model) pullFor(h *holder, startup bool) {
 
 func (m *model) fail(format string, args ...any) {
 	m.t.Helper()
-	m.t.Fatalf(format+"\n%s", append(args, strings.Join(m.log[max(0, len(m.log)-60):], "\n"))...)
+	m.t.Fatalf(format+"\n%s", append(args, strings.Join(m.log[max(0, len(m.log)-400):], "\n"))...)
+}
+
+// brief is an answer for people.
+func brief(p *pulled) string {
+	var out strings.Builder
+	for sign, list := range map[string][]wireDecision{"+": p.New, "-": p.Deleted} {
+		for _, d := range list {
+			fmt.Fprintf(&out, " %s%s %s #%d %s %s %s", sign, d.Type, d.Value, d.ID, d.Origin, d.Scenario, d.Duration)
+		}
+	}
+	return out.String()
 }
 
 // check compares what a bouncer holds with what is in force. It has asked twice since

@@ -102,7 +102,7 @@ func (t *telling) begin() {
 		t.whole, t.journal, t.afterLists = true, 0, 0
 	}
 	for i := range t.lists {
-		if gone := t.lists[i].Removed; len(gone) > 0 {
+		if gone := t.wantedOf(&t.lists[i], t.lists[i].Removed); len(gone) > 0 {
 			t.removed = append(t.removed, sorted(gone))
 		}
 	}
@@ -201,12 +201,10 @@ func (t *telling) owed() error {
 	lists, _ := t.book.ListsSince(t.from.BeforeLists)
 	for i := range lists {
 		d := t.listed(&lists[i])
-		for _, p := range lists[i].Removed {
+		for _, p := range t.wantedOf(&lists[i], lists[i].Removed) {
 			setTarget(&d, p)
-			if t.sel.wants(&d) {
-				if err := t.retell(&d); err != nil {
-					return err
-				}
+			if err := t.retell(&d); err != nil {
+				return err
 			}
 		}
 	}
