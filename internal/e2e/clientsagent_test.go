@@ -37,7 +37,7 @@ func (f *foreign) agent() {
 func TestClientAgent(t *testing.T) {
 	t.Parallel()
 	f := apiNode(t)
-	f.customBouncer()
+	f.customBouncer(customKey)
 	f.agent()
 	const ip = "203.0.113.9"
 	f.refuses(ip, false)
@@ -69,4 +69,13 @@ func TestClientAgent(t *testing.T) {
 	f.tell("decision(s) deleted", "decisions", "delete", "-i", ip)
 	f.called("del", ip)
 	f.refuses(ip, false)
+
+	// Agent and bouncer live through a restart of the node, whose tokens still count.
+	f.stop()
+	f.start()
+	const later = "203.0.113.10"
+	f.guess(later, 8)
+	f.banned(later)
+	f.refuses(later, true)
+	f.called("add", later)
 }

@@ -14,8 +14,6 @@ import (
 	"time"
 )
 
-func itoa(n int64) string { return strconv.FormatInt(n, 10) }
-
 // wiredForeign is a node behind a cable with CrowdSec's firewall bouncer on its
 // machine, instead of a firewall of ours.
 func wiredForeign(t *testing.T) (*wired, *foreign) {
@@ -141,7 +139,7 @@ func TestClientFirewallBouncerReturns(t *testing.T) {
 }
 
 // customBouncer runs the custom bouncer with a script that writes down how it is called.
-func (f *foreign) customBouncer() {
+func (f *foreign) customBouncer(key string) {
 	f.t.Helper()
 	f.write("script.sh", f.expand("#!/bin/sh\nfor a in \"$@\"; do printf '%s\\t' \"$a\"; done >> {dir}/calls\necho >> {dir}/calls\n"))
 	if err := os.Chmod(f.path("script.sh"), 0o755); err != nil {
@@ -156,7 +154,7 @@ daemonize: false
 log_mode: stdout
 log_level: debug
 api_url: `+f.lapi+`
-api_key: `+customKey+`
+api_key: `+key+`
 prometheus: {enabled: false}
 `))
 	f.keep("custom.log", f.client("crowdsec-custom-bouncer", "-c", f.path("custom.yaml")))
@@ -193,7 +191,7 @@ func TestClientCustomBouncer(t *testing.T) {
 	t.Parallel()
 	f := apiNode(t)
 	f.tell("successfully added", "decisions", "add", "-i", "203.0.113.1", "-R", "from before")
-	f.customBouncer()
+	f.customBouncer(customKey)
 	before := f.called("add", "203.0.113.1")
 	if before["reason of the call"] != "from before" || before["origin"] != "cscli" || before["type"] != "ban" || before["scope"] != "Ip" {
 		t.Errorf("called with %v", before)
@@ -209,5 +207,17 @@ func TestClientCustomBouncer(t *testing.T) {
 	f.called("del", "203.0.113.2") // it ends by itself
 	if strings.Contains(f.read("calls"), "del\t198.51.100.0/24") {
 		t.Error("the range was deleted by nobody")
+	}
+}
+
+// TestClientWrongKey: a bouncer with a key that nobody gave it is told so, and ends.
+func TestClientWrongKey(t *testing.T) {
+	t.Parallel()
+	f := apiNode(t)
+	f.tell("successfully added", "decisions", "add", "-i", "203.0.113.1")
+	f.customBouncer("some other key")
+	until(t, "the bouncer is told", func() bool { return strings.Contains(f.read("custom.log"), "access forbidden") })
+	if calls := f.read("calls"); calls != "" {
+		t.Errorf("it calls its script: %s", calls)
 	}
 }

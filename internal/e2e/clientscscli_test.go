@@ -114,7 +114,7 @@ func TestClientCscliAlerts(t *testing.T) {
 	}
 	id := itoa(scanner.ID)
 	if out := f.tell("Active Decisions", "alerts", "inspect", "-d", id); !strings.Contains(out, "203.0.113.7") || !strings.Contains(out, "Events") ||
-		!strings.Contains(out, "http_path") {
+		!strings.Contains(out, "source_ip") {
 		t.Errorf("inspected: %s", out)
 	}
 	f.fails("can't find alert", "alerts", "inspect", "999999")

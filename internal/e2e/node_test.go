@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -343,6 +344,8 @@ func freePort(t *testing.T) string {
 	}
 	return port
 }
+
+func itoa(n int64) string { return strconv.FormatInt(n, 10) }
 
 func tail(s string, n int) string { return s[max(0, len(s)-n):] }
 
