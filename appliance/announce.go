@@ -4,6 +4,9 @@ import (
 	"context"
 	"slices"
 	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
 
 	"github.com/rampart-edge/rampart/decisions"
 	"github.com/rampart-edge/rampart/event"
@@ -70,4 +73,14 @@ func (n *announcer) run(ctx context.Context) {
 func (n *announcer) tell(one *announced) {
 	n.x.notifier.Notify(one.alert, one.notified)
 	n.x.community.Offer(one.alert, one.decisions)
+}
+
+// announce tells of what an operator decided here. Profiles say who is notified; what
+// else they would decide does not count.
+func (l *live) announce(a *event.Alert, ds []decisions.Decision) {
+	j, err := l.settings.profiles.Judge(a, time.Now())
+	if err != nil {
+		l.settings.log.Error("running profiles", zap.String("scenario", a.Scenario), zap.Error(err))
+	}
+	l.state.recorded(a, ds, j.Matched)
 }
