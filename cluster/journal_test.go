@@ -183,7 +183,7 @@ func (m *member) state() state {
 		s.Alerts = append(s.Alerts, fmt.Sprintf("%d %s %s", a.ID, a.UUID, a.GetValue()))
 	}
 	for _, e := range all.Allow {
-		s.Allow = append(s.Allow, fmt.Sprintf("%s %s", e.Prefix, e.Comment))
+		s.Allow = append(s.Allow, fmt.Sprintf("%s %s", e.Key(), e.Comment))
 	}
 	for _, list := range [][]string{s.Decisions, s.Alerts, s.Allow} {
 		slices.Sort(list)

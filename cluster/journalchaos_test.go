@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -27,10 +26,20 @@ func act(m *member, r *rand.Rand) {
 	case 6, 7:
 		m.unban(value)
 	case 8:
-		_ = m.book.Allow().Add(decisions.AllowEntry{Prefix: netip.MustParsePrefix(fmt.Sprintf("198.51.100.%d/32", 200+r.IntN(8))), Comment: fmt.Sprint(r.IntN(9))})
+		list := []string{"default", "office"}[r.IntN(2)]
+		_ = m.book.Allow().CreateList("office", "the same everywhere") // may be there
+		_ = m.book.Allow().Add(decisions.AllowEntry{List: list, Item: allowItem(r), Comment: fmt.Sprint(r.IntN(9))})
 	case 9:
-		_ = m.book.Allow().Remove(netip.MustParsePrefix(fmt.Sprintf("198.51.100.%d/32", 200+r.IntN(8)))) // may not be there
+		_ = m.book.Allow().RemoveItem([]string{"default", "office"}[r.IntN(2)], allowItem(r)) // may not be there
 	}
+}
+
+// allowItem is something to allow.
+func allowItem(r *rand.Rand) string {
+	if n := r.IntN(8); n > 1 {
+		return fmt.Sprintf("198.51.100.%d", 200+n)
+	}
+	return "vpn.example"
 }
 
 // logModel is what the last writers in the log say.
@@ -62,9 +71,9 @@ func logModel(t *testing.T, s *redistest.Server, key string) (ds, allow []string
 				delete(byID, id)
 			}
 		case decisions.OpAllow:
-			entries[op.Allow.Prefix.String()] = op.Allow.Prefix.String() + " " + op.Allow.Comment
+			entries[op.AllowKey()] = op.AllowKey() + " " + op.Allow.Comment
 		case decisions.OpUnallow:
-			delete(entries, op.Prefix.String())
+			delete(entries, op.AllowKey())
 		}
 	}
 	for _, d := range byID {

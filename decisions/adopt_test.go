@@ -380,10 +380,11 @@ func nonsense(r *rand.Rand, now time.Time) decisions.Op {
 		op.Alert = &event.Alert{ID: id(), UUID: fmt.Sprint("u", r.IntN(9)), CreatedAt: when().Format(time.RFC3339), Source: &event.Source{Value: "192.0.2.1"}}
 	}
 	p := prefix(pick("192.0.2.0/24", "192.0.2.1/32", "127.0.0.0/8", "203.0.113.1/32", "::/0", "2001:db8::/32"))
+	list, item := pick("", "default", "managed", "l", "l", strings.Repeat("l", 99), "a\nb"), pick("", "", "192.0.2.1", "127.0.0.0/8", "h.example", "https://example.org/l", "file:///x", "..")
 	if r.IntN(3) == 0 {
-		op.Allow = &decisions.AllowEntry{Prefix: p, Kind: "loopback", Until: when()}
+		op.Allow = &decisions.AllowEntry{Prefix: p, Kind: "loopback", Until: when(), List: list, Item: item, ListAbout: pick("", strings.Repeat("x", 9000), "y")}
 	} else if r.IntN(2) == 0 {
-		op.Prefix = p
+		op.Prefix, op.List, op.Item = p, list, item
 	}
 	return op
 }
@@ -488,6 +489,8 @@ func FuzzOp(f *testing.F) {
 	f.Add([]byte(`{"seq":1,"kind":"append","decisions":[{"id":1,"value":"192.0.2.1","type":"ban"}],"at":"2026-03-01T12:00:00Z"}`))
 	f.Add([]byte(`{"seq":9,"kind":"list","list":"x","by":"y","at":"2026-03-01T12:00:00Z"}`))
 	f.Add([]byte(`{"kind":"unallow","prefix":"::1/128","at":"2026-03-01T12:00:00Z"}`))
+	f.Add([]byte(`{"kind":"unallow","list":"l","item":"h.example","at":"2026-03-01T12:00:00Z"}`))
+	f.Add([]byte(`{"kind":"allow","allow":{"list":"l","item":"https://example.org/x","kind":"manual","list_about":"y"},"at":"2026-03-01T12:00:00Z"}`))
 	f.Add([]byte(`{"kind":7}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		var op decisions.Op
@@ -501,7 +504,7 @@ func FuzzOp(f *testing.F) {
 			return
 		}
 		must(t, json.Unmarshal(again, &back))
-		if op.Seq < 0 || len(op.Decisions) > 256 || len(op.IDs) > 4096 || op.Kind < decisions.OpAppend || op.Kind > decisions.OpList || op.Kind != back.Kind || op.Seq != back.Seq {
+		if op.Seq < 0 || len(op.Decisions) > 256 || len(op.IDs) > 4096 || op.Kind < decisions.OpAppend || op.Kind > decisions.OpList || op.Kind != back.Kind || op.Seq != back.Seq || op.AllowKey() != back.AllowKey() {
 			t.Fatalf("%+v came back as %+v", op, back)
 		}
 	})

@@ -45,11 +45,11 @@ type logEntry struct {
 type sums struct {
 	decisions map[int64]decisions.Decision
 	alerts    map[int64]event.Alert
-	allow     map[netip.Prefix]decisions.AllowEntry
+	allow     map[string]decisions.AllowEntry // by AllowKey
 }
 
 func newSums() sums {
-	return sums{map[int64]decisions.Decision{}, map[int64]event.Alert{}, map[netip.Prefix]decisions.AllowEntry{}}
+	return sums{map[int64]decisions.Decision{}, map[int64]event.Alert{}, map[string]decisions.AllowEntry{}}
 }
 
 func (s *sums) apply(o *decisions.Op) {
@@ -66,9 +66,9 @@ func (s *sums) apply(o *decisions.Op) {
 			delete(s.decisions, id)
 		}
 	case decisions.OpAllow:
-		s.allow[o.Allow.Prefix] = *o.Allow
+		s.allow[o.AllowKey()] = *o.Allow
 	case decisions.OpUnallow:
-		delete(s.allow, o.Prefix)
+		delete(s.allow, o.AllowKey())
 	}
 }
 
@@ -125,7 +125,9 @@ func (u *sums) snapshot(now time.Time) (s decisions.Snapshot) {
 	}
 	slices.SortFunc(s.Decisions, func(x, y decisions.Decision) int { return cmp.Compare(x.ID, y.ID) })
 	slices.SortFunc(s.Alerts, func(x, y event.Alert) int { return cmp.Compare(x.ID, y.ID) })
-	slices.SortFunc(s.Allow, func(x, y decisions.AllowEntry) int { return x.Prefix.Compare(y.Prefix) })
+	slices.SortFunc(s.Allow, func(x, y decisions.AllowEntry) int {
+		return cmp.Or(x.Prefix.Compare(y.Prefix), cmp.Compare(x.List, y.List), cmp.Compare(x.Item, y.Item))
+	})
 	return s
 }
 
@@ -205,6 +207,9 @@ func (m *member) compare(want decisions.Snapshot) {
 	}
 	// What is over and waits for Expire is there or not; none is none.
 	for _, s := range []*decisions.Snapshot{&want, &got} {
+		for i := range s.Allow { // as the node that made the list says, or the others
+			s.Allow[i].ListAbout = ""
+		}
 		s.Allow = slices.DeleteFunc(append([]decisions.AllowEntry{}, s.Allow...), func(e decisions.AllowEntry) bool {
 			return !e.Until.IsZero() && !e.Until.After(m.clock.Now())
 		})
@@ -296,11 +301,21 @@ func (m *member) change(sp space) {
 		must(m.t, err)
 	case 1:
 		p := netip.PrefixFrom(addr(value), []int{32, 31, 30}[r.IntN(3)]).Masked()
-		must(m.t, m.allow.Add(decisions.AllowEntry{Prefix: p, Comment: fmt.Sprint("by ", m.node), Until: now.Add(time.Duration(1+r.IntN(100)) * time.Minute)}))
+		e := decisions.AllowEntry{Prefix: p, Comment: fmt.Sprint("by ", m.node), Until: now.Add(time.Duration(1+r.IntN(100)) * time.Minute)}
+		if r.IntN(2) == 0 {
+			e.List = "office"
+			if err := m.allow.CreateList(e.List, "the same everywhere"); !errors.Is(err, decisions.ErrAllowListExists) {
+				must(m.t, err)
+			}
+		}
+		if r.IntN(4) == 0 {
+			e.Prefix, e.Item = netip.Prefix{}, "vpn.example"
+		}
+		must(m.t, m.allow.Add(e))
 	case 2:
 		for _, e := range m.allow.List() {
 			if e.Kind == decisions.KindManual && r.IntN(2) == 0 {
-				if err := m.allow.Remove(e.Prefix); !errors.Is(err, decisions.ErrNotAllowed) {
+				if err := m.allow.RemoveItem(e.List, e.Text()); !errors.Is(err, decisions.ErrNotAllowed) {
 					must(m.t, err)
 				}
 			}
