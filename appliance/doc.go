@@ -5,6 +5,9 @@
 //	Config ─Compile─► Settings ─Use─► Appliance: sources, queue ─► engine ─► book ─► set, firewall
 //	                                  Begin(request) ─► Visit ─► End(status)
 //
+//	alerts recorded here ─► announcer ─► notifications, Central API
+//	own listener, LocalAPI(site) ─► localapi.Server ─► profiles ─► book
+//
 // It knows nothing of Caddy: package caddymodule maps Caddy's life cycle on to
 // New, Use and Close. New opens nothing; the first Use opens the data directory.
 //

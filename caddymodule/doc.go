@@ -1,8 +1,10 @@
 // Package caddymodule is Rampart's Caddy face: the app "rampart", the handler
-// directive of the same name, the listener wrapper and the admin routes.
+// directive of the same name, the directive rampart_lapi, the listener wrapper and
+// the admin routes.
 //
 //	Caddyfile ─► JSON ─► App ─Provision─► appliance.Settings ─Start─► node (pooled)
 //	request ─► Handler ─Begin─► 403 / 429 / challenge, or next ─► recorder ─End─► node
+//	/v1/*   ─► LAPIHandler ─► node's Local API
 //	accept  ─► ListenerWrapper ─Refuses─► close
 //
 // It decides nothing itself: package appliance does. It maps Caddy's life cycle
