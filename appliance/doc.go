@@ -4,7 +4,6 @@
 //
 //	Config ─Compile─► Settings ─Use─► Appliance: sources, queue ─► engine ─► book ─► set, firewall
 //	                                  Begin(request) ─► Visit ─► End(status)
-//
 //	alerts recorded here ─► announcer ─► notifications, Central API
 //	own listener, LocalAPI(site) ─► localapi.Server ─► profiles ─► book
 //
