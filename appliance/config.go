@@ -125,7 +125,9 @@ type ItemConfig struct {
 // nobody is refused for them.
 type SimulationConfig struct {
 	// On simulates all scenarios but those in Except; off only those in Except.
-	On     bool     `json:"on,omitempty"`
+	On bool `json:"on,omitempty"`
+	// Except are names of scenarios; list:NAME and host:NAME are lists and sites that
+	// simulate, whatever On is.
 	Except []string `json:"except,omitempty"`
 	// File is a simulation.yaml as CrowdSec has it, to begin with. It is watched.
 	File string `json:"file,omitempty"`

@@ -282,8 +282,15 @@ func (s *Settings) compileSimulation() error {
 		}
 	}
 	s.simulation.On = s.simulation.On || c.On
-	s.simulation.Exclusions = append(s.simulation.Exclusions, c.Except...)
-	return nil
+	var errs []error
+	for _, text := range c.Except {
+		selector, err := decisions.ParseSelector(text)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("simulation except: %w", err))
+		}
+		s.simulation.Exclusions = append(s.simulation.Exclusions, selector)
+	}
+	return errors.Join(errs...)
 }
 
 func (s *Settings) compileStorage() (err error) {
