@@ -20,6 +20,7 @@ import (
 	"github.com/rampart-edge/rampart/decisions"
 	"github.com/rampart-edge/rampart/event"
 	"github.com/rampart-edge/rampart/firewall"
+	"github.com/rampart-edge/rampart/localapi"
 	"github.com/rampart-edge/rampart/logsources"
 	"github.com/rampart-edge/rampart/notify"
 	"github.com/rampart-edge/rampart/scenarios"
@@ -198,7 +199,17 @@ func schemaTypes() map[string]reflect.Type {
 		"FeedStatus": community.FeedStatus{}, "NotificationStatus": NotificationStatus{}, "Receiver": notify.Stats{}, "AggregateStatus": AggregateStatus{},
 		"Refusal": Refusal{}, "Ban": firewall.Ban{}, "AllowEntry": decisions.AllowEntry{}, "AllowRequest": AllowRequest{},
 		"List": ListStatus{}, "ListDetail": ListDetail{}, "ListAnswer": ListAnswer{}, "ListReport": decisions.ListReport{},
+		"BouncerStatus": BouncerStatus{}, "MachineStatus": MachineStatus{}, "UsageStatus": UsageStatus{}, "StreamStatus": StreamStatus{},
+		"BouncerDetail": BouncerDetail{}, "MachineDetail": MachineDetail{}, "BouncerRequest": BouncerRequest{}, "BouncerAnswer": BouncerAnswer{},
+		"MachineRequest": MachineRequest{}, "MachineAnswer": MachineAnswer{}, "AllowListStatus": AllowListStatus{}, "AllowListDetail": AllowListDetail{},
+		"AllowItem": AllowItem{}, "AllowListRequest": AllowListRequest{}, "AllowItemsRequest": AllowItemsRequest{}, "AllowItemsAnswer": AllowItemsAnswer{},
+		"RefusedItem": RefusedItem{}, "Allowed": Allowed{}, "AllowReason": AllowReason{}, "AlertsDeleted": AlertsDeleted{},
+		"FlushRequest": FlushRequest{}, "ImportRow": ImportRow{}, "ImportRequest": ImportRequest{}, "ImportAnswer": ImportAnswer{},
+		"UsageSum": localapi.Total{}, "AllowSource": AllowSourceStatus{},
 	} {
+		types[name] = reflect.TypeOf(v)
+	}
+	for name, v := range exchangeTypes() {
 		types[name] = reflect.TypeOf(v)
 	}
 	return types
