@@ -24,6 +24,8 @@ const (
 	retryMin     = time.Minute
 	retryMax     = time.Hour
 	fetchTimeout = time.Minute
+	// maxAllowProblems is how many items that cannot be looked up are named.
+	maxAllowProblems = 10
 )
 
 // AllowSourceStatus is how an item of an allowlist stands that has to be looked up.
@@ -225,6 +227,18 @@ func (k *allowKeeper) status() []AllowSourceStatus {
 			one.Checked, one.Good, one.Next, one.Problem = l.checked, l.good, l.next, l.problem
 		}
 		out = append(out, one)
+	}
+	return out
+}
+
+// problems are what an operator should look at, in words; of many the first ten.
+func (k *allowKeeper) problems() (out []string) {
+	for _, s := range k.status() {
+		if s.Problem == "" || len(out) >= maxAllowProblems {
+			continue
+		}
+		out = append(out, fmt.Sprintf("%s of allowlist %s cannot be looked up (%s); it stands for %d networks, as before",
+			s.Item, s.List, s.Problem, s.Prefixes))
 	}
 	return out
 }

@@ -110,6 +110,9 @@ func TestAllowKeeperNames(t *testing.T) {
 	if p := l.problem("vpn.example"); !strings.Contains(p, "no answer") {
 		t.Errorf("problem %q", p)
 	}
+	if p := l.problems(); len(p) != 1 || !strings.Contains(p[0], "vpn.example of allowlist default cannot be looked up") || !strings.Contains(p[0], "3 networks") {
+		t.Errorf("problems %q", p)
+	}
 	l.rounds(retryMin-time.Second, []string{}...)
 	l.names["vpn.example."] = []string{"198.51.100.9"}
 	l.rounds(time.Second, "vpn.example.")

@@ -121,6 +121,7 @@ func (l *live) status() Status {
 	s.Problems = append(s.problems(), s.Storage.problems()...)
 	s.Problems = append(s.Problems, s.API.problems()...)
 	s.Problems = append(s.Problems, l.exchangeProblems(&s)...)
+	s.Problems = append(s.Problems, st.allowed.problems()...)
 	s.Problems = append(s.Problems, l.settings.itemProblems()...)
 	s.Problems = append(s.Problems, st.unheeded(l.settings)...)
 	return s
