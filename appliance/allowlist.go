@@ -53,8 +53,8 @@ func addAllowed(l *live, r *http.Request) (any, error) {
 
 // parseAllowed reads an item of an allowlist.
 func parseAllowed(value string) (item string, p netip.Prefix, err error) {
-	if p, err = ParsePrefix(value); err == nil {
-		return "", p, nil
+	if p, err = ParsePrefix(value); err == nil || value == "" {
+		return "", p, err
 	}
 	return decisions.ParseAllowItem(value)
 }
