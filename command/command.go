@@ -57,6 +57,7 @@ func Commands(o Options) []*cobra.Command {
 		statusCommand(o), decisionsCommand(o), alertsCommand(o), whyCommand(o),
 		unbanCommand(o), allowlistCommand(o), listsCommand(o), replayCommand(o), explainCommand(o), lintCommand(o),
 		hubtestCommand(o),
+		capiCommand(o), notificationsCommand(o), simulationCommand(o), profilesCommand(o), metricsCommand(o), supportCommand(o),
 	}
 }
 

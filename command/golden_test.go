@@ -14,10 +14,12 @@ import (
 
 	"github.com/rampart-edge/rampart/appliance"
 	"github.com/rampart-edge/rampart/cluster"
+	"github.com/rampart-edge/rampart/community"
 	"github.com/rampart-edge/rampart/decisions"
 	"github.com/rampart-edge/rampart/event"
 	"github.com/rampart-edge/rampart/firewall"
 	"github.com/rampart-edge/rampart/logsources"
+	"github.com/rampart-edge/rampart/notify"
 )
 
 func sampleDecisions() []decisions.Decision {
@@ -99,6 +101,13 @@ func sampleStatus() appliance.Status {
 // lags behind.
 func sampleFleet() appliance.Status {
 	s := sampleStatus()
+	s.API = appliance.APIStatus{Served: true, Addresses: []string{"127.0.0.1:8080", "/run/rampart/api.sock"}, Bouncers: 3, Machines: 1, Requests: 1200, Refused: 4}
+	s.Community = community.Status{Enabled: true, URL: "https://community.example/", Leads: false, Pull: true, Sharing: true, Since: now.Add(-time.Hour),
+		LastPull: now.Add(-2 * time.Hour), Community: 14980, Queue: 12, Sent: 30, Lists: []community.ListStatus{{Name: "tor"}}}
+	s.Lists = []community.FeedStatus{{ListStatus: community.ListStatus{Name: "drop", Entries: 1090, Fetched: now.Add(-30 * time.Minute)}},
+		{ListStatus: community.ListStatus{Name: "odd\x1b", Problem: "it is empty now"}}}
+	s.Notifications.Receivers = []notify.Stats{{Name: "mail", Type: "email", Sent: 3, Waiting: 1, Digested: 900, Failed: 2}}
+	s.Aggregate = appliance.AggregateStatus{On: true, Members: 40, Ranges: 2, Spared: 1}
 	s.Sources, s.Problems = nil, []string{"Redis is out of use since 2026-03-01 11:57:00: connection refused"}
 	node := func(id, name string, lag int64, ago time.Duration) cluster.Node {
 		return cluster.Node{ID: id, Name: name, Number: 1, Started: now.Add(-time.Hour), Seen: now.Add(-ago), Lag: lag, Degraded: ago > time.Minute}
@@ -159,24 +168,29 @@ func TestGolden(t *testing.T) {
 		{"allowlist-delete", "allowlist delete 192.0.2.7", map[string]string{"deleted": "192.0.2.7/32"}},
 		{"replay", "replay --type syslog --collection rampart/sshd testdata/auth.log", nil},
 	} {
-		for _, format := range []string{human, jsonF, raw} {
-			args := append(strings.Fields(c.args), "-o", format)
-			out, err := run(t, &exchange{answer: c.answer}, args...)
-			if err != nil {
-				t.Errorf("%s -o %s: %v", c.args, format, err)
-			}
-			if i := strings.LastIndex(out, " in "); c.name == "replay" && format == human && i > 0 {
-				out = out[:i] + "\n" // how long it took
-			}
-			if format == human && strings.ContainsFunc(out, func(r rune) bool { return r != '\n' && unprintable(r) }) {
-				t.Errorf("%s lets control characters through: %q", c.args, out)
-			}
-			if format == jsonF {
-				sameJSON(t, c.args, c.answer, out)
-				continue
-			}
-			golden(t, c.name+"."+format, out)
+		checkGolden(t, c.name, c.args, c.answer)
+	}
+}
+
+// checkGolden runs a command in every format against a node that gives one answer.
+func checkGolden(t *testing.T, name, args string, answer any) {
+	t.Helper()
+	for _, format := range []string{human, jsonF, raw} {
+		out, err := run(t, &exchange{answer: answer}, append(strings.Fields(args), "-o", format)...)
+		if err != nil {
+			t.Errorf("%s -o %s: %v", args, format, err)
 		}
+		if i := strings.LastIndex(out, " in "); name == "replay" && format == human && i > 0 {
+			out = out[:i] + "\n" // how long it took
+		}
+		if format == human && strings.ContainsFunc(out, func(r rune) bool { return r != '\n' && unprintable(r) }) {
+			t.Errorf("%s lets control characters through: %q", args, out)
+		}
+		if format == jsonF {
+			sameJSON(t, args, answer, out)
+			continue
+		}
+		golden(t, name+"."+format, out)
 	}
 }
 

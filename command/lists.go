@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,10 +19,10 @@ import (
 )
 
 func listsCommand(o Options) *cobra.Command {
-	cmd := &cobra.Command{Use: "lists", Aliases: []string{"list"}, Short: "Import, list, show and remove large lists of addresses",
+	cmd := &cobra.Command{Use: "lists", Aliases: []string{"list"}, Short: "Import, list, show, refresh and remove large lists of addresses",
 		Long: "A list is a file of addresses and networks that the same is decided about, such as those that people publish. It\n" +
 			"comes into force as a whole and is replaced as a whole; the allowlist outranks it."}
-	cmd.AddCommand(listsImport(o), listsList(o), listsShow(o), listsRemove(o))
+	cmd.AddCommand(listsImport(o), listsList(o), listsShow(o), listsRefresh(o), listsRemove(o))
 	return cmd
 }
 
@@ -180,19 +181,26 @@ func entries(l *appliance.ListStatus) string {
 }
 
 func listTable(c *call, lists ...appliance.ListStatus) table {
-	t := table{head: []string{"name", "type", "entries", "suppressed", "scenario", "left", "until"}}
+	t := table{head: []string{"name", "type", "entries", "suppressed", "scenario", "left", "until", "from", "url", "fetched", "problem"}}
 	for _, l := range lists {
 		suppressed := ""
 		if l.Suppressed > 0 || c.format != human {
 			suppressed = strconv.Itoa(l.Suppressed)
 		}
-		t.rows = append(t.rows, []string{l.Name, l.Type, strconv.Itoa(l.Entries), suppressed, l.Scenario, c.left(l.Until), c.when(l.Until)})
+		left, until, fetched := "none", c.when(l.Until), ""
+		if !l.Until.IsZero() {
+			left = c.left(l.Until)
+		}
+		if !l.Fetched.IsZero() {
+			fetched = c.when(l.Fetched)
+		}
+		t.rows = append(t.rows, []string{l.Name, l.Type, strconv.Itoa(l.Entries), suppressed, l.Scenario, left, until, l.From, l.URL, fetched, l.Problem})
 	}
 	return t
 }
 
 func listsList(o Options) *cobra.Command {
-	cmd := &cobra.Command{Use: "list", Short: "List the lists in force", Args: cobra.NoArgs}
+	cmd := &cobra.Command{Use: "list", Short: "List the lists in force, where they come from, and what keeps them from being fresh", Args: cobra.NoArgs}
 	return online(o, cmd, func(c *call, _ []string) error {
 		var lists []appliance.ListStatus
 		if err := c.do(http.MethodGet, "/rampart/lists", nil, nil, &lists); err != nil {
@@ -232,6 +240,23 @@ func listsShow(o Options) *cobra.Command {
 	})
 }
 
+func listsRefresh(o Options) *cobra.Command {
+	cmd := &cobra.Command{Use: "refresh NAME", Short: "Fetch a list of the configuration now", Args: one("the NAME of a list")}
+	return online(o, cmd, func(c *call, args []string) error {
+		var r appliance.Refreshed
+		if err := c.do(http.MethodPost, listPath(args[0])+"/refresh", nil, nil, &r); err != nil {
+			return err
+		}
+		if c.format != human {
+			return c.print(r, table{head: []string{"name", "entries", "added", "removed"},
+				rows: [][]string{{r.List.Name, strconv.Itoa(r.List.Entries), strconv.Itoa(r.Added), strconv.Itoa(r.Removed)}}}, "")
+		}
+		_, err := fmt.Fprintf(c.out(), "List %s was fetched: %s, %d new and %d gone; in force until %s.\n", r.List.Name, entries(&r.List),
+			r.Added, r.Removed, c.when(r.List.Until))
+		return err
+	})
+}
+
 func listsRemove(o Options) *cobra.Command {
 	cmd := &cobra.Command{Use: "remove NAME", Aliases: []string{"delete"}, Short: "End a list", Args: one("the NAME of a list")}
 	return online(o, cmd, func(c *call, args []string) error {
@@ -252,6 +277,10 @@ func (c *call) noteLists() error {
 	var lists []appliance.ListStatus
 	if err := c.do(http.MethodGet, "/rampart/lists", nil, nil, &lists); err != nil || len(lists) == 0 {
 		return err
+	}
+	lists = slices.DeleteFunc(lists, func(l appliance.ListStatus) bool { return l.Until.IsZero() })
+	if len(lists) == 0 {
+		return nil
 	}
 	sum := 0
 	for _, l := range lists {
