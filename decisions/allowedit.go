@@ -17,6 +17,7 @@ type allowEdit struct {
 	next     map[allowKey]*AllowEntry // nil: it goes
 	heads    map[string]*allowHead    // nil: it goes
 	resolved map[allowKey][]netip.Prefix
+	count    int // entries that there will be
 	tell     []Op
 }
 
@@ -112,7 +113,7 @@ func (t *Allow) edit(fn func(x *allowEdit) error) (changed bool, err error) {
 }
 
 func (t *Allow) newEdit() *allowEdit {
-	return &allowEdit{t: t, now: t.now(), next: map[allowKey]*AllowEntry{}, heads: map[string]*allowHead{}, resolved: map[allowKey][]netip.Prefix{}}
+	return &allowEdit{t: t, now: t.now(), count: len(t.entries), next: map[allowKey]*AllowEntry{}, heads: map[string]*allowHead{}, resolved: map[allowKey][]netip.Prefix{}}
 }
 
 // head is that of a list as it will be, nil if there is none. It may be changed.
@@ -173,9 +174,10 @@ func (x *allowEdit) entry(k allowKey) *AllowEntry {
 func (x *allowEdit) put(k allowKey, e *AllowEntry, tell bool) error {
 	h := x.head(k.list)
 	if x.entry(k) == nil {
-		if n := x.len(); n >= maxAllowEntries {
-			return fmt.Errorf("allowlist entry %s: there are %d, no more fit", k, n)
+		if x.count >= maxAllowEntries {
+			return fmt.Errorf("allowlist entry %s: there are %d, no more fit", k, x.count)
 		}
+		x.count++
 		h.count++
 	}
 	x.next[k] = e
@@ -192,6 +194,7 @@ func (x *allowEdit) put(k allowKey, e *AllowEntry, tell bool) error {
 func (x *allowEdit) remove(k allowKey, tell bool) {
 	e, h := x.entry(k), x.head(k.list)
 	x.next[k] = nil
+	x.count--
 	x.touch(k.list)
 	if h == nil {
 		return
@@ -207,21 +210,6 @@ func (x *allowEdit) remove(k allowKey, tell bool) {
 // unallow is the op that says that an entry went.
 func unallow(e *AllowEntry, now time.Time) Op {
 	return Op{Kind: OpUnallow, Prefix: e.Prefix, List: e.List, Item: e.Item, At: now.UTC()}
-}
-
-// len is how many entries there will be.
-func (x *allowEdit) len() int {
-	n := len(x.t.entries)
-	for k, e := range x.next {
-		_, had := x.t.entries[k]
-		switch {
-		case e != nil && !had:
-			n++
-		case e == nil && had:
-			n--
-		}
-	}
-	return n
 }
 
 // disk is what the database is to hear.

@@ -373,3 +373,24 @@ func TestReasonsBuiltin(t *testing.T) {
 		t.Errorf("nothing: %+v", got)
 	}
 }
+
+// TestAllowCosts: questions of lookups allocate nothing, however many lists there are.
+func TestAllowCosts(t *testing.T) {
+	a := decisions.NewAllow(time.Now)
+	l := decisions.AllowList{Name: "m", Managed: true}
+	for i := range 2000 {
+		e := decisions.AllowEntry{Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{100, 0, byte(i >> 8), byte(i)}), 32)}
+		if i%2 == 0 {
+			e.Until = time.Now().Add(time.Hour)
+		}
+		l.Items = append(l.Items, e)
+	}
+	must(t, a.ReplaceList(l))
+	must(t, a.Add(decisions.AllowEntry{Item: "100.0.0.0/24"}))
+	for _, text := range []string{"100.0.0.8", "100.0.7.8", "100.1.0.0", "::1"} {
+		p := netip.PrefixFrom(addr(text), addr(text).BitLen())
+		if n := testing.AllocsPerRun(100, func() { a.Contains(p.Addr()); a.Covers(p) }); n != 0 {
+			t.Errorf("%s: %.0f allocations", text, n)
+		}
+	}
+}
