@@ -52,6 +52,7 @@ func statusTable(s *appliance.Status) table {
 	add("dropped", s.Events.Dropped)
 	add("firewall", s.Firewall.Active)
 	fleetRows(&s.Storage, add)
+	exchangeRows(s, add)
 	add("problems", len(s.Problems))
 	return t
 }
@@ -78,6 +79,7 @@ func (c *call) writeStatus(s *appliance.Status) {
 	line("queue", "%d waiting; %d examined, %d dropped", s.Events.Queued, s.Events.Requests, s.Events.Dropped)
 	line("firewall", "%s", firewallLine(&s.Firewall))
 	c.writeStorage(&s.Storage, line)
+	c.writeExchange(s, line)
 	for i := range s.Sources {
 		line("source", "%s", sourceLine(&s.Sources[i]))
 	}
