@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // agent runs CrowdSec's agent on auth.log, with the parsers and the scenario of its
@@ -29,7 +30,17 @@ func (f *foreign) agent() {
 	f.write("auth.log", "")
 	f.write("crowdsec/acquis.yaml", f.expand("filenames: [{dir}/auth.log]\nlabels: {type: syslog}\n"))
 	f.keep("agent.log", f.client("crowdsec", "-c", f.path("crowdsec/config.yaml"), "-no-api", "-info"))
-	until(f.t, "the agent reads", func() bool { return strings.Contains(f.read("agent.log"), "Starting processing data") })
+	// It follows the log from where it ended when the agent came to it, and does not say
+	// when that is: somebody else attacks until it is noticed.
+	const probe = "203.0.113.200"
+	last := time.Time{}
+	until(f.t, "the agent reads", func() bool {
+		if time.Since(last) > 3*time.Second && strings.Contains(f.read("agent.log"), "Starting processing data") {
+			f.guess(probe, 8)
+			last = time.Now()
+		}
+		return len(f.decided(probe)) > 0
+	})
 }
 
 // TestClientAgent: an agent of CrowdSec finds an attack in a log that this node does
