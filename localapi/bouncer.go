@@ -47,8 +47,7 @@ type Cursor struct {
 	Journal int64     `json:"journal,omitempty"`
 	Lists   int64     `json:"lists,omitempty"`
 	At      time.Time `json:"at"`
-	// Before and BeforeLists are where the answer before this cursor began, if it left
-	// something out that the next one has to tell; else 0.
-	Before      int64 `json:"before,omitempty"`
-	BeforeLists int64 `json:"before_lists,omitempty"`
+	// Left are the values, one a line, of which the answer before this cursor left
+	// something out that the next one has to tell.
+	Left string `json:"left,omitempty"`
 }

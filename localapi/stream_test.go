@@ -100,6 +100,32 @@ func TestStreamLists(t *testing.T) {
 	b.expect("", "")
 }
 
+// TestStreamOwesMuch: where more is left of values than a cursor keeps, all is told
+// again.
+func TestStreamOwesMuch(t *testing.T) {
+	b := openBooth(t, decisions.BookOptions{})
+	now := b.clock.Now()
+	const n = 4000
+	var ds []decisions.Decision
+	for i := range n {
+		for _, kind := range []string{"ban", "captcha"} {
+			ds = append(ds, decisions.Decision{Scope: "Ip", Value: fmt.Sprintf("10.0.%d.%d", i>>8, i&255), Type: kind, Origin: "cscli",
+				Scenario: "s", Until: now.Add(time.Hour)})
+		}
+	}
+	b.must(b.book.Append(nil, ds))
+	b.streamed("startup=true")
+	_, err := b.book.DeleteQuery(decisions.Query{Types: []string{"ban"}}, "test")
+	b.must(err)
+	if got := b.streamed(""); strings.Count(got, "-ban") != n || strings.Contains(got, "+") {
+		t.Errorf("%d ended, %d new", strings.Count(got, "-ban"), strings.Count(got, "+"))
+	}
+	if got := b.streamed(""); strings.Count(got, "+captcha") != n || strings.Contains(got, "-") {
+		t.Errorf("%d ended, %d new", strings.Count(got, "-"), strings.Count(got, "+captcha"))
+	}
+	b.expect("", "")
+}
+
 // TestStreamFilters: each bouncer hears what it asked for, and of what it did not ask
 // for nothing lasts longer.
 func TestStreamFilters(t *testing.T) {

@@ -79,7 +79,7 @@ func (t *telling) listAdded(lc *decisions.ListChange) error {
 			continue
 		}
 		if _, ends := t.ending[string(value)]; ends || len(t.removed) > 0 && t.unlisted(p) {
-			t.owes = true
+			t.owe(string(value))
 			continue
 		}
 		entry.id, entry.single, entry.value = lc.List.Base+int64(i), p.IsSingleIP(), value

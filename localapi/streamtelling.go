@@ -3,8 +3,10 @@ package localapi
 import (
 	"errors"
 	"iter"
+	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/rampart-edge/rampart/decisions"
@@ -12,6 +14,9 @@ import (
 
 // streamStep is how many changes are taken from the Book at once.
 const streamStep = 1024
+
+// maxLeft bounds what a cursor keeps of values, in bytes.
+const maxLeft = 32 << 10
 
 // errEpoch is what a stream meets when the journal forgets while it is read.
 var errEpoch = errors.New("the journal began anew while it was read")
@@ -27,7 +32,7 @@ type sink interface {
 //
 // No value is among the new and the ended ones of one answer: bouncers differ in
 // which they look at first. What is left, or new, of a value whose end is told waits
-// for the next answer: the telling owes it, and the cursor keeps where to look.
+// for the next answer: the telling owes it, and the cursor keeps the value.
 type telling struct {
 	s     *Server
 	book  *decisions.Book
@@ -35,7 +40,7 @@ type telling struct {
 	to    sink
 	now   time.Time
 	from  Cursor
-	whole bool // everything in force, whatever was told before
+	fresh bool // the caller has nothing: what is in force is told, and what is gone for good
 
 	journal, end int64 // changes of the journal after the one, up to the other
 	lists        []decisions.ListChange
@@ -44,8 +49,9 @@ type telling struct {
 
 	ending  map[string]ended // by value, what of the journal is told to end
 	removed [][]netip.Prefix // sorted: what lists no longer have
-	owes    bool
-	retold  map[string]bool // by value: what the answer before left out and this one told
+	owes    map[string]bool  // values
+	owed    int              // bytes of them
+	retold  map[string]bool  // values that the answer before owed
 
 	d     decisions.Decision // that write writes
 	left  time.Duration
@@ -61,7 +67,8 @@ type ended struct {
 }
 
 func newTelling(s *Server, sel *selection, from Cursor, to sink) *telling {
-	t := &telling{s: s, book: s.o.Book, sel: sel, to: to, from: from, ending: map[string]ended{}, retold: map[string]bool{}}
+	t := &telling{s: s, book: s.o.Book, sel: sel, to: to, from: from,
+		ending: map[string]ended{}, owes: map[string]bool{}, retold: map[string]bool{}}
 	t.write = func(dst []byte) []byte { return appendDecision(dst, &t.d, t.left, t.form) }
 	return t
 }
@@ -70,24 +77,34 @@ func newTelling(s *Server, sel *selection, from Cursor, to sink) *telling {
 // that the caller was not told all.
 func (t *telling) tell() (Cursor, error) {
 	t.begin()
-	for _, pass := range []func() error{t.plan, t.owed, t.news, t.listNews, t.ends, t.listEnds} {
+	for _, pass := range []func() error{t.plan, t.debts, t.news, t.listNews, t.ends, t.listEnds} {
 		if err := pass(); err != nil {
 			return Cursor{}, err
 		}
 	}
 	next := Cursor{Epoch: t.s.streams.epoch, Journal: t.end, Lists: t.nextLists, At: t.now}
-	if t.owes && !t.whole {
-		next.Before, next.BeforeLists, next.At = t.journal, t.afterLists, t.from.At
+	next.Left = strings.Join(slices.Sorted(maps.Keys(t.owes)), "\n")
+	if t.owed > maxLeft {
+		return Cursor{At: t.now}, nil // then everything in force is told again
 	}
 	return next, nil
+}
+
+// owe leaves what is in force against a value to the next answer. More than a cursor
+// can keep is not gathered.
+func (t *telling) owe(value string) {
+	if !t.owes[value] && t.owed <= maxLeft {
+		t.owes[value] = true
+		t.owed += len(value) + 1
+	}
 }
 
 // begin finds out where to start and where to end.
 func (t *telling) begin() {
 	t.now = t.s.o.Now()
-	t.whole = t.from.Epoch == ""
+	t.fresh = t.from.Epoch == ""
 	switch {
-	case t.whole:
+	case t.fresh:
 	case t.from.Epoch == t.s.streams.epoch:
 		t.journal, t.afterLists = t.from.Journal, t.from.Lists
 	default:
@@ -96,10 +113,10 @@ func (t *telling) begin() {
 	}
 	t.end = t.book.Cursor()
 	if cs, _ := t.book.Since(t.journal, 1); len(cs) > 0 && cs[0].Reset {
-		t.whole, t.journal, t.afterLists = true, 0, 0
+		t.journal, t.afterLists = 0, 0
 	}
-	if t.lists, t.nextLists = t.book.ListsSince(t.afterLists); !t.whole && len(t.lists) > 0 && t.lists[0].Reset {
-		t.whole, t.journal, t.afterLists = true, 0, 0
+	if t.lists, t.nextLists = t.book.ListsSince(t.afterLists); len(t.lists) > 0 && t.lists[0].Reset {
+		t.journal, t.afterLists = 0, 0
 	}
 	for i := range t.lists {
 		if gone := t.wantedOf(&t.lists[i], t.lists[i].Removed); len(gone) > 0 {
@@ -157,53 +174,39 @@ func (t *telling) plan() error {
 
 // lost reports whether nothing like d is in force any more, so that its end is to be
 // told. What else there is of its value is owed then: some bouncers forget all of a
-// value at once. Somebody who is told everything needs to hear only of values of
-// which nothing is left.
+// value at once. Somebody who has nothing needs to hear only of values of which nothing
+// is left.
 func (t *telling) lost(d *decisions.Decision) bool {
-	left := false
-	for o := range t.book.Query(t.like(d)) {
+	for o := range t.book.Query(t.like(d.Value)) {
 		if !o.Until.After(t.now) {
 			continue
 		}
-		if t.whole || o.Type == d.Type && o.Scope == d.Scope && !t.sel.every {
+		if t.fresh || o.Type == d.Type && o.Scope == d.Scope && !t.sel.every {
 			return false
 		}
-		left = true
+		t.owe(d.Value)
 	}
-	t.owes = t.owes || left
 	return true
 }
 
-// like selects what is in force against the value of d, whatever its scope: to some
-// bouncers the text is all.
-func (t *telling) like(d *decisions.Decision) decisions.Query {
+// like selects what is in force against a value, whatever its scope: to some bouncers
+// the text is all.
+func (t *telling) like(value string) decisions.Query {
 	q := t.sel.Query
-	q.Value, q.Prefix = d.Value, netip.Prefix{}
+	q.Value, q.Prefix = value, netip.Prefix{}
 	return q
 }
 
-// owed tells what the answer before this one left out: what is in force against
-// values whose end it told.
-func (t *telling) owed() error {
-	if t.whole || t.from.Epoch != t.s.streams.epoch || t.from.Before == 0 && t.from.BeforeLists == 0 {
-		return nil
-	}
-	for ch, err := range t.changes(t.from.Before, t.from.Journal) {
-		if err != nil {
-			return err
+// debts tells what the answer before this one left out: what is in force against the
+// values that it owes, of each scope and type the longest.
+func (t *telling) debts() error {
+	for value := range strings.SplitSeq(t.from.Left, "\n") {
+		if value == "" {
+			continue
 		}
-		if ch.Gone && t.sel.wants(&ch.Decision) {
-			if err := t.retell(&ch.Decision); err != nil {
-				return err
-			}
-		}
-	}
-	lists, _ := t.book.ListsSince(t.from.BeforeLists)
-	for i := range lists {
-		d := t.listed(&lists[i])
-		for _, p := range t.wantedOf(&lists[i], lists[i].Removed) {
-			setTarget(&d, p)
-			if err := t.retell(&d); err != nil {
+		t.retold[value] = true
+		for _, d := range t.longest(value) {
+			if err := t.announce(&d); err != nil {
 				return err
 			}
 		}
@@ -211,14 +214,9 @@ func (t *telling) owed() error {
 	return nil
 }
 
-// retell tells what is in force against the value of d, the longest of each scope and type.
-func (t *telling) retell(d *decisions.Decision) error {
-	if t.retold[d.Value] {
-		return nil
-	}
-	t.retold[d.Value] = true
-	var found []decisions.Decision
-	for o := range t.book.Query(t.like(d)) {
+// longest are the decisions in force against a value, of each scope and type one.
+func (t *telling) longest(value string) (found []decisions.Decision) {
+	for o := range t.book.Query(t.like(value)) {
 		same := func(x decisions.Decision) bool { return x.Type == o.Type && x.Scope == o.Scope && !t.sel.every }
 		if i := slices.IndexFunc(found, same); i < 0 {
 			found = append(found, o)
@@ -226,12 +224,7 @@ func (t *telling) retell(d *decisions.Decision) error {
 			found[i] = o
 		}
 	}
-	for i := range found {
-		if err := t.announce(&found[i]); err != nil {
-			return err
-		}
-	}
-	return nil
+	return found
 }
 
 // news tells what came into force, or goes on for longer.
@@ -255,7 +248,7 @@ func (t *telling) outlasted(ch *decisions.Change) bool {
 		return ch.Shadowed
 	}
 	d := &ch.Decision
-	q := t.like(d)
+	q := t.like(d.Value)
 	q.Scopes, q.Types = []string{d.Scope}, []string{d.Type}
 	for o := range t.book.Query(q) {
 		if o.Until.After(d.Until) || o.Until.Equal(d.Until) && o.ID < d.ID {
@@ -276,7 +269,7 @@ func (t *telling) announce(d *decisions.Decision) error {
 		ends = t.unlisted(d.Prefix())
 	}
 	if ends {
-		t.owes = true
+		t.owe(d.Value)
 		return nil
 	}
 	return t.add(d, left, formNew)
