@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -292,14 +293,16 @@ func TestTablesHostile(t *testing.T) {
 	expectRows(t, "it is there", map[string]string{"fw": "key"}, a)
 	hash := "rampart:{j}:table:bouncers"
 	stamp := strings.Repeat("0", rankBytes)
+	version := 98
 	for key, record := range map[string]string{
 		"short": "x", "no rank": strings.Repeat("z", rankBytes) + "vfoo", "no kind": stamp + "xfoo", "beyond": strings.Repeat("f", rankBytes) + "vfoo",
 		"large": stamp + "v" + strings.Repeat("x", maxTableValue+1), strings.Repeat("k", maxTableKey+1): stamp + "vfoo", "": stamp + "vfoo",
 	} {
+		version++ // as the script gives them: each its own
 		s.Do("HSET", hash, key, record)
-		s.Do("ZADD", hash+":order", "99", key)
+		s.Do("ZADD", hash+":order", strconv.Itoa(version), key)
 	}
-	s.Do("HSET", "rampart:{j}:table", "v:bouncers", "99")
+	s.Do("HSET", "rampart:{j}:table", "v:bouncers", strconv.Itoa(version))
 	within(t, "all is refused", func() bool { return a.Stats().Refused >= 7 })
 	s.Do("HSET", "rampart:{j}:table", "v:bouncers", "junk")
 	a.set(t, "nginx", "key")
