@@ -12,8 +12,8 @@ import (
 )
 
 func allowlistCommand(o Options) *cobra.Command {
-	cmd := &cobra.Command{Use: "allowlist", Aliases: []string{"allowlists"},
-		Short: "List, add and delete what can never be banned"}
+	cmd := &cobra.Command{Use: "allowlist",
+		Short: "List, add and delete what can never be banned (allowlists: with names)"}
 	cmd.AddCommand(allowlistList(o), allowlistAdd(o), allowlistDelete(o))
 	return cmd
 }
@@ -30,16 +30,21 @@ func allowlistList(o Options) *cobra.Command {
 }
 
 func (c *call) allowTable(list []decisions.AllowEntry) table {
-	t := table{head: []string{"network", "kind", "until", "comment"}}
+	t := table{head: []string{"network", "kind", "until", "comment", "list"}}
 	for _, e := range list {
-		t.rows = append(t.rows, []string{e.Prefix.String(), e.Kind, c.when(e.Until), e.Comment})
+		item := e.Item
+		if e.Prefix.IsValid() {
+			item = e.Prefix.String()
+		}
+		t.rows = append(t.rows, []string{item, e.Kind, c.when(e.Until), e.Comment, e.List})
 	}
 	return t
 }
 
 func allowlistAdd(o Options) *cobra.Command {
 	var q appliance.AllowRequest
-	cmd := &cobra.Command{Use: "add ADDRESS|NETWORK", Short: "Allow an address or a network", Args: one("an address or a network"),
+	cmd := &cobra.Command{Use: "add ADDRESS|NETWORK|NAME|URL", Short: "Allow an address, a network, a host name, or what a URL lists",
+		Args:    one("an address, a network, a host name or a URL"),
 		Example: "  " + o.Prefix + " allowlist add 192.0.2.0/24 --comment office\n  " + o.Prefix + " allowlist add 192.0.2.7 --duration 24h"}
 	cmd.Flags().StringVarP(&q.Duration, "duration", "d", "", "how long, such as 90s, 4h or 2d (default: for ever)")
 	cmd.Flags().StringVar(&q.Comment, "comment", "", "why, for those who come after you")

@@ -56,7 +56,7 @@ func Commands(o Options) []*cobra.Command {
 	return []*cobra.Command{
 		statusCommand(o), decisionsCommand(o), alertsCommand(o), whyCommand(o),
 		unbanCommand(o), allowlistCommand(o), listsCommand(o), replayCommand(o), explainCommand(o), lintCommand(o),
-		hubtestCommand(o),
+		hubtestCommand(o), bouncersCommand(o), machinesCommand(o), lapiCommand(o), allowlistsCommand(o),
 		capiCommand(o), notificationsCommand(o), simulationCommand(o), profilesCommand(o), metricsCommand(o), supportCommand(o),
 	}
 }
@@ -139,13 +139,27 @@ func (c *call) unreached(err error) error {
 		"--address (such as unix//run/rampart/admin.sock) or --config Caddyfile", err, binary)
 }
 
+// nodeError is the node's own word, with its HTTP status.
+type nodeError struct {
+	status int
+	text   string
+}
+
+func (e nodeError) Error() string { return e.text }
+
+// isStatus reports whether the node answered err with a status.
+func isStatus(err error, status int) bool {
+	var e nodeError
+	return errors.As(err, &e) && e.status == status
+}
+
 // answerError is the node's own word on what went wrong.
 func answerError(status int, data []byte) error {
 	var e struct {
 		Error string `json:"error"`
 	}
 	if json.Unmarshal(data, &e) == nil && e.Error != "" {
-		return errors.New(e.Error)
+		return nodeError{status, e.Error}
 	}
 	if status == http.StatusNotFound {
 		return errors.New("the running process has no rampart: it is a plain Caddy, or an older version")

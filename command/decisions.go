@@ -1,10 +1,13 @@
 package command
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -14,25 +17,47 @@ import (
 
 func decisionsCommand(o Options) *cobra.Command {
 	cmd := &cobra.Command{Use: "decisions", Aliases: []string{"decision"},
-		Short: "List, add and delete decisions"}
-	cmd.AddCommand(decisionsList(o), decisionsAdd(o), decisionsDelete(o))
+		Short: "List, add, delete, import and export decisions"}
+	cmd.AddCommand(decisionsList(o), decisionsAdd(o), decisionsDelete(o), decisionsImport(o), decisionsExport(o))
 	return cmd
 }
 
-// filterFlags are those that pick decisions.
-func filterFlags(cmd *cobra.Command, q url.Values) func() url.Values {
-	names := map[string]string{"ip": "covering this address", "value": "with exactly this value",
-		"type": "of this type (ban, captcha, throttle)", "scope": "of this scope (Ip, Range, …)",
-		"origin": "of this origin", "scenario": "for this scenario", "id": "with this id"}
-	values := map[string]*string{}
-	for name, help := range names {
-		values[name] = cmd.Flags().String(name, "", "only decisions "+help)
+// textFlag is a flag whose text becomes a parameter of a request.
+type textFlag struct{ name, short, help string }
+
+// textFlags adds flags and returns what sets their parameters.
+func textFlags(cmd *cobra.Command, flags ...textFlag) func(url.Values) {
+	values := make([]*string, len(flags))
+	for i, f := range flags {
+		values[i] = cmd.Flags().StringP(f.name, f.short, "", f.help)
 	}
-	return func() url.Values {
-		for name, v := range values {
-			if *v != "" {
-				q.Set(name, *v)
+	return func(q url.Values) {
+		for i, f := range flags {
+			if *values[i] != "" {
+				q.Set(f.name, *values[i])
 			}
+		}
+	}
+}
+
+// ageFlags say when something was made.
+func ageFlags() []textFlag {
+	return []textFlag{{"since", "", "only those made in the last 90s, 4h, 2d…"}, {"until", "", "only those made so long ago, or longer"}}
+}
+
+// filterFlags are those that pick decisions.
+func filterFlags(cmd *cobra.Command, more ...textFlag) func() url.Values {
+	set := textFlags(cmd, append(more, textFlag{"ip", "i", "only decisions covering this address"},
+		textFlag{"range", "r", "only decisions covering all of this network"}, textFlag{"value", "v", "only decisions with exactly this value"},
+		textFlag{"type", "t", "only decisions of this type (ban, captcha, throttle)"}, textFlag{"scope", "", "only decisions of this scope (Ip, Range, …)"},
+		textFlag{"origin", "", "only decisions of this origin (lists: of all lists)"}, textFlag{"scenario", "s", "only decisions for this scenario"},
+		textFlag{"id", "", "only the decision with this id"})...)
+	contained := cmd.Flags().Bool("contained", false, "with --range: only decisions inside it")
+	return func() url.Values {
+		q := url.Values{}
+		set(q)
+		if *contained {
+			q.Set("contained", "true")
 		}
 		return q
 	}
@@ -41,23 +66,50 @@ func filterFlags(cmd *cobra.Command, q url.Values) func() url.Values {
 func decisionsList(o Options) *cobra.Command {
 	cmd := &cobra.Command{Use: "list", Short: "List the decisions in force", Args: cobra.NoArgs,
 		Example: "  " + o.Prefix + " decisions list\n  " + o.Prefix + " decisions list --ip 192.0.2.7 --all -o json"}
-	query := filterFlags(cmd, url.Values{})
-	all := cmd.Flags().BoolP("all", "a", false, "expired and deleted ones too")
+	query := filterFlags(cmd, ageFlags()...)
+	all := cmd.Flags().BoolP("all", "a", false, "suppressed ones too")
+	limit := cmd.Flags().IntP("limit", "l", shownDecisions, "at most so many, 0 for all (default for json and raw: all)")
+	noSimulated := cmd.Flags().Bool("no-simu", false, "without simulated ones")
 	return online(o, cmd, func(c *call, _ []string) error {
 		q := query()
+		plain := len(q) == 0 && !*all && !*noSimulated
 		if *all {
 			q.Set("all", "true")
+		}
+		if *noSimulated {
+			q.Set("simulated", "false")
+		}
+		most := *limit
+		if c.format != human && !cmd.Flags().Changed("limit") {
+			most = 0
+		}
+		if most > 0 {
+			q.Set("limit", strconv.Itoa(most+1)) // one more tells that there are more
 		}
 		var list []decisions.Decision
 		if err := c.do(http.MethodGet, "/rampart/decisions", q, nil, &list); err != nil {
 			return err
 		}
-		if err := c.print(list, c.decisionTable(list), "No decisions are in force."); err != nil || c.format != human || len(q) > 0 {
+		more := most > 0 && len(list) > most
+		if more {
+			list = list[:most]
+		}
+		if err := c.print(list, c.decisionTable(list), "No decisions are in force."); err != nil || c.format != human {
 			return err
+		}
+		if more {
+			fmt.Fprintf(c.out(), "\nThere are more than these %d; --limit 0 shows all, and decisions export writes them to a file.\n", most)
+		}
+		if !plain {
+			return nil
 		}
 		return c.noteLists()
 	})
 }
+
+// shownDecisions is how many decisions people are shown. CrowdSec compatible: cscli's
+// limit.
+const shownDecisions = 100
 
 func (c *call) decisionTable(list []decisions.Decision) table {
 	t := table{head: []string{"id", "type", "scope", "value", "scenario", "origin", "left", "until", "note"}}
@@ -87,24 +139,43 @@ func (c *call) endedTable(list []decisions.Decision) table {
 
 func decisionsAdd(o Options) *cobra.Command {
 	var q appliance.DecisionRequest
+	var ip, network string
+	var bypass bool
 	cmd := &cobra.Command{Use: "add ADDRESS|NETWORK", Short: "Ban an address or a network by hand",
 		Args:    cobra.MaximumNArgs(1),
-		Example: "  " + o.Prefix + " decisions add 192.0.2.7 --duration 1d --reason \"abuse mail\"\n  " + o.Prefix + " decisions add 192.0.2.0/24 --type captcha"}
+		Example: "  " + o.Prefix + " decisions add 192.0.2.7 --duration 1d --reason \"abuse mail\"\n  " + o.Prefix + " decisions add --range 192.0.2.0/24 --type captcha"}
 	f := cmd.Flags()
+	f.StringVarP(&ip, "ip", "i", "", "address to decide about, instead of the argument")
+	f.StringVarP(&network, "range", "r", "", "network to decide about, instead of the argument")
 	f.StringVarP(&q.Value, "value", "v", "", "what to decide about, instead of the argument")
 	f.StringVar(&q.Scope, "scope", "", "scope of the value (default: Ip or Range)")
 	f.StringVarP(&q.Type, "type", "t", "ban", "ban, captcha or throttle")
 	f.StringVarP(&q.Duration, "duration", "d", "4h", "how long it lasts, such as 90s, 4h or 2d")
 	f.StringVarP(&q.Reason, "reason", "R", "", "why, for those who come after you")
+	f.BoolVarP(&bypass, "bypass-allowlist", "B", false, "record it for what is allowed, too; it has no effect there")
 	return online(o, cmd, func(c *call, args []string) error {
-		if len(args) == 1 {
-			q.Value = args[0]
+		given := append(args, nonEmpty(ip, network, q.Value)...)
+		if len(given) > 1 {
+			return fmt.Errorf("there is more than one value to decide about: %s; give one", strings.Join(given, ", "))
 		}
-		if q.Value == "" {
-			return fmt.Errorf("nothing named to decide about; give an address or a network")
+		if len(given) == 0 {
+			return errors.New("nothing named to decide about; give an address or a network")
 		}
+		q.Value, q.UnlessAllowed = given[0], !bypass
 		var a appliance.DecisionAnswer
-		if err := c.do(http.MethodPost, "/rampart/decisions", nil, q, &a); err != nil {
+		err := c.do(http.MethodPost, "/rampart/decisions", nil, q, &a)
+		if isStatus(err, http.StatusConflict) {
+			if !c.asks() {
+				return fmt.Errorf("%w\nTake it off the allowlist (%s allowlists remove), or record it all the same with --bypass-allowlist", err, o.Prefix)
+			}
+			fmt.Fprintln(c.cmd.ErrOrStderr(), err)
+			if !c.confirm("Record it all the same?") {
+				return errNotDone
+			}
+			q.UnlessAllowed = false
+			err = c.do(http.MethodPost, "/rampart/decisions", nil, q, &a)
+		}
+		if err != nil {
 			return err
 		}
 		if err := c.print(a, c.decisionTable(a.Decisions), "Nothing was decided."); err != nil || c.format != human {
@@ -112,17 +183,22 @@ func decisionsAdd(o Options) *cobra.Command {
 		}
 		for _, d := range a.Decisions {
 			if d.Suppressed {
-				fmt.Fprintf(c.out(), "It has no effect: %s is on the allowlist (%s allowlist list).\n", d.Value, o.Prefix)
+				fmt.Fprintf(c.out(), "It has no effect: %s is on the allowlist (%s allowlists check %s).\n", d.Value, o.Prefix, d.Value)
 			}
 		}
 		return nil
 	})
 }
 
+// nonEmpty are the texts that say something.
+func nonEmpty(texts ...string) []string {
+	return slices.DeleteFunc(texts, func(s string) bool { return s == "" })
+}
+
 func decisionsDelete(o Options) *cobra.Command {
 	cmd := &cobra.Command{Use: "delete", Short: "Delete decisions", Args: cobra.NoArgs,
 		Example: "  " + o.Prefix + " decisions delete --ip 192.0.2.7\n  " + o.Prefix + " decisions delete --origin rampart"}
-	query := filterFlags(cmd, url.Values{})
+	query := filterFlags(cmd)
 	all := cmd.Flags().Bool("all", false, "every decision")
 	return online(o, cmd, func(c *call, _ []string) error {
 		q := query()
