@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -267,6 +268,17 @@ func TestReplaced(t *testing.T) {
 	must(t, d.book.PutList(l))
 	d.fetch(90 * time.Minute)
 	d.expectList("f", "198.51.100.1")
+}
+
+// TestUnasked: "unchanged" is no answer to who has nothing.
+func TestUnasked(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotModified) }))
+	t.Cleanup(server.Close)
+	d := newDesk(t)
+	must(t, d.feeds.Use([]Feed{{Name: "f", URL: server.URL}}))
+	if err := d.feeds.Pull(t.Context(), "f"); err == nil {
+		t.Error("taken for an answer")
+	}
 }
 
 func TestRedirects(t *testing.T) {
