@@ -77,7 +77,7 @@ func testNotification(l *live, r *http.Request) (any, error) {
 	defer cancel()
 	begin := time.Now()
 	if err := l.state.exchange.notifier.Test(ctx, name); err != nil {
-		return nil, adminError{http.StatusBadGateway, fmt.Errorf("notifying %.80s: %w", name, err)}
+		return nil, adminError{http.StatusBadGateway, err}
 	}
 	return Notified{Name: name, Type: s.Receivers[i].Type, Took: time.Since(begin).Milliseconds()}, nil
 }

@@ -1,6 +1,7 @@
 package appliance
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,9 +18,6 @@ import (
 	"github.com/rampart-edge/rampart/scenarios"
 )
 
-// profilesName is what errors call profiles that came with a request.
-const profilesName = "profiles"
-
 func listProfiles(l *live, r *http.Request) (any, error) {
 	if err := only(r); err != nil {
 		return nil, err
@@ -32,8 +30,10 @@ func listProfiles(l *live, r *http.Request) (any, error) {
 type ProfileTestRequest struct {
 	ID    int64           `json:"id,omitempty"`
 	Alert json.RawMessage `json:"alert,omitempty"`
-	// Profiles is the text of a file of profiles. Default: those in force.
+	// Profiles is the text of a file of profiles. Default: those in force. Path is what
+	// errors call it.
 	Profiles string `json:"profiles,omitempty"`
+	Path     string `json:"path,omitempty"`
 }
 
 // ProfileTest is what profiles make of an alert. The clock stands at the alert's last
@@ -61,7 +61,7 @@ func testProfiles(l *live, r *http.Request) (any, error) {
 	}
 	profiles := l.settings.profiles
 	if q.Profiles != "" {
-		if profiles, err = decisions.LoadProfiles(profilesName, []byte(q.Profiles), l.settings.ruleset.Env); err != nil {
+		if profiles, err = decisions.LoadProfiles(cmp.Or(q.Path, "profiles"), []byte(q.Profiles), l.settings.ruleset.Env); err != nil {
 			return nil, badRequest(err)
 		}
 	}

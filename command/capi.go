@@ -73,7 +73,7 @@ func (c *call) writeCapi(s *appliance.CentralStatus) {
 		line("state", "off: the configuration has no community block")
 		return
 	case !s.Registered:
-		line("state", "not registered: %s; %s capi register gets a login", s.Problem, c.o.Prefix)
+		line("state", "not registered: there is no login in %s; %s capi register gets one", s.Credentials, c.o.Prefix)
 		return
 	case s.Works:
 		line("state", "works: %s as %s", st.URL, st.Login)

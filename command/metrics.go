@@ -55,8 +55,7 @@ func metricsCommand(o Options) *cobra.Command {
 	one := &cobra.Command{Use: "show [SECTION...]", Short: "Show figures, of some sections only if they are named",
 		Example: "  " + o.Prefix + " metrics show decisions bouncers\n  " + o.Prefix + " metrics show lapi -o json"}
 	list := &cobra.Command{Use: "list", Short: "List the sections", Args: cobra.NoArgs}
-	c := &call{o: o}
-	c.runs(list, func(c *call, _ []string) error {
+	online(o, list, func(c *call, _ []string) error {
 		t := table{head: []string{"section", "title"}}
 		for _, s := range sections() {
 			t.rows = append(t.rows, []string{s.name, s.title})

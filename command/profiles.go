@@ -111,7 +111,7 @@ func (c *call) testProfiles(subject, file string) (t appliance.ProfileTest, err 
 		if err != nil {
 			return t, fmt.Errorf("reading profiles: %w", err)
 		}
-		q.Profiles = string(text)
+		q.Profiles, q.Path = string(text), file
 	}
 	return t, c.do(http.MethodPost, "/rampart/profiles/test", nil, &q, &t)
 }
