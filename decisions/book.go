@@ -49,24 +49,25 @@ type Book struct {
 
 	// write serialises all that change the book. mu guards the memory: whoever
 	// holds write may read without it, and takes it to change something.
-	write    sync.Mutex
-	listing  sync.Mutex // serialises changes of lists; taken before write
-	mu       sync.RWMutex
-	index    *index
-	alerts   *alertIndex
-	history  history
-	log      changelog
-	pending  pending
-	echoes   alarms // when decisions are told again
-	lists    listlog
-	fleet    fleet
-	decision *counter
-	alert    *counter
-	closed   bool
-	closing  error
-	once     sync.Once
-	stop     chan struct{}
-	ticking  sync.WaitGroup
+	write   sync.Mutex
+	listing sync.Mutex // serialises changes of lists; taken before write
+	mu      sync.RWMutex
+	index   *index
+	alerts  *alertIndex
+	history history
+	log     changelog
+	pending pending
+	// echoAlarms are for when decisions are told again.
+	echoAlarms alarms
+	lists      listlog
+	fleet      fleet
+	decision   *counter
+	alert      *counter
+	closed     bool
+	closing    error
+	once       sync.Once
+	stop       chan struct{}
+	ticking    sync.WaitGroup
 	// simulate says which lists only simulate, nil: none. Guarded by listing.
 	simulate func(name string) bool
 

@@ -11,30 +11,71 @@ import (
 // from when they hear of them: one that still has the old state would take no notice.
 const echoAfter = 2 * time.Second
 
-// extend moves the end of r. Subscribers that take no notice of that forget r when the
-// old end comes: it is told again then. Of several ends the first and the last are
-// remembered. The caller holds mu.
-func (b *Book) extend(r *record, until time.Time) {
-	if until.UnixMilli() > r.until && r.cursor != 0 && r.enforceable() {
-		if r.echo == 0 {
-			b.schedule(r, r.until, 0)
-		} else {
-			r.told = r.until
+// laterEnds are the ends after the first that a record was told with, in order and
+// with zeros behind them.
+type laterEnds [7]int64
+
+// echoes are the ends that r was told with before, and that are still to come.
+func (x *index) echoes(r *record) (out []int64) {
+	if r.echo == 0 {
+		return nil
+	}
+	out = append(out, r.echo)
+	for _, end := range x.later[r.slot] {
+		if end != 0 {
+			out = append(out, end)
 		}
+	}
+	return out
+}
+
+// setEchoes makes ends those that r was told with. If they are too many, those that
+// are closest to the next are left out: it is told again a little late then.
+func (x *index) setEchoes(r *record, ends []int64) {
+	var later laterEnds
+	for len(ends) > len(later)+1 {
+		near := 0
+		for i := range ends[1:] {
+			if ends[i+1]-ends[i] < ends[near+1]-ends[near] {
+				near = i
+			}
+		}
+		ends = slices.Delete(ends, near, near+1)
+	}
+	r.echo = 0
+	if len(ends) > 0 {
+		r.echo = ends[0]
+	}
+	if len(ends) > 1 {
+		copy(later[:], ends[1:])
+		x.later[r.slot] = later
+	} else {
+		delete(x.later, r.slot)
+	}
+}
+
+// extend moves the end of r. Subscribers that take no notice of that forget r when the
+// old end comes: it is told again then. The caller holds mu.
+func (b *Book) extend(r *record, until time.Time) {
+	if until.UnixMilli() > r.until && r.cursor != 0 && !r.simulated {
+		ends := append(b.index.echoes(r), r.until)
+		slices.Sort(ends)
+		b.schedule(r, slices.Compact(ends))
 	}
 	b.index.extend(r, until)
 }
 
-// schedule makes echo and told those of r. The caller holds mu.
-func (b *Book) schedule(r *record, echo, told int64) {
-	if r.echo, r.told = echo, told; echo == 0 {
+// schedule makes ends those at which r is told again. The caller holds mu.
+func (b *Book) schedule(r *record, ends []int64) {
+	before := r.echo
+	if b.index.setEchoes(r, ends); r.echo == 0 || r.echo == before {
 		return
 	}
-	if len(b.echoes) >= 2*max(len(b.index.byID), minCompact) {
-		b.echoes = slices.DeleteFunc(b.echoes, func(a alarm) bool { return b.echoing(a) == nil })
-		heap.Init(&b.echoes)
+	if len(b.echoAlarms) >= 2*max(len(b.index.byID), minCompact) {
+		b.echoAlarms = slices.DeleteFunc(b.echoAlarms, func(a alarm) bool { return b.echoing(a) == nil })
+		heap.Init(&b.echoAlarms)
 	}
-	b.echoes.add(alarm{when: echo, cursor: r.id, slot: r.slot})
+	b.echoAlarms.add(alarm{when: r.echo, cursor: r.id, slot: r.slot})
 }
 
 // echoing returns the record that an alarm is about, nil if it is not wanted any more.
@@ -50,16 +91,13 @@ func (b *Book) echoing(a alarm) *record {
 // caller holds mu.
 func (b *Book) sound(now time.Time, j *job) {
 	ms := now.Add(-echoAfter).UnixMilli()
-	for len(b.echoes) > 0 && b.echoes[0].when <= ms {
-		r := b.echoing(b.echoes.take())
+	for len(b.echoAlarms) > 0 && b.echoAlarms[0].when <= ms {
+		r := b.echoing(b.echoAlarms.take())
 		if r == nil {
 			continue
 		}
-		next := r.told
-		if next <= ms {
-			next = 0
-		}
-		if b.schedule(r, next, 0); r.cursor != 0 && !r.suppressed {
+		b.schedule(r, slices.DeleteFunc(b.index.echoes(r), func(end int64) bool { return end <= ms }))
+		if r.cursor != 0 && !r.suppressed {
 			b.log.note(r)
 		}
 		j.again = append(j.again, r)

@@ -19,15 +19,15 @@ const (
 type keptDecision struct {
 	Decision
 	// At is when its latest change was, in Unix milliseconds; 0: it was never
-	// announced. Echo and Told are those of the record.
-	At   int64 `json:"at,omitempty"`
-	Echo int64 `json:"echo,omitempty"`
-	Told int64 `json:"told,omitempty"`
+	// announced. Told is that of the record, Echoes are its echo and later ones.
+	At     int64   `json:"at,omitempty"`
+	Told   int64   `json:"told,omitempty"`
+	Echoes []int64 `json:"echoes,omitempty"`
 }
 
 // kept is the record of r for the database.
 func (l *changelog) kept(r *record) keptDecision {
-	k := keptDecision{Decision: l.records.decision(r), At: l.at(r), Echo: r.echo, Told: r.told}
+	k := keptDecision{Decision: l.records.decision(r), At: l.at(r), Told: r.told, Echoes: l.records.echoes(r)}
 	if r.gone { // nobody asks what led to it
 		k.IncidentID, k.Host = "", ""
 	}
@@ -82,9 +82,9 @@ func (l *loaded) bring(k *keptDecision, p netip.Prefix) *record {
 	return r
 }
 
-// overslept takes in a decision whose end came while the process was down, if its
+// missed takes in a decision whose end came while the process was down, if its
 // beginning was announced.
-func (l *loaded) overslept(k *keptDecision, p netip.Prefix) {
+func (l *loaded) missed(k *keptDecision, p netip.Prefix) {
 	if k.At == 0 {
 		return
 	}
@@ -94,6 +94,11 @@ func (l *loaded) overslept(k *keptDecision, p netip.Prefix) {
 	r := l.bring(k, p)
 	r.told = r.until
 	l.fresh = append(l.fresh, r)
+}
+
+// overslept are the ends that came while the process was down.
+func (l *loaded) overslept() []*record {
+	return slices.DeleteFunc(slices.Clone(l.fresh), func(r *record) bool { return r.suppressed })
 }
 
 // note brings all that was found to the change log, in order.

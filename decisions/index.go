@@ -12,6 +12,7 @@ import (
 type index struct {
 	records slab[record]
 	odd     map[int32]oddTexts
+	later   map[int32]laterEnds // of records with more echoes than one
 	names   *names
 	keys    keyer
 
@@ -31,7 +32,7 @@ type index struct {
 type chained struct{ first, last int32 }
 
 func newIndex(names *names, keys keyer) *index {
-	x := &index{odd: map[int32]oddTexts{}, names: names, keys: keys, byID: map[int64]int32{}, byValue: map[key]chained{}, inForce: map[string]int{},
+	x := &index{odd: map[int32]oddTexts{}, later: map[int32]laterEnds{}, names: names, keys: keys, byID: map[int64]int32{}, byValue: map[key]chained{}, inForce: map[string]int{},
 		tallies: map[tallied]int{}}
 	x.due.records = &x.records
 	return x
@@ -83,6 +84,7 @@ func (x *index) add(d *Decision, p netip.Prefix) *record {
 // remove takes r out. It keeps its slot until it is buried.
 func (x *index) remove(r *record) {
 	delete(x.byID, r.id)
+	x.setEchoes(r, nil)
 	heap.Remove(&x.due, int(r.place))
 	x.tally(r, -1)
 	c, before := x.byValue[r.key], int32(0)

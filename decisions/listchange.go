@@ -2,6 +2,7 @@ package decisions
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -18,7 +19,8 @@ type ListChange struct {
 	Reset  bool // cursor too old: forget everything; the rest is empty
 	At     time.Time
 	// List is the list of this name, type and origin as it is now, nil if there is none
-	// any more. What it does not have now, or has again, is not among Added or Removed.
+	// any more. What it does not have now is not among Added. What is Removed and has
+	// come back is told again by a later change: look at all that is Removed first.
 	List               *Blocklist
 	Name, Origin, Type string
 	// Whole: all entries of List, but those that the allowlist covers, are told.
@@ -53,7 +55,7 @@ func (b *Book) ListsSince(cursor int64) (cs []ListChange, next int64) {
 	}
 	for _, l := range b.Lists() {
 		if inForce[l.Name] == l {
-			cs = append(cs, ListChange{Cursor: next, At: b.lists.changed(l), List: l,
+			cs = append(cs, ListChange{Cursor: next, At: b.lists.show(l), List: l,
 				Name: l.Name, Origin: l.Origin(), Type: l.Type, Whole: true})
 		}
 	}
@@ -67,27 +69,21 @@ func (b *Book) ListsCursorAt(t time.Time) int64 { return b.lists.cursorAt(t.Unix
 // listChange is what a step has to tell of lists as they are now, if anything.
 func (b *Book) listChange(s *listStep, lists map[string]*Blocklist) (c ListChange, some bool) {
 	c = ListChange{Cursor: s.cursor, At: timeOf(s.at), Name: s.head.Name, Origin: s.head.Origin(), Type: s.head.Type}
-	has := func(netip.Prefix) bool { return false }
 	if l := lists[s.head.Name]; l != nil && l.alike(&s.head) {
 		c.List, c.Whole = l, s.whole
-		has = func(p netip.Prefix) bool {
-			_, ok := l.Index(p)
-			return ok && !b.o.Allow.Covers(p)
-		}
 	}
 	if s.added != nil && !c.Whole && c.List != nil {
 		for p := range s.added.All() {
-			if has(p) {
+			if _, ok := c.List.Index(p); ok && !b.o.Allow.Covers(p) {
 				c.Added = append(c.Added, p)
 			}
 		}
 	}
 	if s.removed != nil {
-		for p := range s.removed.All() {
-			if !has(p) {
-				c.Removed = append(c.Removed, p)
-			}
-		}
+		c.Removed = slices.AppendSeq(make([]netip.Prefix, 0, s.removed.Len()), s.removed.All())
+	}
+	if (c.Whole || len(c.Added) > 0) && !c.List.Until.Equal(s.head.Until) {
+		b.lists.show(c.List)
 	}
 	return c, c.Whole || len(c.Added)+len(c.Removed) > 0
 }

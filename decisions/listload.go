@@ -28,6 +28,7 @@ func (b *Book) loadTold(known map[string]*Blocklist, j *job) error {
 		default:
 			if g.told[name] == nil {
 				g.told[name] = &toldList{list: l}
+				g.told[name].shown.Store(true) // before the restart perhaps
 			}
 			g.told[name].parts = append(g.told[name].parts, p) // they come by their ends
 			g.serial = max(g.serial, p.serial)
@@ -81,6 +82,11 @@ func encodeRanges(ranges []netip.Prefix) []byte {
 		out = append(p.AppendTo(out), '\n')
 	}
 	return out
+}
+
+// overTurns are those to the end of lists that ended while the process was down.
+func (b *Book) overTurns() []turn {
+	return slices.DeleteFunc(b.turns(b.Lists()), func(t turn) bool { return t.list != nil })
 }
 
 // late reports whether what is told of lists differs from those in force, and whether

@@ -81,14 +81,21 @@ func (g *listlog) cursorAt(ms int64) int64 {
 	return g.steps[i].cursor - 1
 }
 
-// changed tells when the latest step of a list in force was, as far as is known.
-func (g *listlog) changed(l *Blocklist) time.Time {
+// show notes that somebody is told entries of a list in force with an end that they
+// were not told with when they came, and tells when its latest
+// step was, as far as is known.
+func (g *listlog) show(l *Blocklist) (changed time.Time) {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
-	if t := g.told[l.Name]; t != nil && t.changed != 0 {
-		return timeOf(t.changed)
+	t := g.told[l.Name]
+	if t == nil {
+		return l.Created
 	}
-	return l.Created
+	t.shown.Store(true)
+	if t.changed == 0 {
+		return l.Created
+	}
+	return timeOf(t.changed)
 }
 
 // note makes s the latest step, and returns what the disk hears of it. The caller holds

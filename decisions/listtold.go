@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"slices"
 	"strings"
+	"sync/atomic"
 )
 
 const (
@@ -21,6 +22,9 @@ type toldList struct {
 	list    *Blocklist // as it was told last
 	changed int64      // when that was, Unix milliseconds; 0: not known
 	parts   []toldPart // by end
+	// shown: somebody was told entries with the end that the list has, which no part
+	// says.
+	shown atomic.Bool
 }
 
 // toldPart is what was told of a list with one end.
@@ -50,6 +54,17 @@ func decodeToldPart(key string, value []byte) (name string, p toldPart, err erro
 		p.entries, err = DecodeBlocklist(value)
 	}
 	return name, p, err
+}
+
+// move makes next, which is like what it was or nothing (nil), the list, and returns
+// what the disk hears of it.
+func (t *toldList) move(next *Blocklist, serial int64) (writes []op) {
+	if t.list != nil && t.shown.Load() && next != nil && next.Until.After(t.list.Until) {
+		writes = t.add(nil, serial)
+	}
+	t.shown.Store(false)
+	t.list = next
+	return writes
 }
 
 // add notes that entries (nil: all) are told with the end that the list has now, and

@@ -114,8 +114,10 @@ func (b *Book) useTurns(turns []turn) {
 		told := g.told[t.name]
 		if told.list != nil && (t.list == nil || !t.list.alike(&told.list.ListHead)) {
 			j.ops = append(j.ops, told.drop(func(toldPart) bool { return true })...)
+			told.shown.Store(false)
 		}
-		if told.list = t.list; t.list == nil {
+		g.serial++
+		if j.ops = append(j.ops, told.move(t.list, g.serial)...); t.list == nil {
 			delete(g.told, t.name)
 		}
 		for _, s := range t.steps {

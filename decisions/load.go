@@ -61,11 +61,13 @@ func (b *Book) load() error {
 	defer b.write.Unlock()
 	b.alerts.settle()
 	told.note(&b.log)
+	j.ended = told.overslept()
 	b.tidy(now, j)
 	for _, r := range slices.Concat(told.fresh, j.again) {
 		j.store(&b.log, r)
 	}
 	b.enforce(j.order)
+	b.useTurns(b.overTurns()) // on disk before the lists are gone from there
 	b.disk.add(j.ops...)
 	return nil
 }
@@ -140,7 +142,7 @@ func (b *Book) loadDecisions(now time.Time, j *job, told *loaded) error {
 		b.met(k.ID, k.AlertID)
 		if !k.Until.After(now) {
 			j.remove(decisionBucket, key)
-			told.overslept(&k, p)
+			told.missed(&k, p)
 			return nil
 		}
 		// The allowlist may have changed since.
@@ -148,7 +150,7 @@ func (b *Book) loadDecisions(now time.Time, j *job, told *loaded) error {
 		k.Suppressed = p.IsValid() && b.o.Allow.Covers(p)
 		r := b.index.add(&k.Decision, p)
 		b.alerts.hold(r.alertID)
-		b.schedule(r, k.Echo, k.Told)
+		b.schedule(r, k.Echoes)
 		if k.Suppressed != was {
 			k.At = now.UnixMilli()
 			j.again = append(j.again, r)

@@ -14,9 +14,9 @@ type record struct {
 	id, alertID    int64
 	created, until int64 // Unix milliseconds
 	cursor         int64 // of its latest change, 0 if that was never announced, or is forgotten
-	// echo is an end that subscribers know, at which the record is to be told again
-	// since it goes on; told one after that. 0: none. Of a record that is gone told is
-	// the end that was known before.
+	// echo is the first of the ends that subscribers were told before the one that it
+	// has, 0 for none: then it is told again. Of a record that is gone told is the end
+	// that was known before.
 	echo, told int64
 	key        key // of its value
 	uuid       [16]byte

@@ -28,7 +28,7 @@ func TestNoPointers(t *testing.T) {
 	var a alertIndex
 	var h history
 	var l changelog
-	for _, v := range []any{x.byID, x.byValue, x.due.slots, a.byID, a.byIncident, a.order, a.free, h.values, h.queue, l.entries} {
+	for _, v := range []any{x.byID, x.byValue, x.later, x.due.slots, a.byID, a.byIncident, a.order, a.free, h.values, h.queue, l.entries, l.over} {
 		typ := reflect.TypeOf(v)
 		path := pointerIn(typ.Elem())
 		if typ.Kind() == reflect.Map && path == "" {

@@ -50,7 +50,7 @@ func (b *Book) Expire(now time.Time) (gone []Decision) {
 func (b *Book) end(r *record, j *job) {
 	b.index.remove(r)
 	b.alerts.release(r.alertID)
-	r.gone, r.told, r.echo = true, r.until, 0
+	r.gone, r.told = true, r.until
 	r.until = min(r.until, b.o.Now().UnixMilli())
 	if r.cursor != 0 && !r.suppressed {
 		b.log.note(r)
