@@ -32,7 +32,7 @@ func (b *Book) PutList(l *Blocklist) error {
 	if len(lists) >= maxLists {
 		return fmt.Errorf("list %s: there are %d lists, no more fit; drop one first", l.Name, len(lists))
 	}
-	if l.Base == 0 && b.decision.shared() {
+	if l.Base < listsFrom && b.decision.shared() { // also a number from before the node joined
 		l = l.based(listBase(l.Name, l.Version))
 	}
 	if l.Base == 0 {
