@@ -17,6 +17,8 @@ const (
 	// keepAlive is how often somebody who listens for events hears that we are there,
 	// and has to be somebody who still may.
 	keepAlive = 15 * time.Second
+	// eventTimeout is how long it may take to send what there is at one time.
+	eventTimeout = 10 * time.Minute
 )
 
 // readWait reads for how long a call waits for news, in seconds.
@@ -89,6 +91,8 @@ func (c *call) getEvents() error {
 	defer stop()
 	alive := time.NewTicker(keepAlive)
 	defer alive.Stop()
+	ready := make(chan struct{})
+	close(ready)
 	page := newStreamPage(c)
 	page.kind, page.before, page.after, page.most = "text/event-stream", "event: decisions\ndata: ", "\n\n", eventSize
 	c.w.Header().Set("Cache-Control", "no-cache")
@@ -98,8 +102,12 @@ func (c *call) getEvents() error {
 		if from, err = c.tellEvents(sel, from, page); err != nil {
 			return err
 		}
+		next := wake
+		if from.Left != "" || from.Epoch == "" { // there is more, of values whose end was told
+			next = ready
+		}
 		select {
-		case <-wake:
+		case <-next:
 		case <-alive.C:
 			if err := c.admit(); err != nil {
 				return err
@@ -115,6 +123,9 @@ func (c *call) getEvents() error {
 
 // tellEvents sends what there is to tell since a cursor, and returns the next one.
 func (c *call) tellEvents(sel *selection, from Cursor, page *streamPage) (Cursor, error) {
+	// Deadlines of the connection are for requests that end. Those of a handler of
+	// somebody else's cannot always be moved.
+	_ = http.NewResponseController(c.w).SetWriteDeadline(time.Now().Add(eventTimeout))
 	next, err := newTelling(c.s, sel, from, page).tell()
 	if page.n > 0 {
 		page.finish()

@@ -117,7 +117,10 @@ func TestEvents(t *testing.T) {
 		prefixes[i] = fmt.Sprintf("10.0.%d.%d/32", i>>8, i&255)
 	}
 	b.put("many", "ban", time.Hour, prefixes...)
-	site := httptest.NewServer(b.handler)
+	site := httptest.NewUnstartedServer(b.handler)
+	const short = 100 * time.Millisecond // deadlines of a connection do not end it
+	site.Config.ReadTimeout, site.Config.WriteTimeout = short, short
+	site.Start()
 	defer site.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -137,6 +140,7 @@ func TestEvents(t *testing.T) {
 			t.Fatalf("%d new in an event, want %d", len(p.New), want)
 		}
 	}
+	time.Sleep(3 * short)
 	b.decide("ban", "Ip", "192.0.2.1", "1h")
 	if p := e.next(); len(p.New) != 1 || p.New[0].Value != "192.0.2.1" {
 		t.Fatalf("%+v", p)
