@@ -162,17 +162,26 @@ func (p *api) record(a *event.Alert, ds []decisions.Decision) error {
 	return p.st.book.Append(a, ds)
 }
 
-// close ends the calls under way and writes down what callers told of themselves.
+// close ends the calls under way and writes down what callers told of themselves. What
+// is still under way when ctx ends is left, at a site, or cut off.
 func (p *api) close(ctx context.Context) error {
-	errs := []error{p.server.Close()}
+	ended := make(chan error, 1)
+	go func() { ended <- p.server.Close() }() // with the last call under way
 	p.mu.Lock()
 	l := p.listener
 	p.listener, p.open, p.wanted = nil, localapi.ListenConfig{}, localapi.ListenConfig{}
 	p.mu.Unlock()
+	var errs []error
 	if l != nil {
 		errs = append(errs, l.Close(ctx))
 	}
 	p.closing.Wait()
+	select {
+	case err := <-ended:
+		errs = append(errs, err)
+	case <-ctx.Done():
+		errs = append(errs, fmt.Errorf("closing the Local API: calls of a site are still under way: %w", ctx.Err()))
+	}
 	return errors.Join(append(errs, p.registry.Close())...)
 }
 

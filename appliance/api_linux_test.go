@@ -19,7 +19,7 @@ func TestAgentBansInTheRealKernel(t *testing.T) {
 		t.Fatal(err)
 	}
 	token := login(t, site.URL, "web-1")
-	status, text := ask1(t, fresh(), "POST", site.URL+"/v1/alerts", alertOf("192.0.2.7"), "Authorization", token)
+	status, text := callAPI(t, fresh(), "POST", site.URL+"/v1/alerts", alertOf("192.0.2.7"), "Authorization", token)
 	if status != 201 {
 		t.Fatalf("pushing an alert: %d %s", status, text)
 	}
@@ -27,7 +27,7 @@ func TestAgentBansInTheRealKernel(t *testing.T) {
 		return strings.Contains(ns.Run(t, "nft", "list", "map", "inet", f.state().wall.table.Stats().Table, "ban4"), "192.0.2.7")
 	}
 	until(t, "the kernel drops it", inKernel)
-	status, text = ask1(t, fresh(), "DELETE", site.URL+"/v1/decisions?ip=192.0.2.7", "", "Authorization", token)
+	status, text = callAPI(t, fresh(), "DELETE", site.URL+"/v1/decisions?ip=192.0.2.7", "", "Authorization", token)
 	if status != 200 || !strings.Contains(text, `"1"`) {
 		t.Errorf("deleting the decision: %d %s", status, text)
 	}

@@ -2,18 +2,13 @@ package appliance
 
 import (
 	"bytes"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -45,8 +40,8 @@ func address(t testing.TB, a *Appliance) string {
 	return list[0]
 }
 
-// ask1 makes one call of the API and returns status and body.
-func ask1(t testing.TB, c *http.Client, method, url, body string, headers ...string) (int, string) {
+// callAPI makes one call of the API and returns status and body.
+func callAPI(t testing.TB, c *http.Client, method, url, body string, headers ...string) (int, string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	if err != nil {
@@ -84,7 +79,7 @@ func agent(t testing.TB, a *Appliance, name string) (bearer string) {
 
 func login(t testing.TB, base, name string) (bearer string) {
 	t.Helper()
-	status, text := ask1(t, fresh(), "POST", base+"/v1/watchers/login",
+	status, text := callAPI(t, fresh(), "POST", base+"/v1/watchers/login",
 		fmt.Sprintf(`{"machine_id":%q,"password":%q,"scenarios":["x/ssh-bf"]}`, name, "password-of-"+name))
 	var answer struct{ Token string }
 	if err := json.Unmarshal([]byte(text), &answer); status != 200 || err != nil || answer.Token == "" {
@@ -113,185 +108,8 @@ func bouncer(t testing.TB, a *Appliance, name string) string {
 
 func lookUp(t testing.TB, base, key string) int {
 	t.Helper()
-	status, _ := ask1(t, fresh(), "GET", base+"/v1/decisions?ip=192.0.2.1", "", "X-Api-Key", key)
+	status, _ := callAPI(t, fresh(), "GET", base+"/v1/decisions?ip=192.0.2.1", "", "X-Api-Key", key)
 	return status
-}
-
-// TestAPIOutlivesReloads: the listener, keys and tokens stay, and a call under way.
-func TestAPIOutlivesReloads(t *testing.T) {
-	dir := t.TempDir()
-	a := open(t, served(Config{DataDir: dir}))
-	at, key := address(t, a), bouncer(t, a, "fw")
-	token := agent(t, a, "web-1")
-	kept := &http.Client{}
-	defer kept.CloseIdleConnections()
-	call := func() (int, string) {
-		return ask1(t, kept, "GET", "http://"+at+"/v1/heartbeat", "", "Authorization", token)
-	}
-	if status, text := call(); status != 200 {
-		t.Fatalf("heartbeat: %d %s", status, text)
-	}
-	before := apiOf(a).listener
-	release := use(t, a, compiled(t, served(Config{DataDir: dir, Contact: "another"})))
-	if apiOf(a).listener != before {
-		t.Error("the listener was opened anew")
-	}
-	if status, text := call(); status != 200 {
-		t.Errorf("after the reload: %d %s", status, text)
-	}
-	if status := lookUp(t, "http://"+at, key); status != 200 {
-		t.Errorf("the key after the reload: %d", status)
-	}
-	release()
-	if status, _ := call(); status != 200 || apiOf(a).listener != before {
-		t.Errorf("after the way back: %d", status)
-	}
-}
-
-// TestAPIAddressTaken: a configuration whose address cannot be had is refused, and the
-// old one stays.
-func TestAPIAddressTaken(t *testing.T) {
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer taken.Close()
-	at := &APIConfig{Listen: taken.Addr().String()}
-	dir := t.TempDir()
-	a := open(t, served(Config{DataDir: dir}))
-	key := bouncer(t, a, "fw")
-	if _, err := a.Use(compiled(t, Config{DataDir: dir, Contact: "x", API: at})); err == nil || !strings.Contains(err.Error(), at.Listen) {
-		t.Errorf("taken address: %v", err)
-	}
-	if a.Contact() != "" || len(a.gens) != 1 {
-		t.Error("what was refused is in force")
-	}
-	if status := lookUp(t, "http://"+address(t, a), key); status != 200 {
-		t.Errorf("the old one: %d", status)
-	}
-
-	// A node that never started leaves its directory to the next.
-	first, other := New(Options{Node: "other"}), t.TempDir()
-	if _, err := first.Use(compiled(t, Config{DataDir: other, API: at})); err == nil {
-		t.Error("a start with a taken address works")
-	}
-	open(t, Config{DataDir: other})
-}
-
-// TestAPIMoves: from one address to another, to none and back.
-func TestAPIMoves(t *testing.T) {
-	dir := t.TempDir()
-	a := open(t, served(Config{DataDir: dir}))
-	key, first := bouncer(t, a, "fw"), address(t, a)
-	socket := filepath.Join(t.TempDir(), "api.sock")
-	release := use(t, a, compiled(t, Config{DataDir: dir, API: &APIConfig{Socket: socket}}))
-	if at := address(t, a); at != socket {
-		t.Errorf("served at %s, want %s", at, socket)
-	}
-	through := &http.Client{Transport: &http.Transport{Dial: func(string, string) (net.Conn, error) { return net.Dial("unix", socket) }}}
-	defer through.CloseIdleConnections()
-	if status, text := ask1(t, through, "GET", "http://api/v1/decisions?ip=192.0.2.1", "", "X-Api-Key", key); status != 200 {
-		t.Errorf("through the socket: %d %s", status, text)
-	}
-	until(t, "the former address is closed", func() bool {
-		c, err := net.Dial("tcp", first)
-		if err == nil {
-			_ = c.Close()
-		}
-		return err != nil
-	})
-	none := use(t, a, compiled(t, Config{DataDir: dir}))
-	if s := apiOf(a).status(); s.Served || len(s.Addresses) > 0 {
-		t.Errorf("without api: %+v", s)
-	}
-	none()
-	release()
-	if status := lookUp(t, "http://"+address(t, a), key); status != 200 {
-		t.Errorf("back: %d", status)
-	}
-}
-
-// TestAPITurnsToTLS: a change at the same address takes effect, and one that cannot be
-// leaves what was.
-func TestAPITurnsToTLS(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := ln.Addr().String()
-	_ = ln.Close()
-	dir, files := t.TempDir(), certificate(t)
-	a := open(t, Config{DataDir: dir, API: &APIConfig{Listen: at}})
-	key := bouncer(t, a, "fw")
-	use(t, a, compiled(t, Config{DataDir: dir, API: &APIConfig{Listen: at, TLS: files}}))
-	secure := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}
-	ask := func() int {
-		status, _ := ask1(t, secure, "GET", "https://"+at+"/v1/decisions?ip=192.0.2.1", "", "X-Api-Key", key)
-		return status
-	}
-	if status := ask(); status != 200 {
-		t.Errorf("with TLS: %d", status)
-	}
-	bad := compiled(t, Config{DataDir: dir, API: &APIConfig{Listen: at, TLS: files}})
-	bad.api.listen.TLS.CA = filepath.Join(dir, "absent.pem")
-	if _, err := a.Use(bad); err == nil {
-		t.Error("an authority that is not there is taken")
-	}
-	if status := ask(); status != 200 {
-		t.Errorf("after a bad change: %d", status)
-	}
-}
-
-// TestAPIOpensAgain: an address that somebody took meanwhile is tried again, and status
-// says so until then.
-func TestAPIOpensAgain(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := ln.Addr().String()
-	_ = ln.Close()
-	dir := t.TempDir()
-	a := open(t, Config{DataDir: dir, API: &APIConfig{Listen: at}})
-	release := use(t, a, compiled(t, served(Config{DataDir: dir})))
-	apiOf(a).closing.Wait()
-	if ln, err = net.Listen("tcp", at); err != nil {
-		t.Fatal(err)
-	}
-	release()
-	problems := func() string { return strings.Join(a.live.Load().status().Problems, "\n") }
-	if got := problems(); !strings.Contains(got, at) {
-		t.Errorf("problems: %q", got)
-	}
-	if got := metric(gather(t, a), "rampart_api_up{}"); got != 0 {
-		t.Errorf("rampart_api_up is %v", got)
-	}
-	_ = ln.Close()
-	apiOf(a).look(time.Now().Add(2*apiRetry), zap.NewNop())
-	if got := problems(); got != "" || address(t, a) != at {
-		t.Errorf("problems: %q", got)
-	}
-}
-
-// certificate writes one for 127.0.0.1 and its key.
-func certificate(t *testing.T) *APITLS {
-	t.Helper()
-	srv := httptest.NewUnstartedServer(nil)
-	srv.StartTLS()
-	pair := srv.TLS.Certificates[0]
-	srv.Close()
-	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	out := &APITLS{Cert: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem")}
-	for path, block := range map[string]*pem.Block{out.Cert: {Type: "CERTIFICATE", Bytes: pair.Certificate[0]}, out.Key: {Type: "PRIVATE KEY", Bytes: key}} {
-		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return out
 }
 
 // TestAPIUnderASite: it is there as configured, and has no privileges, whatever the
@@ -320,17 +138,17 @@ func TestAPIUnderASite(t *testing.T) {
 		{"with a proxy's header", own, []string{"X-Forwarded-For", "127.0.0.1"}, 403},
 		{"from loopback", own, nil, 200},
 	} {
-		status, text := ask1(t, fresh(), "DELETE", c.base+"/v1/alerts?scenario=x", "", append(c.headers, "Authorization", token)...)
+		status, text := callAPI(t, fresh(), "DELETE", c.base+"/v1/alerts?scenario=x", "", append(c.headers, "Authorization", token)...)
 		if status != c.want {
 			t.Errorf("deleting alerts %s: %d %s, want %d", c.what, status, text, c.want)
 		}
 	}
-	status, text := ask1(t, fresh(), "POST", site.URL+"/v1/watchers", `{"machine_id":"new-agent","password":"some-password"}`)
+	status, text := callAPI(t, fresh(), "POST", site.URL+"/v1/watchers", `{"machine_id":"new-agent","password":"some-password"}`)
 	if status != 201 {
 		t.Errorf("registering at a site: %d %s", status, text)
 	}
 	use(t, a, compiled(t, Config{DataDir: dir, API: &APIConfig{Listen: "127.0.0.1:0", LocalRegistration: true}}))
-	if status, text := ask1(t, fresh(), "POST", site.URL+"/v1/watchers", `{"machine_id":"newer-agent","password":"some-password"}`); status != 403 {
+	if status, text := callAPI(t, fresh(), "POST", site.URL+"/v1/watchers", `{"machine_id":"newer-agent","password":"some-password"}`); status != 403 {
 		t.Errorf("registering at a site where only loopback may: %d %s", status, text)
 	}
 }
@@ -384,7 +202,7 @@ func TestAlertsFromAnywhere(t *testing.T) {
 	profiles := f.write("profiles.yaml", tellingProfile)
 	a := open(t, served(Config{DataDir: f.dir, Notifications: dir, Profiles: profiles}))
 	token := agent(t, a, "web-1")
-	status, text := ask1(t, fresh(), "POST", "http://"+address(t, a)+"/v1/alerts", alertOf("192.0.2.7"), "Authorization", token)
+	status, text := callAPI(t, fresh(), "POST", "http://"+address(t, a)+"/v1/alerts", alertOf("192.0.2.7"), "Authorization", token)
 	if status != 201 {
 		t.Fatalf("pushing an alert: %d %s", status, text)
 	}
@@ -448,7 +266,7 @@ func TestAgentsCannotBanOurOwn(t *testing.T) {
 	a := open(t, served(Config{Allow: []string{"192.0.2.0/24"}, Trusted: func(p netip.Addr) bool { return p == proxy }}))
 	token := agent(t, a, "web-1")
 	for _, addr := range []string{"192.0.2.7", proxy.String(), "127.0.0.1"} {
-		status, text := ask1(t, fresh(), "POST", "http://"+address(t, a)+"/v1/alerts", alertOf(addr), "Authorization", token)
+		status, text := callAPI(t, fresh(), "POST", "http://"+address(t, a)+"/v1/alerts", alertOf(addr), "Authorization", token)
 		if status != 201 {
 			t.Errorf("an alert about %s: %d %s", addr, status, text)
 		}
@@ -471,7 +289,7 @@ func TestAPIInAFleet(t *testing.T) {
 	})
 	token := agent(t, a, "web-1")
 	until(t, "the agent is known on the other node", func() bool {
-		status, _ := ask1(t, fresh(), "GET", at+"/v1/heartbeat", "", "Authorization", token)
+		status, _ := callAPI(t, fresh(), "GET", at+"/v1/heartbeat", "", "Authorization", token)
 		return status == 200
 	})
 	s.Kill()
@@ -484,7 +302,7 @@ func TestAPIInAFleet(t *testing.T) {
 	}
 	s.Restart(true)
 	until(t, "the key is gone on the other node", func() bool { return lookUp(t, at, key) == 403 })
-	if status, _ := ask1(t, fresh(), "GET", at+"/v1/heartbeat", "", "Authorization", token); status != 200 {
+	if status, _ := callAPI(t, fresh(), "GET", at+"/v1/heartbeat", "", "Authorization", token); status != 200 {
 		t.Errorf("the token after Redis was emptied: %d", status)
 	}
 }

@@ -32,7 +32,7 @@ func TestCommunityInANode(t *testing.T) {
 	}
 	scan(t, a, "203.0.113.7")
 	token := agent(t, a, "web-1")
-	if status, text := ask1(t, fresh(), "POST", "http://"+address(t, a)+"/v1/alerts", alertOf("203.0.113.8"), "Authorization", token); status != 201 {
+	if status, text := callAPI(t, fresh(), "POST", "http://"+address(t, a)+"/v1/alerts", alertOf("203.0.113.8"), "Authorization", token); status != 201 {
 		t.Fatalf("pushing an alert: %d %s", status, text)
 	}
 	ask[DecisionAnswer](t, a, "POST", "/rampart/decisions", DecisionRequest{Value: "203.0.113.9"})

@@ -21,7 +21,7 @@ import (
 const aclCommands = "+hello +auth +ping +select +info +time +eval +evalsha " +
 	"+publish +subscribe +unsubscribe " +
 	"+get +mget +set +setnx +del +unlink +rename +expire +pexpire +pexpireat +persist +pttl " +
-	"+hget +hset +hsetnx +hmget +hdel +hlen +hexists +hgetall +hincrby +hscan +hrandfield " +
+	"+hget +hset +hmget +hdel +hlen +hexists +hgetall +hincrby +hscan +hrandfield " +
 	"+sadd +scard +sismember +spop " +
 	"+llen +lrange +ltrim +rpush " +
 	"+xadd +xread +xrange +xtrim " +

@@ -21,6 +21,9 @@ var tableLua string
 //go:embed tableprune.lua
 var tablePruneLua string
 
+//go:embed tablebegin.lua
+var tableBeginLua string
+
 const (
 	// maxRows of one table, deleted ones that are remembered included.
 	maxRows = 1 << 17
@@ -63,6 +66,7 @@ type Tables struct {
 	o      TablesOptions
 	put    *script
 	prune  *script
+	begin  *script
 	wake   chan struct{}
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup
@@ -94,6 +98,7 @@ func OpenTables(c *Client, o TablesOptions) (*Tables, error) {
 	t := &Tables{
 		c: c, o: o, wake: make(chan struct{}, 1), tables: map[string]*table{},
 		put: c.script("table", tableLua), prune: c.script("table-prune", tablePruneLua),
+		begin: c.script("table-begin", tableBeginLua),
 	}
 	ctx, cancel := context.WithCancel(c.ctx)
 	t.cancel = cancel

@@ -88,7 +88,7 @@ func (t *Tables) heads(ctx context.Context) (h heads, err error) {
 		if h.epoch != "" && len(h.epoch) <= maxSecretName {
 			return h, nil
 		}
-		if err := t.c.rdb().HSetNX(ctx, t.headsKey(), "epoch", rand.Text()).Err(); err != nil {
+		if _, err := t.begin.Run(ctx, []string{t.headsKey()}, rand.Text()); err != nil {
 			return h, fmt.Errorf("beginning with tables: %w", err)
 		}
 	}
