@@ -117,7 +117,8 @@ func (d document) check(schema, v any, where string) []string {
 			return bad("true or false")
 		}
 	case "integer":
-		if n, ok := v.(float64); !ok || n != float64(int64(n)) {
+		_, whole := v.(int) // of an example in YAML
+		if n, ok := v.(float64); !whole && (!ok || n != float64(int64(n))) {
 			return bad("a whole number")
 		}
 	case "number":
