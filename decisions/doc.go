@@ -10,6 +10,11 @@
 //	                       ▲ Allow, asked first        ├─► Since/Watch ─► firewall, streams
 //	      what the fleet says: Adopt, Reconcile ─► Book └─► Ops ─► the fleet's log
 //
+// Beside it stand what is asked before (Allow: named lists of addresses, ranges, host
+// names and URLs; Simulating: scenarios, sites and lists without consequences) and the
+// Aggregator, which follows the journal and bans ranges of which many addresses are
+// banned.
+//
 // A Book that is shared (Share) is one node's copy of what a fleet has decided. Every
 // local change is an Op, and whoever carries ops (package cluster) brings those of all
 // nodes back in one order, which makes the copies alike; what comes is checked like
