@@ -56,7 +56,7 @@ func TestMain(m *testing.M) {
 
 // node is one running Rampart with its own directory.
 type node struct {
-	t      *testing.T
+	t      testing.TB
 	binary string
 	dir    string // config, state, logs
 	admin  string // Caddy network address of the admin socket
@@ -68,7 +68,7 @@ type node struct {
 
 // newNode prepares a node and starts nothing. In a Caddyfile of it {dir}, {admin},
 // {port} and {state} stand for its places.
-func newNode(t *testing.T) *node {
+func newNode(t testing.TB) *node {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("runs the whole binary; left out with -short")
@@ -96,7 +96,7 @@ func newNode(t *testing.T) *node {
 }
 
 // startNode prepares and starts a node, and waits until its site answers.
-func startNode(t *testing.T, caddyfile string) *node {
+func startNode(t testing.TB, caddyfile string) *node {
 	t.Helper()
 	n := newNode(t)
 	n.write("Caddyfile", n.expand(caddyfile))
@@ -321,7 +321,7 @@ func (n *node) send(from, method, path string, header ...string) answer {
 }
 
 // until waits for something to become true.
-func until(t *testing.T, what string, ok func() bool) {
+func until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if ok() {
@@ -331,7 +331,7 @@ func until(t *testing.T, what string, ok func() bool) {
 	t.Fatalf("waited %s in vain until %s", patience, what)
 }
 
-func freePort(t *testing.T) string {
+func freePort(t testing.TB) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

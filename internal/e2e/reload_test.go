@@ -235,7 +235,7 @@ func (s *reloadStage) try(from string) int {
 	return resp.StatusCode
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

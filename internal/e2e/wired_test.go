@@ -42,7 +42,7 @@ type wired struct {
 
 // wire prepares a node behind a cable. It skips the test where that needs more
 // rights than it has.
-func wire(t *testing.T) *wired {
+func wire(t testing.TB) *wired {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("runs the whole binary; left out with -short")
