@@ -89,7 +89,7 @@ func showAlert(l *live, r *http.Request) (any, error) {
 type AlertsDeleted struct {
 	Alerts    int `json:"alerts"`
 	Decisions int `json:"decisions"`
-	// Spared are alerts that stayed, since a decision that they led to is in force.
+	// Spared are alerts that stayed, since a decision comes from them.
 	Spared int `json:"spared,omitempty"`
 }
 
@@ -126,7 +126,8 @@ type FlushRequest struct {
 	MaxAge   string `json:"max_age,omitempty"`   // those of so long a time
 }
 
-// flushAlerts deletes old alerts, but none with a decision in force.
+// flushAlerts deletes old alerts, but none that would take a decision with it. What a
+// later alert prolonged is that one's.
 func flushAlerts(l *live, r *http.Request) (any, error) {
 	var q FlushRequest
 	if err := readBody(r, &q); err != nil {
@@ -153,10 +154,9 @@ func flushAlerts(l *live, r *http.Request) (any, error) {
 		}
 		above -= *q.MaxItems
 	}
-	live := map[int64]bool{}
-	yes := true
-	for a := range book.AlertSeq(decisions.AlertFilter{InForce: &yes, Limit: -1}) {
-		live[a.ID] = true
+	stands := map[int64]bool{}
+	for a := range book.AlertSeq(decisions.AlertFilter{Decided: true, Limit: -1}) {
+		stands[a.ID] = true
 	}
 	var out AlertsDeleted
 	var ids []int64
@@ -170,7 +170,7 @@ func flushAlerts(l *live, r *http.Request) (any, error) {
 			continue
 		}
 		above--
-		if live[a.ID] {
+		if stands[a.ID] {
 			out.Spared++
 			continue
 		}

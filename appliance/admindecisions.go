@@ -222,7 +222,7 @@ func addDecision(l *live, r *http.Request) (any, error) {
 	}
 	l.spareProxy(d)
 	if p := d.Prefix(); q.UnlessAllowed && l.state.allow.Covers(p) {
-		return nil, adminError{http.StatusConflict, fmt.Errorf("%s is allowed%s: the decision would have no effect", d.Value, l.allowedBy(p))}
+		return nil, adminError{http.StatusConflict, fmt.Errorf("%s is allowed%s; a decision has no effect there", d.Value, l.allowedBy(p))}
 	}
 	a := manualAlert(d, q.Reason, l.engine.Machine)
 	ds := []decisions.Decision{d}

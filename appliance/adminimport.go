@@ -131,7 +131,10 @@ func (row *ImportRow) decision(now time.Time) (decisions.Decision, error) {
 // CrowdSec compatible: the source of an import is empty.
 func importAlert(q *ImportRequest, n int, node string, now time.Time) *event.Alert {
 	at := now.UTC().Format(time.RFC3339Nano)
-	name := fmt.Sprintf("import %s: %d decisions", cmp.Or(q.From, "of decisions"), n)
+	name := fmt.Sprintf("import %s: %d decisions", cmp.Or(q.From, "from elsewhere"), n)
+	if n == 1 {
+		name = strings.TrimSuffix(name, "s")
+	}
 	return &event.Alert{Kind: "rampart", Scenario: name, MachineID: node, CreatedAt: at, StartAt: at, StopAt: at, Stop: now, Message: name,
 		Source: &event.Source{}, Remediation: true, Direct: true, Events: []event.AlertEvent{}}
 }

@@ -28,6 +28,9 @@ func addAllowed(l *live, r *http.Request) (any, error) {
 		return nil, err
 	}
 	item, p, err := parseAllowed(q.Value)
+	if err == nil {
+		err = allowsSome(p)
+	}
 	if err != nil {
 		return nil, badRequest(err)
 	}

@@ -238,6 +238,9 @@ func (l *live) allowItem(e decisions.AllowEntry, item string, out *AllowItemsAns
 	if e.Item, e.Prefix, err = decisions.ParseAllowItem(item); err != nil {
 		return err
 	}
+	if err := allowsSome(e.Prefix); err != nil {
+		return err
+	}
 	before := l.enforced(e.Prefix)
 	if err := l.state.allow.Add(e); err != nil {
 		return err
@@ -252,6 +255,14 @@ func (l *live) allowItem(e decisions.AllowEntry, item string, out *AllowItemsAns
 		if p := d.Prefix(); p.Bits() < e.Prefix.Bits() {
 			out.Holding++
 		}
+	}
+	return nil
+}
+
+// allowsSome refuses what would turn everything off.
+func allowsSome(p netip.Prefix) error {
+	if p.IsValid() && p.Bits() == 0 {
+		return fmt.Errorf("%s would allow everybody, so that nobody could be banned; simulate instead", p)
 	}
 	return nil
 }

@@ -57,6 +57,10 @@ func alertFlags(cmd *cobra.Command) func() url.Values {
 	}
 }
 
+// shownOfAlert is how many decisions of an alert people see in a list: an import has
+// thousands.
+const shownOfAlert = 3
+
 // alertTable lists alerts; those of a replay have no id.
 func (c *call) alertTable(list []event.Alert) table {
 	t := table{head: []string{"id", "at", "source", "scenario", "events", "decisions", "note"}}
@@ -70,13 +74,19 @@ func (c *call) alertTable(list []event.Alert) table {
 			note = "simulated"
 		}
 		for j, d := range a.Decisions {
+			if d.Suppressed {
+				note = "suppressed by the allowlist"
+			}
+			if c.format == human && j >= shownOfAlert {
+				continue
+			}
 			if j > 0 {
 				made += " "
 			}
 			made += d.Type + ":" + d.Value
-			if d.Suppressed {
-				note = "suppressed by the allowlist"
-			}
+		}
+		if more := len(a.Decisions) - shownOfAlert; c.format == human && more > 0 {
+			made += fmt.Sprintf(" and %d more", more)
 		}
 		t.rows = append(t.rows, []string{id, c.stamp(a.StopAt), a.GetValue(), a.Scenario,
 			strconv.Itoa(int(a.EventsCount)), made, note})
@@ -149,7 +159,7 @@ func alertsDelete(o Options) *cobra.Command {
 
 func alertsFlush(o Options) *cobra.Command {
 	var q appliance.FlushRequest
-	cmd := &cobra.Command{Use: "flush", Short: "Delete old alerts, but none with a decision in force", Args: cobra.NoArgs,
+	cmd := &cobra.Command{Use: "flush", Short: "Delete old alerts, but none that a decision comes from", Args: cobra.NoArgs,
 		Example: "  " + o.Prefix + " alerts flush --max-items 5000 --max-age 7d"}
 	items := cmd.Flags().Int("max-items", 5000, "how many alerts may stay")
 	cmd.Flags().StringVar(&q.MaxAge, "max-age", "7d", "how old alerts may be")
@@ -175,7 +185,7 @@ func (c *call) deleteAlerts(method, path string, q url.Values, in any) error {
 	}
 	fmt.Fprintln(c.out(), ".")
 	if a.Spared > 0 {
-		fmt.Fprintf(c.out(), "%s: a decision of theirs is in force.\n", plural(a.Spared, "alert stayed", "alerts stayed"))
+		fmt.Fprintf(c.out(), "%s: a decision comes from them.\n", plural(a.Spared, "alert stayed", "alerts stayed"))
 	}
 	return nil
 }

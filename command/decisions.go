@@ -166,7 +166,7 @@ func decisionsAdd(o Options) *cobra.Command {
 		err := c.do(http.MethodPost, "/rampart/decisions", nil, q, &a)
 		if isStatus(err, http.StatusConflict) {
 			if !c.asks() {
-				return fmt.Errorf("%w\nTake it off the allowlist (%s allowlists remove), or record it all the same with --bypass-allowlist", err, o.Prefix)
+				return fmt.Errorf("%w\nWhat is not built in comes off with %s allowlists remove LIST ITEM; --bypass-allowlist records the decision all the same", err, o.Prefix)
 			}
 			fmt.Fprintln(c.cmd.ErrOrStderr(), err)
 			if !c.confirm("Record it all the same?") {
@@ -219,8 +219,15 @@ func (c *call) printDeleted(gone appliance.Deleted, none string) error {
 	if len(gone.Lists) > 0 {
 		none = "Nothing was deleted."
 	}
-	if err := c.print(gone, c.decisionTable(gone.Deleted), none); err != nil || c.format != human {
+	t := c.decisionTable(gone.Deleted)
+	if c.format == human && len(t.rows) > shownDecisions {
+		t.rows = t.rows[:shownDecisions]
+	}
+	if err := c.print(gone, t, none); err != nil || c.format != human {
 		return err
+	}
+	if more := len(gone.Deleted) - len(t.rows); more > 0 {
+		fmt.Fprintf(c.out(), "and %d more\n", more)
 	}
 	if len(gone.Deleted) > 0 {
 		fmt.Fprintf(c.out(), "%s deleted.\n", count(len(gone.Deleted), "decision"))

@@ -31,7 +31,11 @@ func (c *call) writeAlert(a *event.Alert) {
 	if a.IncidentID != "" {
 		fmt.Fprintf(w, "  incident  %s\n", a.IncidentID)
 	}
-	for _, d := range a.Decisions {
+	for i, d := range a.Decisions {
+		if i == shownDecisions {
+			fmt.Fprintf(w, "  and %d more\n", len(a.Decisions)-i)
+			break
+		}
 		note := ""
 		if d.Suppressed {
 			note = ", suppressed by the allowlist"

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -159,7 +158,7 @@ func machinesInspect(o Options) *cobra.Command {
 		}
 		return c.writeCaller([][2]string{{"name", m.Name}, {"ip", m.IP}, {"status", status}, {"version", m.Version}, {"auth", m.Auth},
 			{"created", c.when(m.Created)}, {"last heartbeat", c.seen(m.LastHeartbeat)}, {"last push", c.seen(m.LastPush)},
-			{"scenarios", strconv.Itoa(len(m.Scenarios)) + " " + strings.Join(m.Scenarios, " ")}}, d.Usage)
+			{"scenarios", strings.Join(m.Scenarios, " ")}}, d.Usage)
 	})
 }
 
