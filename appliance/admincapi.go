@@ -1,6 +1,7 @@
 package appliance
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -142,7 +143,7 @@ func centralError(err error) error {
 func RegisterCentral(ctx context.Context, server, file string) (Registration, error) {
 	ctx, cancel := context.WithTimeout(ctx, capiTimeout)
 	defer cancel()
-	c, err := community.Register(ctx, community.Options{Version: version()}, server, file)
+	c, err := community.Register(ctx, community.Options{Version: version()}, cmp.Or(server, community.VendorURL), file)
 	if err != nil {
 		return Registration{}, err
 	}
