@@ -131,10 +131,14 @@ func (in *alertInput) alert(machine string, now time.Time) *event.Alert {
 	return a
 }
 
-// instant reads a time. CrowdSec compatible: what is none is now.
+// maxAhead is how far ahead of ours a sender's clock may be.
+const maxAhead = 24 * time.Hour
+
+// instant reads a time of something that happened. CrowdSec compatible: what is none
+// is now. So is what is yet to come.
 func instant(text string, now time.Time) time.Time {
 	t, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil {
+	if err != nil || t.After(now.Add(maxAhead)) {
 		t = now
 	}
 	return t.UTC()
@@ -167,9 +171,6 @@ type sentDecisions struct {
 	good []decisions.Decision
 	over int
 }
-
-// farAhead is how many years from now a decision may end.
-const farAhead = 300
 
 // decisions makes those that were sent with the alert a. Those against what cannot be
 // are left out; an error means that the whole alert is to be refused.
@@ -205,17 +206,13 @@ func (in *decisionInput) decision(a *event.Alert, now time.Time) (decisions.Deci
 	if err != nil {
 		return decisions.Decision{}, err
 	}
-	until := a.Stop.Add(length)
-	if until.After(now.AddDate(farAhead, 0, 0)) {
-		return decisions.Decision{}, fmt.Errorf("duration %.40q: ends more than %d years from now", *in.Duration, farAhead)
-	}
 	scope, value := canonicalScope(tidy(*in.Scope)), tidy(*in.Value)
 	if scope == decisions.ScopeIP && strings.Contains(value, "/") { // as files of imports have it
 		scope = decisions.ScopeRange
 	}
 	return decisions.Decision{
 		Scope: scope, Value: value, Type: tidy(*in.Type), Origin: tidy(*in.Origin),
-		Scenario: tidy(*in.Scenario), Created: now, Until: until, Direct: a.Direct,
+		Scenario: tidy(*in.Scenario), Created: now, Until: a.Stop.Add(length), Direct: a.Direct,
 		Simulated: a.Simulated || in.Simulated != nil && *in.Simulated,
 	}, nil
 }

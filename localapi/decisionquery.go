@@ -46,9 +46,15 @@ func readSelection(v url.Values) (*selection, error) {
 	lower(s.Lacks)
 	s.narrow = len(s.Origins)+len(s.Contains)+len(s.Lacks) > 0
 	if t := v.Get("type"); t != "" {
+		if low := strings.ToLower(t); rankOf(low) < ranks-1 {
+			t = low // decisions have those that are enforced in lower case
+		}
 		s.Types = []string{t}
 	}
 	s.Value = v.Get("value")
+	if p, err := parsePrefix(s.Value); err == nil {
+		s.Value = string(appendTarget(nil, p))
+	}
 	// CrowdSec compatible: whatever is not false includes them.
 	s.Simulated = v.Has("simulated") && v.Get("simulated") != "false"
 	var err error
