@@ -261,7 +261,7 @@ func (n *node) view(conn net.Conn, r *bufio.Reader, i int64) error {
 }
 
 // cpu is the process's CPU time so far, in seconds.
-func (n *node) cpu(b *testing.B) float64 {
+func (n *node) cpu(b testing.TB) float64 {
 	b.Helper()
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", n.cmd.Process.Pid))
 	if err != nil {
