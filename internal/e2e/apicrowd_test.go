@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,7 +26,8 @@ const crowdPassword = "a password of the crowd"
 // kind of call takes and what goes wrong.
 type crowd struct {
 	*node
-	lapi string // http://host:port
+	lapi string                                                               // http://host:port
+	dial func(ctx context.Context, network, address string) (net.Conn, error) // nil: as usual
 
 	mu    sync.Mutex
 	took  map[string][]time.Duration // by kind of call
@@ -88,7 +90,7 @@ type caller struct {
 }
 
 func (c *crowd) caller(name string) caller {
-	tr := &http.Transport{}
+	tr := &http.Transport{DialContext: c.dial}
 	c.t.Cleanup(tr.CloseIdleConnections)
 	return caller{crowd: c, name: name, http: &http.Client{Timeout: 2 * patience, Transport: tr}}
 }
