@@ -115,7 +115,7 @@ func rawFigures(c *call, f *appliance.Figures, chosen []section) table {
 		for _, row := range t.rows {
 			var about []string
 			for i, cell := range row[:s.text] {
-				if cell != "" {
+				if cell != "" && t.head[i] != "told" { // an instant would make another row of each report
 					about = append(about, t.head[i]+"="+cell)
 				}
 			}
