@@ -1,6 +1,7 @@
 package decisions
 
 import (
+	"slices"
 	"sort"
 	"time"
 )
@@ -111,6 +112,9 @@ func (l *changelog) since(cursor int64, limit int) ([]Change, int64) {
 		cursor = start
 	}
 	i := sort.Search(len(l.entries), func(i int) bool { return l.entries[i].cursor > cursor })
+	if limit > 0 {
+		out = slices.Grow(out, min(limit, len(l.entries)-i))
+	}
 	for ; i < len(l.entries) && (limit <= 0 || len(out) < limit); i++ {
 		e := l.entries[i]
 		cursor = e.cursor
@@ -124,6 +128,9 @@ func (l *changelog) since(cursor int64, limit int) ([]Change, int64) {
 // change is what an entry, the latest of r, has to tell.
 func (l *changelog) change(e logged, r *record, now int64) Change {
 	c := Change{Cursor: e.cursor, Gone: r.over(), At: timeOf(e.at), Decision: l.records.decision(r)}
+	if c.Gone {
+		c.Due = timeOf(r.known())
+	}
 	if c.Gone && c.Decision.Until.After(c.At) {
 		c.Decision.Until = c.At // suppressed: it may come back
 	}

@@ -77,7 +77,11 @@ func newTelling(s *Server, sel *selection, from Cursor, to sink) *telling {
 // that the caller was not told all.
 func (t *telling) tell() (Cursor, error) {
 	t.begin()
-	for _, pass := range []func() error{t.plan, t.debts, t.news, t.listNews, t.ends, t.listEnds} {
+	passes := []func() error{t.plan, t.debts, t.news, t.listNews, t.ends, t.listEnds}
+	if t.fresh { // what is told is in force, so that no end of it is: one pass finds both
+		passes = []func() error{t.news, t.listNews, t.ends}
+	}
+	for _, pass := range passes {
 		if err := pass(); err != nil {
 			return Cursor{}, err
 		}
@@ -159,17 +163,22 @@ func (t *telling) plan() error {
 		if err != nil {
 			return err
 		}
-		d := &ch.Decision
-		if !ch.Gone || !t.sel.wants(d) || !t.lost(d) {
-			continue
-		}
-		e := ended{kind: d.Type, cursor: ch.Cursor}
-		if had, ok := t.ending[d.Value]; ok {
-			e.more = &had
-		}
-		t.ending[d.Value] = e
+		t.planEnd(ch)
 	}
 	return nil
+}
+
+// planEnd notes a change that is an end to tell.
+func (t *telling) planEnd(ch *decisions.Change) {
+	d := &ch.Decision
+	if !ch.Gone || !t.sel.wants(d) || !t.lost(d) {
+		return
+	}
+	e := ended{kind: d.Type, cursor: ch.Cursor}
+	if had, ok := t.ending[d.Value]; ok {
+		e.more = &had
+	}
+	t.ending[d.Value] = e
 }
 
 // lost reports whether nothing like d is in force any more, so that its end is to be
@@ -232,6 +241,9 @@ func (t *telling) news() error {
 	for ch, err := range t.changes(t.journal, t.end) {
 		if err != nil {
 			return err
+		}
+		if t.fresh {
+			t.planEnd(ch)
 		}
 		if d := &ch.Decision; !ch.Gone && !t.retold[d.Value] && t.sel.wants(d) && (t.sel.every || !t.outlasted(ch)) {
 			if err := t.announce(d); err != nil {
