@@ -151,7 +151,7 @@ func (j *Journal) tombstones() []int64 {
 	for cursor := int64(0); ; {
 		cs, next := j.book.Since(cursor, 10*askMany)
 		for _, c := range cs {
-			if c.Gone && !c.Decision.Suppressed && c.Decision.Until.After(now) {
+			if c.Gone && !c.Decision.Suppressed && c.Due.After(now) {
 				out = append(out, c.Decision.ID)
 			}
 		}

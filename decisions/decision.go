@@ -182,6 +182,8 @@ type Change struct {
 	// scope, value and type lasts longer, or as long and has a lower ID. Of one that is
 	// Gone: there is another at all. Simulated and suppressed ones are no such other.
 	Shadowed bool
+	// Due is when one that is Gone was to end.
+	Due      time.Time
 	Decision Decision // Gone: Until is when it ended, also if it was to last longer
 }
 

@@ -7,7 +7,7 @@
 // Those who enforce read the Set (inline) or follow the journal (Since, Watch).
 //
 //	alert ─► Profiles ─► Journal (Book: memory, disk) ─┬─► Set ◄─ Lookup(address)
-//	                       ▲ Allow, asked first        ├─► Since/Watch ─► firewall, streams
+//	                       ▲ Allow, asked first        ├─► Since, ListsSince, Watch ─► firewall, streams
 //	      what the fleet says: Adopt, Reconcile ─► Book └─► Ops ─► the fleet's log
 //
 // Beside it stand what is asked before (Allow: named lists of addresses, ranges, host
@@ -19,6 +19,10 @@
 // local change is an Op, and whoever carries ops (package cluster) brings those of all
 // nodes back in one order, which makes the copies alike; what comes is checked like
 // what is made here, and suppressed where this node allows.
+//
+// What changed is remembered: the latest state of each decision in force, ends and
+// changes of lists for a day and a bounded number of them, also over a restart. A
+// subscriber goes on from a cursor, or after a restart from an instant (CursorAt).
 //
 // Set.Lookup and Allow.Contains take no lock and allocate nothing. Everything
 // else is safe for concurrent use; writers are serialised, and never wait for the

@@ -59,6 +59,9 @@ func TestEndsAreRemembered(t *testing.T) {
 	d.since("before the restart", 2*time.Minute, want...)
 	d.restart()
 	d.since("after it", 2*time.Minute, want...)
+	if cs, _ := d.Since(d.CursorAt(start.Add(2*time.Minute)), 1); !cs[0].Due.Equal(start.Add(61 * time.Minute)) {
+		t.Errorf("what was deleted was to end at %s", cs[0].Due)
+	}
 	d.since("since later", 2*time.Minute+time.Second, want[1:]...)
 	d.since("since what is still in force", time.Minute, append([]string{"+3 at 1m0s until 2h1m0s"}, want...)...)
 	d.since("nothing new", 3*time.Minute)
