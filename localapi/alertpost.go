@@ -102,7 +102,7 @@ func (p *post) read(body []byte) error {
 
 func (p *post) refuse(err error) {
 	if p.refused++; len(p.bad) < maxComplaints {
-		p.bad = append(p.bad, err)
+		p.bad = append(p.bad, errors.New(cut(err.Error(), maxMessage))) // it may quote what was sent
 	}
 }
 

@@ -262,3 +262,15 @@ func TestBulk(t *testing.T) {
 		t.Errorf("live answer of %d bytes", got.Len())
 	}
 }
+
+// TestLongMistakes: what is wrong with an alert is told in few words.
+func TestLongMistakes(t *testing.T) {
+	b := openBooth(t, decisions.BookOptions{})
+	b.login()
+	long := strings.Repeat("1", 1<<20)
+	for _, bad := range []any{against("Ip", "192.0.2.1", long), sent(map[string]any{"capacity": json.Number(long)})} {
+		if got := b.sends(400, "POST", "/v1/alerts", encoded(t, []any{bad})); len(got) > 2*maxMessage {
+			t.Errorf("answer of %d bytes", len(got))
+		}
+	}
+}

@@ -205,7 +205,8 @@ func TestPeer(t *testing.T) {
 		"forged by the client": {"127.0.0.1:1", true, proxies, []ask{header("X-Forwarded-For", "127.0.0.1, 192.0.2.7")}, "192.0.2.7", false},
 		"forged loopback":      {"127.0.0.1:1", true, proxies, []ask{header("X-Forwarded-For", "127.0.0.1")}, "127.0.0.1", false},
 		"untrusted":            {"192.0.2.1:1", true, proxies, []ask{header("X-Forwarded-For", "127.0.0.1")}, "192.0.2.1", false},
-		"junk":                 {"127.0.0.1:1", true, proxies, []ask{header("X-Forwarded-For", "192.0.2.9, junk")}, "127.0.0.1", false},
+		"junk":                 {"127.0.0.1:1", true, proxies, []ask{header("X-Forwarded-For", "192.0.2.9, junk")}, "invalid IP", false},
+		"told in other words":  {"127.0.0.1:1", true, proxies, []ask{header("Forwarded", "for=192.0.2.9")}, "invalid IP", false},
 		"no address":           {"junk", true, nil, nil, "invalid IP", false},
 	} {
 		d.server.Use(Config{ForwardedFrom: c.trusted})

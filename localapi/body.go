@@ -18,15 +18,29 @@ const (
 	maxOpenBody  = 2 << 20
 	maxBody      = 50 << 20
 	maxUsageBody = maxBody
-	// maxBodiesInFlight bounds what all calls together have read.
+	// maxBodiesInFlight bounds what all calls together have read, and maxOpenInFlight
+	// those that need to prove nothing, which must not keep out the others.
 	maxBodiesInFlight = 256 << 20
+	maxOpenInFlight   = 64 << 20
 	bodyStep          = 64 << 10
+	// maxValues bounds how many values the JSON of a body has. A short text, even more a
+	// compressed one, may otherwise become gigabytes: two bytes are an object.
+	maxValues = 1 << 21
+	valueSize = 80 // bytes that a value takes once it is decoded, about
 )
 
 // budget is how many bytes of bodies are in memory.
 type budget struct {
 	limit int64
 	used  atomic.Int64
+}
+
+// room is the budget of a call's audience.
+func (c *call) room() *budget {
+	if c.route.who == open {
+		return &c.s.openBodies
+	}
+	return &c.s.bodies
 }
 
 // take adds n bytes to those of a call, if there is room.
@@ -59,7 +73,44 @@ func (c *call) body() ([]byte, error) {
 	default:
 		return nil, fail(http.StatusUnsupportedMediaType, "content encoding %.40q is not known, gzip is", encoding)
 	}
-	return c.readAll(in)
+	b, err := c.readAll(in)
+	if err != nil {
+		return nil, err
+	}
+	return b, c.weigh(b)
+}
+
+// weigh takes what the values of a body will need of the budget.
+func (c *call) weigh(b []byte) error {
+	n := countValues(b)
+	if n > maxValues {
+		return fail(http.StatusRequestEntityTooLarge, "body has more than %d values", maxValues)
+	}
+	if !c.room().take(c, int64(n)*valueSize) {
+		return tooMuch()
+	}
+	return nil
+}
+
+func tooMuch() error {
+	return &failure{status: http.StatusServiceUnavailable, text: "too many large bodies at once", wait: 5 * time.Second}
+}
+
+// countValues counts what begins or separates values of JSON outside of texts.
+func countValues(b []byte) (n int) {
+	for i := 0; i < len(b); i++ {
+		switch b[i] {
+		case '{', '[', ',':
+			n++
+		case '"':
+			for i++; i < len(b) && b[i] != '"'; i++ {
+				if b[i] == '\\' {
+					i++
+				}
+			}
+		}
+	}
+	return n
 }
 
 // readAll grows with what comes, and the server's budget with it.
@@ -68,8 +119,8 @@ func (c *call) readAll(in io.Reader) ([]byte, error) {
 	for {
 		if len(b) == cap(b) {
 			step := int64(max(bodyStep, cap(b)))
-			if !c.s.bodies.take(c, step) {
-				return nil, &failure{status: http.StatusServiceUnavailable, text: "too many large bodies at once", wait: 5 * time.Second}
+			if !c.room().take(c, step) {
+				return nil, tooMuch()
 			}
 			b = append(make([]byte, 0, int64(cap(b))+step), b...)
 		}

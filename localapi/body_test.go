@@ -62,11 +62,11 @@ func TestBodies(t *testing.T) {
 			t.Errorf("%s: %d %s", c.name, a.status, a.body)
 		}
 	}
-	if used := d.server.bodies.used.Load(); used != 0 {
+	if used := d.server.openBodies.used.Load(); used != 0 {
 		t.Errorf("%d bytes are held after all calls", used)
 	}
-	d.server.bodies.limit = limit
-	d.server.bodies.used.Store(limit - bodyStep)
+	d.server.openBodies.limit = limit
+	d.server.openBodies.used.Store(limit - bodyStep)
 	d.do("POST", "/b", "small").want(t, 200, "5")
 	if a := d.do("POST", "/b", strings.Repeat("x", bodyStep+1)); a.status != 503 || a.header.Get("Retry-After") != "5" {
 		t.Errorf("over the server's budget: %d %s", a.status, a.body)
@@ -195,5 +195,44 @@ func TestServerClose(t *testing.T) {
 	}
 	if a := d.do("GET", "/health", ""); a.status != 503 {
 		t.Errorf("after Close: %d", a.status)
+	}
+}
+
+// TestManyValues: a body whose decoding would take many times its length is refused,
+// and open routes leave room to the others.
+func TestManyValues(t *testing.T) {
+	d := newDesk(t)
+	read := func(c *call) error {
+		b, err := c.body()
+		if err != nil {
+			return err
+		}
+		return c.json(200, len(b))
+	}
+	d.must(d.registry.AddMachine("m", "secret", false))
+	bearing := token(d.login("m", "secret"))
+	d.with(route{"POST", "/open", open, maxBody, read}, route{"POST", "/machine", machine, maxBody, read})
+	for _, c := range []struct {
+		name, body string
+		want       int
+	}{
+		{"as many as may be", "[" + strings.Repeat("0,", maxValues-2) + "0]", 200},
+		{"numbers", "[" + strings.Repeat("0,", maxValues) + "0]", 413},
+		{"objects", "[" + strings.Repeat("{},", maxValues/2) + "{}]", 413},
+		{"text", `["` + strings.Repeat(`,\"{`, maxValues) + `"]`, 200},
+	} {
+		if a := d.do("POST", "/machine", c.body, bearing); a.status != c.want {
+			t.Errorf("%s: %d %.100s, want %d", c.name, a.status, a.body, c.want)
+		}
+	}
+	if used := d.server.bodies.used.Load(); used != 0 {
+		t.Errorf("%d bytes are in flight after all", used)
+	}
+	d.server.openBodies.used.Store(d.server.openBodies.limit)
+	if a := d.do("POST", "/open", "[]"); a.status != 503 {
+		t.Errorf("an open route over its budget: %d", a.status)
+	}
+	if a := d.do("POST", "/machine", "[]", bearing); a.status != 200 {
+		t.Errorf("a machine while open routes have no room: %d %s", a.status, a.body)
 	}
 }

@@ -9,7 +9,11 @@ import (
 	"time"
 )
 
-const jsonType = "application/json; charset=utf-8"
+const (
+	jsonType = "application/json; charset=utf-8"
+	// maxMessage bounds what is told of an error, in bytes: it may quote what was sent.
+	maxMessage = 8 << 10
+)
 
 // audience is who may use a route.
 type audience int
@@ -125,7 +129,7 @@ func (c *call) answerError(err error) int {
 	body := struct {
 		Code    int    `json:"code,omitempty"`
 		Message string `json:"message"`
-	}{Message: f.text}
+	}{Message: cut(f.text, maxMessage)}
 	if f.coded {
 		body.Code = f.status
 	}

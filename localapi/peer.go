@@ -58,13 +58,14 @@ func remoteAddr(text string) netip.Addr {
 }
 
 // forwardedFor walks from the connection's address back through the proxies that are
-// trusted, and gives the first address that is not one of them.
+// trusted, and gives the first address that is not one of them. Where a trusted proxy
+// does not tell, nobody knows: what its own address may is not for those behind it.
 func forwardedFor(from netip.Addr, lines []string, trusted []netip.Prefix) netip.Addr {
 	hops := strings.Split(strings.Join(lines, ","), ",")
 	for i := len(hops) - 1; i >= 0 && contains(trusted, from); i-- {
 		a, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
 		if err != nil {
-			return from
+			return netip.Addr{}
 		}
 		from = a.Unmap().WithZone("")
 	}

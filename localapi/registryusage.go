@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -141,7 +142,7 @@ func (u *usageRow) add(it usageItem) {
 	if strings.HasPrefix(it.Name, "active_") {
 		t.Value = 0
 	}
-	t.Value += *it.Value
+	t.Value = min(t.Value+*it.Value, math.MaxFloat64) // JSON knows no infinity
 	u.totals[key] = t
 }
 

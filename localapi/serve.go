@@ -42,7 +42,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, p peer) {
 	}
 	began, returned := time.Now(), false // durations are measured, whatever clock a test gives
 	defer func() {
-		s.bodies.release(c)
+		c.room().release(c)
 		s.stats.ended(c.route, time.Since(began))
 		if returned {
 			return

@@ -36,13 +36,15 @@ type Options struct {
 
 // Server answers the Local API. It holds no connection and no row of its own.
 type Server struct {
-	o       Options
-	config  atomic.Pointer[Config]
-	mux     *mux
-	stats   *stats
-	bodies  budget
-	doors   *doorkeeper
-	streams *streams
+	o      Options
+	config atomic.Pointer[Config]
+	mux    *mux
+	stats  *stats
+	bodies budget
+	// openBodies is that of routes which are open to everybody.
+	openBodies budget
+	doors      *doorkeeper
+	streams    *streams
 
 	closed chan struct{} // closed by Close: what waits long gives up
 	gate   sync.RWMutex  // held shared by calls under way
@@ -52,7 +54,7 @@ type Server struct {
 // New returns a server with an empty Config.
 func New(o Options) *Server {
 	s := &Server{o: o, mux: newMux(routes()), stats: newStats(), doors: newDoorkeeper(), streams: newStreams(), closed: make(chan struct{})}
-	s.bodies.limit = maxBodiesInFlight
+	s.bodies.limit, s.openBodies.limit = maxBodiesInFlight, maxOpenInFlight
 	s.Use(Config{})
 	return s
 }

@@ -3,6 +3,7 @@ package localapi
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"strings"
 	"testing"
@@ -149,6 +150,25 @@ func TestUsageIsBounded(t *testing.T) {
 	d.must(err)
 	if len(stored) == 0 || len(stored) > maxKeptRow {
 		t.Errorf("%d bytes are stored", len(stored))
+	}
+}
+
+// TestHugeUsage: figures that have no end can be told and kept as well.
+func TestHugeUsage(t *testing.T) {
+	d := newDesk(t)
+	k, err := d.registry.AddBouncer("fw", "")
+	d.must(err)
+	const report = `{"remediation_components":[{"version":"v","utc_startup_timestamp":1,"metrics":[{"items":[{"name":"n","unit":"u","value":1.5e308}],
+		"meta":{"window_size_seconds":1,"utc_now_timestamp":2}}]}]}`
+	for range 2 {
+		d.do("POST", "/v1/usage-metrics", report, key(k)).want(t, 201, "")
+	}
+	if _, err := json.Marshal(d.registry.Usage()); err != nil {
+		t.Error(err)
+	}
+	d.restart()
+	if all := d.registry.Usage(); len(all) != 1 || len(all[0].Totals) != 1 || all[0].Totals[0].Value != math.MaxFloat64 {
+		t.Errorf("after a restart: %+v", all)
 	}
 }
 
