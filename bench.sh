@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Measures what docs/benchmarks.md says: prints the rows of its tables, or with -w
-# writes them there. Seven to ten minutes, of which those of a fleet, which need
-# redis-server, take three to four; `./bench.sh fleet` prints those alone. Figures are
-# medians of three runs, of processor time wherever that can be had.
+# writes them there. Twelve to fifteen minutes, of which those of a fleet, which need
+# redis-server, take three to four, and those of the Local API and of large lists four
+# to five; `./bench.sh fleet` and `./bench.sh api` print those alone. Figures are medians
+# of three runs, of processor time wherever that can be had.
 #
 #	RAMPART_SHARED  test data that is not part of the repository (default ../shared)
 set -euo pipefail
@@ -156,9 +157,62 @@ fleets() {
 	bench appliance '^BenchmarkFleetVisit$' -benchtime 1x
 }
 
-if [[ ${1:-} == fleet ]]; then
-	fleets
-	fleet
+# most A… is the largest of some figures.
+most() { printf '%s\n' "$@" | grep -v '^?$' | sort -g | tail -1 | grep . || echo '?'; }
+
+# worst BENCHMARK… is the largest 99th of a hundred of some benchmarks.
+worst() {
+	local all=() name
+	for name; do all+=("$(of "$name" p99-ms)"); done
+	most "${all[@]}"
+}
+
+api() {
+	echo '| figure | measured | target | met | note |'
+	echo '|---|---|---|---|---|'
+	local selective=() alerts=() q load=APILoad one
+	for q in id uuid 100_uuids value covering_address within_/20 scope rare_type_and_origin no_such_scenario \
+		part_of_no_scenario limit_100 limit_100_after_half; do selective+=("Query/$q"); done
+	for q in newest_100 value scenario no_such_scenario covering_address within_/16 type_and_origin \
+		in_force,_no_such_machine without_decision started_before_all; do alerts+=("Alerts/$q"); done
+	target 'query of a million decisions and a list of a million, the slowest of twelve, p99' "$(worst "${selective[@]}")" 50 ms \
+		"of one address $(of Query/covering_address p99-ms) ms; wall time"
+	target 'query of 100,000 alerts, the slowest of ten, p99' "$(worst "${alerts[@]}")" 50 ms "the newest 100 $(of Alerts/newest_100 p99-ms) ms; wall time"
+	target 'delta of the stream, ten changes of a million decisions' "$(of Stream/own/delta_of_10 ns/op 1000000)" 10 ms \
+		"of a list $(of Stream/list/delta_of_10 ns/op 1000000) ms; none: $(of Stream/own/delta_of_none ns/op 1000000) ms"
+	local none='| | |'
+	echo "| start of the stream, a million decisions, as many entries of a list | $(of Stream/own/startup ns/op 1000000), $(of Stream/list/startup ns/op 1000000) ms $none without a network |"
+	echo "| one address, live: with a decision, without | $(of Stream/own/live_hit ns/op 1000), $(of Stream/own/live_miss ns/op 1000) µs $none the whole handler |"
+	# kind WHAT NAME is a row of the load.
+	kind() { echo "| under load, $1: p50, p99 | $(of $load "$2-p50-ms"), $(of $load "$2-p99-ms") ms $none wall time, the callers on the same machine |"; }
+	kind 'delta of the stream' stream-delta
+	kind 'ten alerts pushed' push
+	kind 'one address' query
+	kind 'newest 50 alerts' alerts
+	kind 'deletion' delete
+	kind 'login' login
+	echo "| the same, processor of the node, growth | $(of $load cpu-%) %, $(of $load MiB-grown) MiB $none 20 bouncers each second, 100 alerts a second |"
+	one=Reputation/nftables
+	[[ $(of $one import-s) == '?' ]] && one=Reputation/dry-run
+	target 'a list of a million addresses, fetched' "$(of $one import-cpu-s)" 5 's of CPU' "$(of $one import-s) s, the firewall included"
+	target 'memory of it: set, stream and mirror of the firewall' "$(of $one MB-grown)" 160 MB "at its highest $(of $one MB-peak) MB; resident"
+	target 'visits meanwhile, p99, as a multiple of before' "$(ratio "$(of $one import-p99-ms)" "$(of $one before-p99-ms)")" 2 '' \
+		"$(of $one before-p99-ms) ms before, $(of $one import-p99-ms) ms meanwhile; 800 a second"
+	target 'the same with the command, a second list' "$(of $one command-cpu-s)" 5 's of CPU' "$(of $one command-s) s"
+	echo "| a hundredth of the list exchanged | $(of $one refresh-cpu-s) s of CPU $none stream: $(of $one delta-ms) ms, $(of $one delta-MB) MB |"
+	echo "| start of the stream with it, over a socket | $(of $one startup-s) s, $(of $one startup-cpu-s) s of CPU, $(of $one startup-MB) MB $none the caller on the same machine |"
+}
+
+# apis measures the Local API and large lists.
+apis() {
+	bench decisions '^BenchmarkQuery$|^BenchmarkAlerts$' -benchtime 300ms -timeout 20m
+	bench localapi '^BenchmarkStream$' -benchtime 300ms -timeout 20m
+	bench internal/e2e '^BenchmarkAPILoad$|^BenchmarkReputation$' -benchtime 1x -count 3
+}
+
+if [[ ${1:-} == fleet || ${1:-} == api ]]; then
+	"${1}s"
+	"$1"
 	exit
 fi
 bench internal/testkit 'Memory' -cpu 1 -count 3
@@ -174,15 +228,17 @@ bench logsources/file 'Follow' -cpu 1
 bench captcha 'Issue|Grace/solved' -cpu 1 -benchtime 300ms -count 3
 bench firewall 'Add$/100000$|Load$/Start$/100000$' -cpu 1
 fleets
+apis
 doc=docs/benchmarks.md
 if [[ ${1:-} == -w ]]; then
 	targets >"$work/targets"
 	further >"$work/further"
 	fleet >"$work/fleet"
+	api >"$work/api"
 	awk -v work="$work" '
-		/^<!-- \/(targets|further|fleet) -->$/ { skip = 0 }
+		/^<!-- \/(targets|further|fleet|api) -->$/ { skip = 0 }
 		!skip
-		/^<!-- (targets|further|fleet) -->$/ { skip = 1; while ((getline line < (work "/" $2)) > 0) print line }' "$doc" >"$work/doc"
+		/^<!-- (targets|further|fleet|api) -->$/ { skip = 1; while ((getline line < (work "/" $2)) > 0) print line }' "$doc" >"$work/doc"
 	cp "$work/doc" "$doc"
 else
 	targets
@@ -190,4 +246,6 @@ else
 	further
 	echo
 	fleet
+	echo
+	api
 fi

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -17,6 +18,8 @@ import (
 )
 
 const (
+	// manyBans is from where on the memory that it took to compare bans goes back at once.
+	manyBans = 200_000
 	// journalPage is how many changes are taken from the book at once.
 	journalPage = 10_000
 	// startAgain is how long after a failed start the kernel is asked again: the
@@ -147,7 +150,13 @@ func (w *wall) tidy() {
 // replace makes all bans and the whole allowlist what the table holds. w.mu is held.
 func (w *wall) replace() {
 	w.cursor = w.st.book.Cursor()
-	w.check(w.table.Set(context.Background(), w.want(), w.remember()))
+	bans := w.want()
+	w.check(w.table.Set(context.Background(), bans, w.remember()))
+	if len(bans) > manyBans {
+		// What it took to compare them is several times what is kept. The collector
+		// alone would hold on to that for minutes.
+		debug.FreeOSMemory()
+	}
 }
 
 // check keeps and logs what went wrong with the kernel, once.
