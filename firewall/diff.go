@@ -34,7 +34,8 @@ func (m *mirror) touched(now int64) []change {
 
 // changesTo returns what leads from m to next.
 func (m *mirror) changesTo(next *mirror, now int64) []change {
-	var changes []change
+	least := len(next.entries) - len(m.entries)
+	changes := make([]change, 0, max(least, -least))
 	for k, was := range m.entries {
 		if _, stays := next.entries[k]; stays {
 			continue
