@@ -105,9 +105,12 @@ func TestFeedSameContent(t *testing.T) {
 // TestGuard: what is not to be believed changes nothing.
 func TestGuard(t *testing.T) {
 	wide6 := "2000::/15\n"
-	var sixteenth strings.Builder
+	var sixteenth, sixteenth6 strings.Builder
 	for i := range 17 {
 		fmt.Fprintf(&sixteenth, "%d.0.0.0/8\n", 20+i)
+	}
+	for i := range 513 {
+		fmt.Fprintf(&sixteenth6, "%x::/16\n", 0x2000+i)
 	}
 	for name, c := range map[string]struct{ text, want string }{
 		"empty":                 {"", "is empty"},
@@ -118,6 +121,7 @@ func TestGuard(t *testing.T) {
 		"half of it":            {numbered(0, 100) + "128.0.0.0/1\n", "wider than /8"},
 		"much of IPv6":          {numbered(0, 100) + wide6, "wider than /8"},
 		"more than a sixteenth": {numbered(0, 100) + sixteenth.String(), "a sixteenth"},
+		"the same of IPv6":      {numbered(0, 100) + sixteenth6.String(), "a sixteenth of the IPv6"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newDesk(t)
@@ -287,8 +291,9 @@ func TestRedirects(t *testing.T) {
 		must(t, err)
 		to, err := http.NewRequest(http.MethodGet, c[1]+"://b.example/", nil)
 		must(t, err)
-		if err := saferRedirect(to, []*http.Request{from}); (err == nil) != ok {
-			t.Errorf("from %s to %s: %v", c[0], c[1], err)
+		to.Header.Set("Referer", "http://a.example/?key=secret")
+		if err := saferRedirect(to, []*http.Request{from}); (err == nil) != ok || ok && len(to.Header) > 0 {
+			t.Errorf("from %s to %s: %v, %v", c[0], c[1], err, to.Header)
 		}
 	}
 }

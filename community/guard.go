@@ -14,6 +14,8 @@ const (
 	shrinkFrom = 20
 	// maxCovered is how many IPv4 addresses a list may cover: a sixteenth of all.
 	maxCovered = 1 << 28
+	// maxCovered6 is the same for IPv6 in networks of 32 bits, of which 2000::/3 has 1 << 29.
+	maxCovered6 = 1 << 25
 )
 
 // errGuard is in the chain of what guard says.
@@ -30,6 +32,8 @@ func guard(old, next *decisions.Blocklist, report *decisions.ListReport) error {
 		return fmt.Errorf("%w: %d lines are addresses and %d are not: %s", errGuard, good, report.Bad, first(report.Problems))
 	case covered(next) > maxCovered:
 		return fmt.Errorf("%w: it covers more than a sixteenth of the IPv4 addresses", errGuard)
+	case covered6(next) > maxCovered6:
+		return fmt.Errorf("%w: it covers more than a sixteenth of the IPv6 addresses", errGuard)
 	case old == nil:
 		return nil
 	case next.Len() == 0:
@@ -56,6 +60,17 @@ func covered(l *decisions.Blocklist) int64 {
 	n := int64(addresses)
 	for i := range ranges {
 		n += 1 << (32 - l.At(addresses+i).Bits())
+	}
+	return n
+}
+
+// covered6 counts the IPv6 networks of 32 bits of a list. Narrower ones do not count.
+func covered6(l *decisions.Blocklist) (n int64) {
+	addresses, ranges, all := l.Kinds()
+	for i := range all {
+		if p := l.At(addresses + ranges + i); p.Bits() <= 32 {
+			n += 1 << (32 - p.Bits())
+		}
 	}
 	return n
 }

@@ -41,5 +41,6 @@ func saferRedirect(req *http.Request, via []*http.Request) error {
 	case to != "http" && to != "https", from == "https" && to == "http":
 		return errors.New("redirect from " + from + " to " + to)
 	}
+	req.Header.Del("Referer") // the address may have a key in it, which is nobody else's
 	return nil
 }

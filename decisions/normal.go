@@ -144,6 +144,9 @@ func checkWidth(p netip.Prefix) error {
 	least := minBits4
 	if p.Addr().Is6() {
 		least = minBits6
+		if mapped := netip.AddrFrom16(netip.IPv4Unspecified().As16()); !p.IsSingleIP() && (p.Contains(netip.IPv6Loopback()) || p.Contains(mapped)) {
+			return fmt.Errorf("range %s: %w: loopback, or all of IPv4 as IPv6 has it, is in it", p, ErrTooWide)
+		}
 	}
 	if p.Bits() < least {
 		return fmt.Errorf("range %s: %w: a /%d is the widest that may be decided for", p, ErrTooWide, least)
