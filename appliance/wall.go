@@ -381,14 +381,6 @@ func (w *wall) allowed() []netip.Prefix {
 	return out
 }
 
-func (w *wall) explain(a netip.Addr) (firewall.Ban, bool) {
-	f := w.face.Load()
-	if f.table == nil || !f.running || f.mode != FirewallNftables {
-		return firewall.Ban{}, false
-	}
-	return f.table.Explain(a)
-}
-
 func (w *wall) close() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()

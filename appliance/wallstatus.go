@@ -1,6 +1,10 @@
 package appliance
 
-import "github.com/rampart-edge/rampart/firewall"
+import (
+	"net/netip"
+
+	"github.com/rampart-edge/rampart/firewall"
+)
 
 // FirewallStatus is what status shows of the firewall.
 type FirewallStatus struct {
@@ -34,4 +38,12 @@ func (w *wall) status() FirewallStatus {
 		f.Refused, f.Evicted, f.Repairs, f.Errors = s.Refused, s.Evicted, s.Repairs, s.Errors
 	}
 	return f
+}
+
+func (w *wall) explain(a netip.Addr) (firewall.Ban, bool) {
+	f := w.face.Load()
+	if f.table == nil || !f.running || f.mode != FirewallNftables {
+		return firewall.Ban{}, false
+	}
+	return f.table.Explain(a)
 }
