@@ -34,6 +34,7 @@ func newAllowClient() *http.Client {
 		if via[0].URL.Scheme == "https" && r.URL.Scheme != "https" {
 			return errors.New("it leads from https to http")
 		}
+		r.Header.Del("Referer") // the address may have a key in it, which is nobody else's
 		return nil
 	}}
 }

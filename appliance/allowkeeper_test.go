@@ -203,6 +203,9 @@ func TestFetchAllowed(t *testing.T) {
 	pages := map[string]func(w http.ResponseWriter, r *http.Request){
 		"/good": func(w http.ResponseWriter, r *http.Request) {
 			agent.Store(r.UserAgent())
+			if from := r.Referer(); from != "" {
+				t.Errorf("it is told %s, which may have a key in it", from)
+			}
 			w.Header().Set("ETag", `"v1"`)
 			w.Header().Set("Last-Modified", "Sun, 01 Mar 2026 12:00:00 GMT")
 			if r.Header.Get("If-None-Match") == `"v1"` && r.Header.Get("If-Modified-Since") != "" {
