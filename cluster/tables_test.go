@@ -304,6 +304,11 @@ func TestTablesHostile(t *testing.T) {
 	}
 	s.Do("HSET", "rampart:{j}:table", "v:bouncers", strconv.Itoa(version))
 	within(t, "all is refused", func() bool { return a.Stats().Refused >= 7 })
+	s.Do("ZADD", hash+":order", "+inf", "endless")
+	s.Do("HSET", "rampart:{j}:table", "v:bouncers", strconv.Itoa(version+1))
+	a.set(t, "haproxy", "key")
+	within(t, "the fleet is told", func() bool { return a.Stats().Waiting == 0 && a.Stats().Refused >= 8 })
+	a.set(t, "haproxy", "-")
 	s.Do("HSET", "rampart:{j}:table", "v:bouncers", "junk")
 	a.set(t, "nginx", "key")
 	expectRows(t, "only ours is there", map[string]string{"fw": "key", "nginx": "key"}, a)

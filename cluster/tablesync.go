@@ -130,10 +130,14 @@ func (tb *table) catchUp(ctx context.Context) error {
 		if len(zs) == 0 {
 			return nil
 		}
-		keys := make([]string, len(zs))
+		keys, before := make([]string, len(zs)), cursor
 		for i, z := range zs {
 			keys[i], _ = z.Member.(string)
 			cursor = max(cursor, int64(z.Score))
+		}
+		if cursor == before { // infinite versions would be read for ever
+			tb.t.refused.Add(int64(len(zs)))
+			return nil
 		}
 		if err := tb.fetch(ctx, keys); err != nil {
 			return err
