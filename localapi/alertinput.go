@@ -122,6 +122,9 @@ func (in *alertInput) alert(machine string, now time.Time) *event.Alert {
 		Meta: boundContext(in.Meta),
 	}
 	a.Stop = instant(*in.StopAt, now)
+	if a.Stop.After(now) {
+		a.Stop = now // or a short ban could begin in a hundred years, and hold until then
+	}
 	a.StartAt, a.StopAt = instant(*in.StartAt, now).Format(time.RFC3339Nano), a.Stop.Format(time.RFC3339Nano)
 	for i := range *in.Events {
 		e := &(*in.Events)[i]

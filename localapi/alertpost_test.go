@@ -117,6 +117,17 @@ func TestPostAlerts(t *testing.T) {
 	}
 }
 
+// TestPostFromTheFuture: a short ban is short, whenever it says that it begins.
+func TestPostFromTheFuture(t *testing.T) {
+	b := openBooth(t, decisions.BookOptions{})
+	b.sends(201, "POST", "/v1/alerts", encoded(t, []any{sent(map[string]any{"stop_at": "2290-01-01T00:00:00Z"})}))
+	for d := range b.book.Query(decisions.Query{}) {
+		if left := d.Until.Sub(boothStart); left > 24*time.Hour {
+			t.Errorf("in force until %s", d.Until)
+		}
+	}
+}
+
 // TestPostNoAlerts: what is no list of alerts is refused as a whole.
 func TestPostNoAlerts(t *testing.T) {
 	b := openBooth(t, decisions.BookOptions{})

@@ -127,6 +127,8 @@ func TestDeleteDecisions(t *testing.T) {
 		want   string
 	}{
 		{"?scope=AS", 400, `{"message":"filter \"scope\" doesn't exist"}`},
+		{"?uuid=", 400, `{"message":"filter \"uuid\" has no value; leave it out if all decisions are meant"}`},
+		{"?ip=&value=192.0.2.1", 400, `{"message":"filter \"ip\" has no value; leave it out if all decisions are meant"}`},
 		{"?ip=zz", 400, `{"message":"invalid ip address or range \"zz\""}`},
 		{"/x", 400, `{"message":"decision_id must be valid integer"}`},
 		{"/0", 404, `{"message":"decision with id '0' doesn't exist"}`},

@@ -3,6 +3,7 @@ package localapi
 import (
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/rampart-edge/rampart/decisions"
 )
@@ -13,11 +14,14 @@ import (
 // refused, since a filter that is overlooked would end too many.
 func readDeletion(v url.Values) (decisions.Query, error) {
 	q := decisions.Query{Simulated: true}
-	for key := range v {
+	for key, values := range v {
 		switch key {
 		case "ip", "range", "contains", "value", "type", "scenario", "origin", "uuid", "scopes":
 		default:
 			return q, fail(http.StatusBadRequest, "filter %.100q doesn't exist", key)
+		}
+		if slices.Contains(values, "") {
+			return q, fail(http.StatusBadRequest, "filter %q has no value; leave it out if all decisions are meant", key)
 		}
 	}
 	q.Value, q.Scenario = v.Get("value"), v.Get("scenario")

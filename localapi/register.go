@@ -35,7 +35,7 @@ func (b *registerBody) check() error {
 }
 
 // register makes the row of a machine: 201 for one that waits to be validated, 202
-// for one that the registration token validates.
+// for one that the registration token validates. At a site only the latter works.
 //
 // A machine that comes again with the same token gets a new password, which is how a
 // container that lost its files comes back; only the row that this very token
@@ -58,6 +58,10 @@ func register(c *call) error {
 	auto, err := c.validatesItself(in.Token)
 	if err != nil {
 		return err
+	}
+	if !auto && !c.peer.Own {
+		// Anybody who reaches a site could fill the place of those that wait.
+		return refused()
 	}
 	m := Machine{Name: in.Machine, Auth: AuthPassword, IP: addressText(c.peer), Created: c.now, Updated: c.now}
 	if auto {

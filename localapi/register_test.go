@@ -2,6 +2,7 @@ package localapi
 
 import (
 	"fmt"
+	"net/http"
 	"net/netip"
 	"strings"
 	"testing"
@@ -86,6 +87,21 @@ func TestLocalRegistration(t *testing.T) {
 	}
 	d.handler = d.server.Handler(false, nil)
 	d.do("POST", "/v1/watchers", body("site", "pw", ""), from("127.0.0.1:1")).want(t, 403, forbidden)
+}
+
+// TestRegisterAtSites: there only the token makes machines, or anybody on the network
+// could fill the place of those that wait.
+func TestRegisterAtSites(t *testing.T) {
+	d := newDesk(t)
+	d.server.Use(Config{AutoToken: autoToken, AutoRanges: prefixes("192.0.2.0/24")})
+	d.handler = d.server.Handler(false, func(r *http.Request) netip.Addr { return netip.MustParseAddrPort(r.RemoteAddr).Addr() })
+	d.do("POST", "/v1/watchers", body("a", "pw", "")).want(t, 403, forbidden)
+	d.do("POST", "/v1/watchers", body("b", "pw", autoToken)).want(t, 202, "")
+	d.server.Use(Config{})
+	d.do("POST", "/v1/watchers", body("c", "pw", autoToken)).want(t, 403, forbidden)
+	if n := len(d.registry.Machines()); n != 1 {
+		t.Errorf("%d machines", n)
+	}
 }
 
 // TestRegisterAgain: who comes back with the token that made the row gets a new
