@@ -121,6 +121,30 @@ func (b *Book) tellSurvivors(now time.Time, j *job) {
 	}
 }
 
+// outlived has those told again that go on when r ends, at the ends that r was told
+// with: some subscribers took no notice of them because of r, hear of no end while they
+// go on, and drop r then. The caller holds mu, and r is still there.
+func (b *Book) outlived(r *record, now time.Time) {
+	if r.cursor == 0 || !r.enforceable() {
+		return
+	}
+	past := now.Add(-echoAfter).UnixMilli()
+	told := append(b.index.echoes(r), r.until)
+	for o := range b.index.against(r.key) {
+		if o == r || o.scope != r.scope || o.kind != r.kind || !o.enforceable() || o.ended(now) {
+			continue
+		}
+		ends := b.index.echoes(o)
+		for _, end := range told {
+			if end > past && end < o.until {
+				ends = append(ends, end)
+			}
+		}
+		slices.Sort(ends)
+		b.schedule(o, slices.Compact(ends))
+	}
+}
+
 // shadowed is what Change.Shadowed says of r at now, in Unix milliseconds. The caller
 // holds mu.
 func (b *Book) shadowed(r *record, now int64) bool {

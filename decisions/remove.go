@@ -48,6 +48,7 @@ func (b *Book) Expire(now time.Time) (gone []Decision) {
 
 // end takes r out of what is in force; its Until is when that was. The caller holds mu.
 func (b *Book) end(r *record, j *job) {
+	b.outlived(r, b.o.Now())
 	b.index.remove(r)
 	b.alerts.release(r.alertID)
 	r.gone, r.told = true, r.until

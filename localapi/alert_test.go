@@ -103,10 +103,18 @@ func TestDeleteAlerts(t *testing.T) {
 	site := b.server.Handler(false, nil)
 	own := b.handler
 	b.handler = site
-	if code, body := deleted("/v1/alerts/1"); code != 403 {
-		t.Errorf("at a site: %d %s", code, body)
+	for _, from := range []string{"Peer: 127.0.0.1", "Peer: 203.0.113.9"} {
+		if code, body := deleted("/v1/alerts/1", from); code != 403 {
+			t.Errorf("%s at a site: %d %s", from, code, body)
+		}
 	}
 	b.handler = own
+	if code, body := deleted("/v1/alerts/1", "Peer: 198.51.100.1"); code != 403 {
+		t.Errorf("from elsewhere: %d %s", code, body)
+	}
+	if code, body := deleted("/v1/alerts/99", "Peer: 203.0.113.9"); code != 404 {
+		t.Errorf("from a trusted address: %d %s", code, body)
+	}
 	for _, tc := range []struct {
 		uri  string
 		code int

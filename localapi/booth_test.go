@@ -121,7 +121,8 @@ func (b *booth) login() {
 	}
 }
 
-// do sends a request from loopback, with "Key: value" headers. Without one of those
+// do sends a request from loopback, with "Key: value" headers, or from the address that
+// "Peer" tells. Without one of those
 // that tell who calls, it is the machine if it has logged in.
 func (b *booth) do(method, uri, body string, headers ...string) *httptest.ResponseRecorder {
 	b.tb.Helper()
@@ -133,6 +134,10 @@ func (b *booth) do(method, uri, body string, headers ...string) *httptest.Respon
 	}
 	for _, h := range headers {
 		key, value, _ := strings.Cut(h, ": ")
+		if key == "Peer" {
+			r.RemoteAddr = value + ":4711"
+			continue
+		}
 		r.Header.Set(key, value)
 	}
 	w := httptest.NewRecorder()

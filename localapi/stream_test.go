@@ -67,9 +67,9 @@ func TestStreamTells(t *testing.T) {
 	b.sends(200, "DELETE", "/v1/decisions?type=captcha", "")
 	b.decide("ban", "Ip", "192.0.2.1", "1h") // gone and back
 	b.expect("", "-captcha 192.0.2.1")
-	b.restart() // what was left out is not forgotten
+	b.restart() // what was left out is not forgotten, and the last seconds are told again
 	b.login()
-	b.expect("", "-captcha 192.0.2.1")
+	b.expect("", "-ban 192.0.2.1 -captcha 192.0.2.1")
 	b.expect("", "+ban 192.0.2.1")
 	b.sends(200, "DELETE", "/v1/alerts", "")
 	b.expect("", "-ban 192.0.2.1")

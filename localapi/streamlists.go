@@ -173,7 +173,8 @@ func (t *telling) listEnds() error {
 		d := t.listed(lc)
 		d.Until = lc.At
 		for _, p := range t.wantedOf(lc, lc.Removed) {
-			if setTarget(&d, p); !t.lost(&d) {
+			setTarget(&d, p)
+			if !t.lost(&decisions.Change{Decision: d}) {
 				continue
 			}
 			if err := t.add(&d, d.Until.Sub(t.now), formGone); err != nil {

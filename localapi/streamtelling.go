@@ -171,7 +171,7 @@ func (t *telling) plan() error {
 // planEnd notes a change that is an end to tell.
 func (t *telling) planEnd(ch *decisions.Change) {
 	d := &ch.Decision
-	if !ch.Gone || !t.sel.wants(d) || !t.lost(d) {
+	if !ch.Gone || !t.sel.wants(d) || !t.lost(ch) {
 		return
 	}
 	e := ended{kind: d.Type, cursor: ch.Cursor}
@@ -181,21 +181,31 @@ func (t *telling) planEnd(ch *decisions.Change) {
 	t.ending[d.Value] = e
 }
 
-// lost reports whether nothing like d is in force any more, so that its end is to be
-// told. What else there is of its value is owed then: some bouncers forget all of a
-// value at once. Somebody who has nothing needs to hear only of values of which nothing
-// is left.
-func (t *telling) lost(d *decisions.Decision) bool {
+// lost reports whether an end is to be told: that of a decision like which nothing is in
+// force any more. What else there is of its value is owed then: some bouncers forget all
+// of a value at once. Somebody who has nothing needs to hear only of values of which
+// nothing is left.
+//
+// In place of a decision that was deleted another one counts only if it was there
+// before, and is for as long: bouncers that keep what they have up to the end that was
+// told take no notice of another one until then, and have to drop it first.
+func (t *telling) lost(ch *decisions.Change) bool {
+	d, early := &ch.Decision, ch.Due.After(ch.At)
+	left := false
 	for o := range t.book.Query(t.like(d.Value)) {
 		if !o.Until.After(t.now) {
 			continue
 		}
-		if t.fresh || o.Type == d.Type && o.Scope == d.Scope && !t.sel.every {
+		left = true
+		if o.Type == d.Type && o.Scope == d.Scope && !t.sel.every && !t.fresh &&
+			(!early || o.Created.Before(ch.At) && !o.Until.Before(ch.Due)) {
 			return false
 		}
+	}
+	if left && !t.fresh {
 		t.owe(d.Value)
 	}
-	return true
+	return !left || !t.fresh
 }
 
 // like selects what is in force against a value, whatever its scope: to some bouncers
@@ -213,11 +223,22 @@ func (t *telling) debts() error {
 		if value == "" {
 			continue
 		}
-		t.retold[value] = true
-		for _, d := range t.longest(value) {
-			if err := t.announce(&d); err != nil {
-				return err
-			}
+		if err := t.retell(value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// retell tells all that is in force against a value, if it did not yet.
+func (t *telling) retell(value string) error {
+	if t.retold[value] {
+		return nil
+	}
+	t.retold[value] = true
+	for _, d := range t.longest(value) {
+		if err := t.announce(&d); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -245,13 +266,25 @@ func (t *telling) news() error {
 		if t.fresh {
 			t.planEnd(ch)
 		}
-		if d := &ch.Decision; !ch.Gone && !t.retold[d.Value] && t.sel.wants(d) && (t.sel.every || !t.outlasted(ch)) {
-			if err := t.announce(d); err != nil {
+		if d := &ch.Decision; !ch.Gone && !t.retold[d.Value] && t.sel.wants(d) {
+			if err := t.newOne(ch); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// newOne tells of a decision that came, went on or is told again. In place of one that
+// another outlasts it tells that: who took no notice of it before may do so now.
+func (t *telling) newOne(ch *decisions.Change) error {
+	switch {
+	case t.sel.every || !t.outlasted(ch):
+		return t.announce(&ch.Decision)
+	case t.fresh:
+		return nil
+	}
+	return t.retell(ch.Decision.Value)
 }
 
 // outlasted reports whether a like decision of the selection lasts longer.

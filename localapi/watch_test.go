@@ -156,5 +156,4 @@ func TestEvents(t *testing.T) {
 	if p := e.next(); len(p.Deleted) != 0 || len(p.New) != 1 || p.New[0].Type != "captcha" {
 		t.Fatalf("%+v", p)
 	}
-	b.must(b.registry.DeleteBouncer("fw-bouncer"))
 }
