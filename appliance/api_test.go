@@ -144,8 +144,8 @@ func TestAPIUnderASite(t *testing.T) {
 		}
 	}
 	status, text := callAPI(t, fresh(), "POST", site.URL+"/v1/watchers", `{"machine_id":"new-agent","password":"some-password"}`)
-	if status != 201 {
-		t.Errorf("registering at a site: %d %s", status, text)
+	if status != 403 {
+		t.Errorf("registering at a site without a token: %d %s", status, text)
 	}
 	use(t, a, compiled(t, Config{DataDir: dir, API: &APIConfig{Listen: "127.0.0.1:0", LocalRegistration: true}}))
 	if status, text := callAPI(t, fresh(), "POST", site.URL+"/v1/watchers", `{"machine_id":"newer-agent","password":"some-password"}`); status != 403 {
