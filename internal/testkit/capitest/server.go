@@ -22,6 +22,7 @@ const maxBody = 16 << 20
 type Server struct {
 	URL string
 
+	tb   testing.TB
 	http *httptest.Server
 	now  func() time.Time
 	done chan struct{} // closed when the test ends: whatever hangs goes on
@@ -71,7 +72,7 @@ func Start(tb testing.TB, now func() time.Time) *Server {
 	if now == nil {
 		now = time.Now
 	}
-	s := &Server{now: now, done: make(chan struct{}), machines: map[string]*machine{}, tokens: map[string]string{},
+	s := &Server{tb: tb, now: now, done: make(chan struct{}), machines: map[string]*machine{}, tokens: map[string]string{},
 		lifetime: time.Hour, signals: map[string]int{}}
 	s.files.init()
 	s.http = httptest.NewServer(http.HandlerFunc(s.serve))
@@ -87,7 +88,7 @@ func Start(tb testing.TB, now func() time.Time) *Server {
 // serve lets a request meet its fault, answers it, and writes both down.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	body, err := readBody(r)
-	rec := &answer{header: http.Header{}}
+	rec := &answer{tb: s.tb, header: http.Header{}}
 	entry := Request{Method: r.Method, URI: r.RequestURI, Header: r.Header.Clone(), Body: body}
 	entry.Fault = s.fault(r.URL.Path)
 	switch {
@@ -152,6 +153,7 @@ func readBody(r *http.Request) ([]byte, error) {
 
 // answer is what an endpoint says.
 type answer struct {
+	tb     testing.TB
 	status int
 	header http.Header
 	body   bytes.Buffer
@@ -161,8 +163,8 @@ func (a *answer) json(status int, v any) {
 	a.status = status
 	a.header.Set("Content-Type", "application/json")
 	text, err := json.Marshal(v)
-	if err != nil {
-		panic(err) // a test's own value
+	if err != nil { // of a value that the test has given
+		a.tb.Errorf("double of the Central API: encoding an answer: %v", err)
 	}
 	a.body.Write(text)
 }
@@ -181,7 +183,10 @@ func (s *Server) issue(machine string) (token string, until time.Time) {
 	for k, v := range s.claims {
 		claims[k] = v
 	}
-	text, _ := json.Marshal(claims)
+	text, err := json.Marshal(claims)
+	if err != nil {
+		s.tb.Errorf("double of the Central API: encoding claims: %v", err)
+	}
 	part := base64.RawURLEncoding.EncodeToString
 	token = part([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." + part(text) + "." + part([]byte(fmt.Sprint("signed", s.serial)))
 	s.tokens[token] = machine
