@@ -25,7 +25,7 @@ func alertRoutes() []route {
 //
 // CrowdSec compatible: none at all is the word null.
 func (c *call) getAlerts() error {
-	q, err := readAlertQuery(c.r.URL.Query(), c.now)
+	q, err := c.alertQuery()
 	if err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func (c *call) deleteAlerts() error {
 	if err := c.mayDelete(); err != nil {
 		return err
 	}
-	q, err := readAlertQuery(c.r.URL.Query(), c.now)
+	q, err := c.alertQuery()
 	if err != nil {
 		return err
 	}

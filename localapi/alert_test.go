@@ -74,7 +74,8 @@ func TestAlertQueries(t *testing.T) {
 	if got := b.sends(200, "GET", "/v1/alerts?value=192.0.2.99", ""); got != "null" {
 		t.Errorf("nothing found: %q", got)
 	}
-	for _, query := range []string{"nope=1", "limit=-1", "limit=x", "since=x", "since=99999999999d", "ip=x", "contains=x&ip=1.2.3.4", "has_active_decision=2", "include_capi=maybe", "nope="} {
+	for _, query := range []string{"nope=1", "limit=-1", "limit=x", "since=x", "since=99999999999d", "ip=x", "contains=x&ip=1.2.3.4", "has_active_decision=2", "include_capi=maybe", "nope=",
+		"scenario=", "value=", "ip=", "origin=%20", "since=", "limit=", "scope=Ip&value=", "scenario=100%", "scenario=a;b"} {
 		b.sends(400, "GET", "/v1/alerts?"+query, "")
 		b.sends(400, "DELETE", "/v1/alerts?"+query, "")
 	}

@@ -1,8 +1,10 @@
 package localapi
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -15,13 +17,24 @@ type alertQuery struct {
 	decisions bool // with their decisions
 }
 
+// alertQuery reads the query of the request.
+func (c *call) alertQuery() (*alertQuery, error) {
+	v, err := c.query()
+	if err != nil {
+		return nil, err
+	}
+	return readAlertQuery(v, c.now)
+}
+
 // readAlertQuery reads the filters of alerts; ages count from now.
 //
-// CrowdSec compatible: names and meanings. An unknown key is refused, since a filter
-// that is overlooked would delete too much.
+// CrowdSec compatible: names and meanings. An unknown key is refused, and so is one
+// without a value, since a filter that is overlooked would delete too much.
 func readAlertQuery(v url.Values, now time.Time) (*alertQuery, error) {
+	if err := refuseEmpty(v, slices.Collect(maps.Keys(v))...); err != nil {
+		return nil, err
+	}
 	q := &alertQuery{decisions: true}
-	q.Limit = 0
 	for key := range v {
 		if err := q.read(v, key, now); err != nil {
 			return nil, err
@@ -40,9 +53,6 @@ func readAlertQuery(v url.Values, now time.Time) (*alertQuery, error) {
 // read takes one key.
 func (q *alertQuery) read(v url.Values, key string, now time.Time) error {
 	text := v.Get(key)
-	if text == "" && key != "limit" {
-		return q.known(key)
-	}
 	switch key {
 	case "scope":
 		q.Scope = canonicalScope(text)

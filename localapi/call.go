@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -66,6 +67,16 @@ func (c *call) param(name string) string {
 		i++
 	}
 	return ""
+}
+
+// query reads the query of the request. One that cannot be read is refused: without the
+// part in question it would select more than was meant.
+func (c *call) query() (url.Values, error) {
+	v, err := url.ParseQuery(c.r.URL.RawQuery)
+	if err != nil {
+		return nil, fail(http.StatusBadRequest, "query: %v", err)
+	}
+	return v, nil
 }
 
 // json answers with v, without a line break at the end.

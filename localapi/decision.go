@@ -32,7 +32,10 @@ func (c *call) headOK() error { return c.head(http.StatusOK) }
 //
 // CrowdSec compatible: none at all is the word null.
 func (c *call) getDecisions() error {
-	v := c.r.URL.Query()
+	v, err := c.query()
+	if err != nil {
+		return err
+	}
 	s, err := readSelection(v)
 	if err != nil {
 		return err
@@ -135,7 +138,11 @@ func foreign(d *decisions.Decision) int {
 //
 // CrowdSec compatible: its keys; an unknown one is an error.
 func (c *call) deleteDecisions() error {
-	q, err := readDeletion(c.r.URL.Query())
+	v, err := c.query()
+	if err != nil {
+		return err
+	}
+	q, err := readDeletion(v)
 	if err != nil {
 		return err
 	}

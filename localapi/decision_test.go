@@ -76,7 +76,8 @@ func TestLiveOrder(t *testing.T) {
 			t.Errorf("%s: got %s, want %s", query, got, want)
 		}
 	}
-	for _, query := range []string{"ip=x", "range=1.2.3.4/99", "limit=-1", "offset=x", "id_gt=1e9", "contains=perhaps", "limit=99999999999999999999"} {
+	for _, query := range []string{"ip=x", "range=1.2.3.4/99", "limit=-1", "offset=x", "id_gt=1e9", "contains=perhaps", "limit=99999999999999999999",
+		"ip=", "range=", "value=", "type=", "scopes=,", "scope=", "origins=%20", "ip=fe80::1%eth0", "ip=1.2.3.4&range=1.2.3.0/24"} {
 		if w := b.pull("/v1/decisions?" + query); w.Code != 400 || !strings.Contains(w.Body.String(), `{"message":"`) {
 			t.Errorf("%s: %d %s", query, w.Code, w.Body)
 		}
@@ -127,8 +128,12 @@ func TestDeleteDecisions(t *testing.T) {
 		want   string
 	}{
 		{"?scope=AS", 400, `{"message":"filter \"scope\" doesn't exist"}`},
-		{"?uuid=", 400, `{"message":"filter \"uuid\" has no value; leave it out if all decisions are meant"}`},
-		{"?ip=&value=192.0.2.1", 400, `{"message":"filter \"ip\" has no value; leave it out if all decisions are meant"}`},
+		{"?uuid=", 400, `{"message":"filter \"uuid\" has no value; leave it out if all are meant"}`},
+		{"?ip=&value=192.0.2.1", 400, `{"message":"filter \"ip\" has no value; leave it out if all are meant"}`},
+		{"?scopes=,", 400, `{"message":"filter \"scopes\" has no value; leave it out if all are meant"}`},
+		{"?value=100%", 400, `{"message":"query: invalid URL escape \"%\""}`},
+		{"?scenario=a;b", 400, `{"message":"query: invalid semicolon separator in query"}`},
+		{"?ip=192.0.2.1&range=192.0.2.0/24", 400, `{"message":"ip and range are two names of one filter; leave one of them out"}`},
 		{"?ip=zz", 400, `{"message":"invalid ip address or range \"zz\""}`},
 		{"/x", 400, `{"message":"decision_id must be valid integer"}`},
 		{"/0", 404, `{"message":"decision with id '0' doesn't exist"}`},

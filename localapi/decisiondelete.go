@@ -1,6 +1,7 @@
 package localapi
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -14,15 +15,15 @@ import (
 // refused, since a filter that is overlooked would end too many.
 func readDeletion(v url.Values) (decisions.Query, error) {
 	q := decisions.Query{Simulated: true}
-	for key, values := range v {
+	for key := range v {
 		switch key {
 		case "ip", "range", "contains", "value", "type", "scenario", "origin", "uuid", "scopes":
 		default:
 			return q, fail(http.StatusBadRequest, "filter %.100q doesn't exist", key)
 		}
-		if slices.Contains(values, "") {
-			return q, fail(http.StatusBadRequest, "filter %q has no value; leave it out if all decisions are meant", key)
-		}
+	}
+	if err := refuseEmpty(v, slices.Collect(maps.Keys(v))...); err != nil {
+		return q, err
 	}
 	q.Value, q.Scenario = v.Get("value"), v.Get("scenario")
 	for _, f := range []struct {

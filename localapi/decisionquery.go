@@ -34,6 +34,9 @@ type selection struct {
 // CrowdSec compatible: names and habits, unknown keys ignored. Unlike there what
 // cannot be read is answered 400: clients take 500 for a reason to log in again.
 func readSelection(v url.Values) (*selection, error) {
+	if err := refuseEmpty(v, "ip", "range", "value", "type", "scope", "scopes", "origins"); err != nil {
+		return nil, err
+	}
 	s := &selection{seen: map[string]bool{}}
 	s.Scopes = canonicalScopes(append(words(v, "scopes"), words(v, "scope")...))
 	s.Origins, s.Contains, s.Lacks = words(v, "origins"), words(v, "scenarios_containing"), words(v, "scenarios_not_containing")
@@ -62,6 +65,19 @@ func readSelection(v url.Values) (*selection, error) {
 	return s, err
 }
 
+// refuseEmpty refuses keys that are there without a value: who writes one means
+// something else than all. CrowdSec finds nothing for most of them.
+func refuseEmpty(v url.Values, keys ...string) error {
+	for _, key := range keys {
+		for _, text := range v[key] {
+			if strings.Trim(text, ", ") == "" {
+				return fail(http.StatusBadRequest, "filter %.100q has no value; leave it out if all are meant", key)
+			}
+		}
+	}
+	return nil
+}
+
 // readPrefix reads ip, range and contains.
 func readPrefix(v url.Values) (p netip.Prefix, within bool, err error) {
 	if text := v.Get("contains"); text != "" {
@@ -76,8 +92,12 @@ func readPrefix(v url.Values) (p netip.Prefix, within bool, err error) {
 		if text == "" {
 			continue
 		}
+		other := p
 		if p, err = parsePrefix(text); err != nil {
 			return p, false, fail(http.StatusBadRequest, "%v", err)
+		}
+		if other.IsValid() && other != p {
+			return p, false, fail(http.StatusBadRequest, "ip and range are two names of one filter; leave one of them out")
 		}
 	}
 	return p, within, nil

@@ -24,7 +24,10 @@ func streamRoutes() []route {
 // CrowdSec compatible: scopes are Ip and Range if none is named; startup has to be
 // true to the letter; both lists are always there.
 func (c *call) getStream() error {
-	v := c.r.URL.Query()
+	v, err := c.query()
+	if err != nil {
+		return err
+	}
 	sel, err := readStream(v)
 	if err != nil {
 		return err

@@ -164,7 +164,7 @@ func TestStreamFilters(t *testing.T) {
 	b.streamed("startup=true&origins=cscli")
 	b.sends(200, "DELETE", "/v1/decisions/1", "")
 	b.expect("origins=cscli", "-ban 192.0.2.1") // though another one of crowdsec's is left
-	for _, query := range []string{"ip=x", "contains=x"} {
+	for _, query := range []string{"ip=x", "contains=x", "origins=", "type=ban;value=x"} {
 		if w := b.pull("/v1/decisions/stream?" + query); w.Code != 400 {
 			t.Errorf("%s: %d", query, w.Code)
 		}

@@ -78,7 +78,10 @@ func (c *call) await(sel *selection, from Cursor, wait time.Duration) (Cursor, e
 // force with startup=true, else what changed since the last call, then every change
 // as it comes.
 func (c *call) getEvents() error {
-	v := c.r.URL.Query()
+	v, err := c.query()
+	if err != nil {
+		return err
+	}
 	sel, err := readStream(v)
 	if err != nil {
 		return err
