@@ -85,7 +85,15 @@ func (c *Client) pullAllowlists(ctx context.Context, links []AllowlistLink) erro
 	var errs []error
 	var states []ListStatus
 	wanted := map[string]bool{}
-	for i := range links[:min(len(links), maxLinks)] {
+	if len(links) > maxLinks {
+		errs = append(errs, fmt.Errorf("the account has %d allowlists, more than %d are not fetched", len(links), maxLinks))
+		links = links[:maxLinks]
+	}
+	for i := range links {
+		if wanted[links[i].Name] {
+			errs = append(errs, fmt.Errorf("allowlist %.80q: another one is called so already", links[i].Name))
+			continue
+		}
 		wanted[links[i].Name] = true
 		state, err := c.pullAllowlist(ctx, &links[i])
 		if err != nil {

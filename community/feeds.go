@@ -25,7 +25,9 @@ const (
 type Feeds struct {
 	o       Options
 	shelf   *shelf
-	working sync.Mutex // held while something is fetched
+	working sync.Mutex // held while something is fetched or dropped
+
+	sweeping schedule // of sweep, after a failure; working is held
 
 	mu    sync.Mutex // of feeds and what they point to
 	feeds map[string]*feed
@@ -190,16 +192,37 @@ func (f *Feeds) inUse(one *feed) bool {
 	return f.feeds[one.source.key] == one
 }
 
-// sweep drops the lists of feeds that are no more.
+// sweep drops the lists of feeds that are no more. What cannot be dropped now is tried
+// again.
 func (f *Feeds) sweep() {
 	f.working.Lock()
 	defer f.working.Unlock()
+	now := f.o.Now()
+	if !f.sweeping.ready(now) {
+		return
+	}
 	f.mu.Lock()
 	swept, feeds := f.swept, f.feeds
+	f.swept = true
 	f.mu.Unlock()
 	if swept {
 		return
 	}
+	err := f.dropOthers(feeds)
+	if err == nil {
+		f.sweeping = schedule{}
+		return
+	}
+	f.sweeping.failed(now, err)
+	f.mu.Lock()
+	f.swept = false
+	f.mu.Unlock()
+	f.o.Logger.Warn("feeds: a list that is no feed's any more stays for now, will be tried again", zap.Error(err), zap.Time("next", f.sweeping.due))
+}
+
+// dropOthers drops the lists of feeds that are not among these. What is known of one
+// stays until its list is dropped.
+func (f *Feeds) dropOthers(feeds map[string]*feed) error {
 	var gone []string
 	err := f.o.DB.Each(feedBucket, "", func(key string, _ []byte) error {
 		if feeds[key] == nil {
@@ -207,15 +230,15 @@ func (f *Feeds) sweep() {
 		}
 		return nil
 	})
+	errs := []error{err}
 	for _, name := range gone {
-		err = errors.Join(err, f.shelf.drop(name), f.o.DB.Delete(feedBucket, name))
+		err := f.shelf.drop(name)
+		if err == nil {
+			err = f.o.DB.Delete(feedBucket, name)
+		}
+		errs = append(errs, err)
 	}
-	if err != nil {
-		f.o.Logger.Warn("feeds: a list that is no feed's any more stays until its end", zap.Error(err))
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.swept = err == nil
+	return errors.Join(errs...)
 }
 
 // Status tells how it goes with each feed, by name.

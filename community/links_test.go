@@ -1,6 +1,7 @@
 package community
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -139,5 +140,22 @@ func TestAllowlists(t *testing.T) {
 	}
 	if lists := d.book.Allow().Lists(); len(lists) != 2 || lists[1].Name != "ours" {
 		t.Errorf("the operators' lists: %+v", lists)
+	}
+}
+
+// TestTooManyAllowlists: what is left out is said.
+func TestTooManyAllowlists(t *testing.T) {
+	d := newDesk(t)
+	for i := range maxLinks + 1 {
+		d.server.SetAllowlist(fmt.Sprint(i), fmt.Sprint("allow", max(i, 1)), `{"value":"60.0.0.2"}`)
+	}
+	err := d.client.Pull(t.Context())
+	for _, want := range []string{"49 allowlists, more than 48", `"allow1": another one`} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want something about %q", err, want)
+		}
+	}
+	if n := len(d.client.Status().Allowlists); n != maxLinks-1 {
+		t.Errorf("%d allowlists", n)
 	}
 }

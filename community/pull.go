@@ -47,6 +47,8 @@ type pull struct {
 	version int64 // of the community list that ends are of
 	wish    wish
 
+	withdrawal schedule // after a failure
+
 	// Of a node that does not pull.
 	following schedule
 	followed  time.Time // the links that were followed
@@ -122,8 +124,8 @@ func (c *Client) pullDue(ctx context.Context) {
 	c.pulling.Lock()
 	defer c.pulling.Unlock()
 	p, now := &c.pull, c.o.Now()
-	if err := c.withdraw(); err != nil {
-		c.o.Logger.Warn("central API: what is not wanted any more stays for now", zap.Error(err))
+	if err := c.withdraw(now); err != nil {
+		c.o.Logger.Warn("central API: what is not wanted any more stays for now, will be tried again", zap.Error(err), zap.Time("next", p.withdrawal.due))
 	}
 	if !c.o.Leads() {
 		// Whoever pulls meanwhile changes what a later one of ours would be a change of.
@@ -306,8 +308,8 @@ func (c *Client) shelve(es endings, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	if covered(l) > maxCovered {
-		return guard(nil, l, &report)
+	if err := guard(nil, l, &report); err != nil { // what is gone, or fewer, applyStream has looked at
+		return err
 	}
 	if old := c.shelf.current(communityList); old != nil && sameEntries(old, l) {
 		return c.shelf.move(old, l.Until)

@@ -3,6 +3,8 @@ package community
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -20,10 +22,20 @@ func group(scope, duration string, values ...string) capitest.Group {
 	return g
 }
 
-// puts counts what the Book is told of lists.
+// puts counts what the Book is told of lists, and refuses drops while stuck.
 type puts struct {
 	*decisions.Book
-	n map[string]int
+	n     map[string]int
+	stuck bool
+	drops int // refused
+}
+
+func (p *puts) DropList(name string) error {
+	if p.stuck {
+		p.drops++
+		return errors.New("stuck")
+	}
+	return p.Book.DropList(name)
 }
 
 func (p *puts) PutList(l *decisions.Blocklist) error {
@@ -33,7 +45,7 @@ func (p *puts) PutList(l *decisions.Blocklist) error {
 
 // counted makes the desk count puts.
 func (d *desk) counted() *puts {
-	p := &puts{d.book, map[string]int{}}
+	p := &puts{Book: d.book, n: map[string]int{}}
 	d.client.o.Lists, d.feeds.o.Lists = p, p
 	return p
 }
@@ -318,5 +330,54 @@ func TestNotWanted(t *testing.T) {
 	d.expectList("my_list", "")
 	if allowed() {
 		t.Error("the allowlist stays")
+	}
+}
+
+// TestCannotBeWithdrawn: what is not wanted any more and cannot be dropped is tried
+// again, less and less often.
+func TestCannotBeWithdrawn(t *testing.T) {
+	d := newDesk(t)
+	d.server.SetCommunity(group("ip", "24h", "60.0.0.1"))
+	d.pull(time.Minute)
+	must(t, d.feeds.Use([]Feed{{Name: "f", URL: d.server.PutFile("f", "198.51.100.1\n")}}))
+	d.fetch(time.Minute)
+	p := d.counted()
+	p.stuck = true
+	d.use(func(c *Config) { c.NoCommunity = true })
+	must(t, d.feeds.Use(nil))
+	steps := func(do func(context.Context)) {
+		t.Helper()
+		p.stuck, p.drops = true, 0
+		d.steps(5*time.Minute, time.Second, do)
+		if p.drops < 3 || p.drops > 20 {
+			t.Errorf("tried %d times in five minutes", p.drops)
+		}
+		p.stuck = false
+		d.steps(15*time.Minute, time.Second, do)
+	}
+	steps(d.client.pullDue)
+	d.expectList("CAPI", "")
+	d.expectList("f", "198.51.100.1")
+	steps(d.feeds.step)
+	d.expectList("f", "")
+}
+
+// TestCommunityThatCoversTooMuch: entries that are possible each, and too many.
+func TestCommunityThatCoversTooMuch(t *testing.T) {
+	for name, format := range map[string]string{"IPv4": "%d.0.0.0/8", "IPv6": "2%03x::/16"} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t)
+			d.server.SetCommunity(group("ip", "24h", "60.0.0.1"))
+			must(t, d.client.Pull(t.Context()))
+			var wide []string
+			for i := range map[string]int{"IPv4": 17, "IPv6": 513}[name] {
+				wide = append(wide, fmt.Sprintf(format, 20+i))
+			}
+			d.server.Change([]capitest.Group{group("range", "24h", wide...)})
+			if err := d.client.Pull(t.Context()); err == nil || !strings.Contains(err.Error(), "a sixteenth of the "+name) {
+				t.Errorf("got %v", err)
+			}
+			d.expectList("CAPI", "60.0.0.1")
+		})
 	}
 }

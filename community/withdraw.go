@@ -1,6 +1,9 @@
 package community
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // wish is what a configuration wants to have pulled.
 type wish struct {
@@ -10,9 +13,13 @@ type wish struct {
 }
 
 // withdraw takes back what was pulled and, since the last Use, is not wanted any more. A
-// client that only waits for credentials keeps all. Lists are for the node that pulls to
-// drop, allowlists each node's own.
-func (c *Client) withdraw() error {
+// client that only waits for credentials keeps all. What cannot be taken back now is
+// tried again.
+func (c *Client) withdraw(now time.Time) error {
+	p := &c.pull
+	if !p.withdrawal.ready(now) {
+		return nil
+	}
 	c.mu.Lock()
 	config, look := c.config, c.unwanted
 	c.unwanted = false
@@ -20,6 +27,21 @@ func (c *Client) withdraw() error {
 	if !look {
 		return nil
 	}
+	err := c.takeBack(config)
+	if err == nil {
+		p.withdrawal = schedule{}
+		return nil
+	}
+	p.withdrawal.failed(now, err)
+	c.mu.Lock()
+	c.unwanted = true
+	c.mu.Unlock()
+	return err
+}
+
+// takeBack drops what a configuration does not want. Lists are for the node that pulls to
+// drop, allowlists each node's own.
+func (c *Client) takeBack(config Config) error {
 	p := &c.pull
 	if now := (wish{config.Credentials, config.Pull, config.NoCommunity, config.NoLists}); now != p.wish {
 		// Whoever wants something else wants it now; begin has the last word after a start.
