@@ -19,10 +19,12 @@ const (
 	maxBody      = 50 << 20
 	maxUsageBody = maxBody
 	// maxBodiesInFlight bounds what all calls together have read, and maxOpenInFlight
-	// those that need to prove nothing, which must not keep out the others.
+	// those that need to prove nothing, which must not keep out the others. Of these the
+	// small ones have as much for themselves: logins, beside large bodies that come slowly.
 	maxBodiesInFlight = 256 << 20
 	maxOpenInFlight   = 64 << 20
-	bodyStep          = 64 << 10
+	bodyStep          = 4 << 10
+	smallBody         = 64 << 10
 	// maxValues bounds how many values the JSON of a body has. A short text, even more a
 	// compressed one, may otherwise become gigabytes: two bytes are an object.
 	maxValues = 1 << 21
@@ -37,10 +39,13 @@ type budget struct {
 
 // room is the budget of a call's audience.
 func (c *call) room() *budget {
-	if c.route.who == open {
-		return &c.s.openBodies
+	switch {
+	case c.route.who != open:
+		return &c.s.bodies
+	case c.r.ContentLength >= 0 && c.r.ContentLength <= smallBody && c.r.Header.Get("Content-Encoding") == "":
+		return &c.s.smallBodies
 	}
-	return &c.s.bodies
+	return &c.s.openBodies
 }
 
 // take adds n bytes to those of a call, if there is room.

@@ -66,10 +66,47 @@ func TestBodies(t *testing.T) {
 		t.Errorf("%d bytes are held after all calls", used)
 	}
 	d.server.openBodies.limit = limit
-	d.server.openBodies.used.Store(limit - bodyStep)
-	d.do("POST", "/b", "small").want(t, 200, "5")
-	if a := d.do("POST", "/b", strings.Repeat("x", bodyStep+1)); a.status != 503 || a.header.Get("Retry-After") != "5" {
+	d.server.openBodies.used.Store(limit - smallBody)
+	d.do("POST", "/b", gzipped(t, []byte("small")), zip).want(t, 200, "5")
+	if a := d.do("POST", "/b", strings.Repeat("x", smallBody+1)); a.status != 503 || a.header.Get("Retry-After") != "5" {
 		t.Errorf("over the server's budget: %d %s", a.status, a.body)
+	}
+}
+
+// TestSlowBodies: while large bodies that come slowly take all room there is for them,
+// machines log in.
+func TestSlowBodies(t *testing.T) {
+	d := newDesk(t)
+	d.must(d.registry.AddMachine("m", "secret", false))
+	d.server.openBodies.limit = 3 * maxOpenBody
+	var ends []*io.PipeWriter
+	answers := make(chan int, 3)
+	for range cap(answers) {
+		body, slow := io.Pipe()
+		ends = append(ends, slow)
+		go func() {
+			r := httptest.NewRequest("POST", "/v1/watchers/login", body)
+			r.ContentLength = maxOpenBody
+			w := httptest.NewRecorder()
+			d.handler.ServeHTTP(w, r)
+			answers <- w.Code
+		}()
+		if _, err := slow.Write(make([]byte, maxOpenBody-1)); err != nil { // returns when it was read
+			t.Fatal(err)
+		}
+	}
+	if a := d.do("POST", "/v1/watchers/login", strings.Repeat(" ", smallBody+1)); a.status != 503 {
+		t.Errorf("one more: %d %s", a.status, a.body)
+	}
+	d.login("m", "secret")
+	for _, slow := range ends {
+		d.must(slow.Close())
+		if got := <-answers; got != 401 {
+			t.Errorf("a slow one: %d", got)
+		}
+	}
+	if open, small := d.server.openBodies.used.Load(), d.server.smallBodies.used.Load(); open != 0 || small != 0 {
+		t.Errorf("%d and %d bytes are held after all calls", open, small)
 	}
 }
 
@@ -229,6 +266,7 @@ func TestManyValues(t *testing.T) {
 		t.Errorf("%d bytes are in flight after all", used)
 	}
 	d.server.openBodies.used.Store(d.server.openBodies.limit)
+	d.server.smallBodies.used.Store(d.server.smallBodies.limit)
 	if a := d.do("POST", "/open", "[]"); a.status != 503 {
 		t.Errorf("an open route over its budget: %d", a.status)
 	}

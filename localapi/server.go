@@ -41,10 +41,11 @@ type Server struct {
 	mux    *mux
 	stats  *stats
 	bodies budget
-	// openBodies is that of routes which are open to everybody.
-	openBodies budget
-	doors      *doorkeeper
-	streams    *streams
+	// openBodies is that of routes which are open to everybody, smallBodies that of
+	// bodies there which say that they are small.
+	openBodies, smallBodies budget
+	doors                   *doorkeeper
+	streams                 *streams
 
 	closed chan struct{} // closed by Close: what waits long gives up
 	gate   sync.RWMutex  // held shared by calls under way
@@ -54,7 +55,7 @@ type Server struct {
 // New returns a server with an empty Config.
 func New(o Options) *Server {
 	s := &Server{o: o, mux: newMux(routes()), stats: newStats(), doors: newDoorkeeper(), streams: newStreams(), closed: make(chan struct{})}
-	s.bodies.limit, s.openBodies.limit = maxBodiesInFlight, maxOpenInFlight
+	s.bodies.limit, s.openBodies.limit, s.smallBodies.limit = maxBodiesInFlight, maxOpenInFlight, maxOpenInFlight
 	s.Use(Config{})
 	return s
 }
