@@ -36,11 +36,11 @@ type Shared interface {
 // pulls was told they are.
 type sharedLinks struct {
 	At    time.Time       `json:"at"`
-	Links []AllowlistLink `json:"links"`
+	Links []allowlistLink `json:"links"`
 }
 
 // shareLinks tells the other nodes where allowlists are.
-func (c *Client) shareLinks(links []AllowlistLink) error {
+func (c *Client) shareLinks(links []allowlistLink) error {
 	if c.o.Shared == nil {
 		return nil
 	}
@@ -81,7 +81,7 @@ func (c *Client) followAllowlists(ctx context.Context, config Config) error {
 
 // pullAllowlists fetches the allowlists of the account, each as a whole, and drops those
 // that it has no more.
-func (c *Client) pullAllowlists(ctx context.Context, links []AllowlistLink) error {
+func (c *Client) pullAllowlists(ctx context.Context, links []allowlistLink) error {
 	var errs []error
 	var states []ListStatus
 	wanted := map[string]bool{}
@@ -121,7 +121,7 @@ func (c *Client) dropAllowlists(wanted map[string]bool) error {
 	return errors.Join(errs...)
 }
 
-func (c *Client) pullAllowlist(ctx context.Context, link *AllowlistLink) (ListStatus, error) {
+func (c *Client) pullAllowlist(ctx context.Context, link *allowlistLink) (ListStatus, error) {
 	state := ListStatus{Name: link.Name}
 	if link.Name == "" || link.Name == decisions.DefaultAllowList {
 		return state, errors.New("expected a name of its own")

@@ -24,7 +24,7 @@ const (
 
 // pullBlocklists fetches the lists that the account is subscribed to, and drops those
 // that it is not any more.
-func (c *Client) pullBlocklists(ctx context.Context, links []BlocklistLink, every time.Duration) error {
+func (c *Client) pullBlocklists(ctx context.Context, links []blocklistLink, every time.Duration) error {
 	var errs []error
 	var states []ListStatus
 	wanted := map[string]bool{}
@@ -57,7 +57,7 @@ func (c *Client) pullBlocklists(ctx context.Context, links []BlocklistLink, ever
 	return errors.Join(errs...)
 }
 
-func (c *Client) pullBlocklist(ctx context.Context, name string, link *BlocklistLink, every time.Duration) (ListStatus, error) {
+func (c *Client) pullBlocklist(ctx context.Context, name string, link *blocklistLink, every time.Duration) (ListStatus, error) {
 	state := ListStatus{Name: name, Type: link.Remediation}
 	length, err := parseLength(link.Duration)
 	if err == nil && length <= 0 {

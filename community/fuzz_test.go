@@ -21,7 +21,7 @@ func FuzzStream(f *testing.F) {
 	f.Add([]byte(`[]`))
 	now := testStart
 	f.Fuzz(func(t *testing.T, data []byte) {
-		var s Stream
+		var s stream
 		if decodeAnswer(bytes.NewReader(data), &s) != nil {
 			return
 		}

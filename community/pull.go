@@ -209,7 +209,7 @@ func (c *Client) Pull(ctx context.Context) error {
 func (c *Client) pullAll(ctx context.Context, config Config, api *api) error {
 	p := &c.pull
 	whole := !p.started
-	var s Stream
+	var s stream
 	if err := api.call(ctx, request{method: http.MethodGet, path: streamPath(config, whole), limit: maxStream, timeout: downloadTimeout}, &s); err != nil {
 		return err
 	}
@@ -252,7 +252,7 @@ func streamPath(config Config, whole bool) string {
 // applyStream brings what the stream says into force. The whole of it replaces what
 // there was: so what was deleted while nobody looked goes. If that would leave next to
 // nothing, it is only added, and what there was ends by itself.
-func (c *Client) applyStream(s *Stream, whole bool) error {
+func (c *Client) applyStream(s *stream, whole bool) error {
 	p, now := &c.pull, c.o.Now()
 	fresh, skipped := s.entries(now)
 	old := p.ends

@@ -215,7 +215,7 @@ func TestWhoPulls(t *testing.T) {
 	d.pull(5 * time.Hour)
 	d.expectRequests("/", 0)
 
-	row, err := json.Marshal(sharedLinks{testStart, []AllowlistLink{{ID: "1", Name: "my_allow", URL: d.server.URL + "al/1"}}})
+	row, err := json.Marshal(sharedLinks{testStart, []allowlistLink{{ID: "1", Name: "my_allow", URL: d.server.URL + "al/1"}}})
 	must(t, err)
 	must(t, table.Put(sharedTable, linksKey, row))
 	d.server.FailNext("/al/", capitest.Unavailable)

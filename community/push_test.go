@@ -243,6 +243,7 @@ func TestWhichSignals(t *testing.T) {
 		"of the community":        {func(a *event.Alert) { a.Kind = "capi" }, Share{}, "without a source"},
 		"an import of many":       {func(a *event.Alert) { a.Source = &event.Source{} }, Share{}, "without a source"},
 		"of nobody in particular": {func(a *event.Alert) { a.Source = nil }, Share{}, "without a source"},
+		"of many addresses":       {func(a *event.Alert) { a.Scenario = decisions.OriginAggregate }, Share{Custom: true}, "signals of their own"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := testAlert(1, "crowdsecurity/ssh-bf")

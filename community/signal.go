@@ -56,6 +56,7 @@ var (
 	errSimulated = errors.New("simulated")
 	errAllowed   = errors.New("allowlisted")
 	errNoSource  = errors.New("without a source")
+	errDerived   = errors.New("of a range, the addresses of which have signals of their own")
 	errNotShared = errors.New("of a kind that is not shared")
 )
 
@@ -66,6 +67,9 @@ func (c *Client) newSignal(a *event.Alert, share *Share, login string) (Signal, 
 	}
 	if a.Source == nil || a.Source.Scope == "" || a.Kind == "capi" {
 		return Signal{}, errNoSource
+	}
+	if a.Scenario == decisions.OriginAggregate {
+		return Signal{}, errDerived
 	}
 	if d := (decisions.Decision{Scope: a.Source.Scope, Value: a.Source.Value}); c.o.Allow.Covers(d.Prefix()) {
 		return Signal{}, errAllowed

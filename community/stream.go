@@ -16,40 +16,40 @@ const (
 	maxLength = 365 * 24 * time.Hour
 )
 
-// Stream is the answer to GET v3/decisions/stream. CrowdSec compatible.
-type Stream struct {
-	New     []StreamGroup   `json:"new"`
-	Deleted []StreamDeleted `json:"deleted"`
-	Links   *StreamLinks    `json:"links"` // nil: nothing is said about lists
+// stream is the answer to GET v3/decisions/stream. CrowdSec compatible.
+type stream struct {
+	New     []streamGroup   `json:"new"`
+	Deleted []streamDeleted `json:"deleted"`
+	Links   *streamLinks    `json:"links"` // nil: nothing is said about lists
 }
 
-// StreamGroup are decisions for one reason.
-type StreamGroup struct {
+// streamGroup are decisions for one reason.
+type streamGroup struct {
 	Scenario  string           `json:"scenario"`
 	Scope     string           `json:"scope"`
-	Decisions []StreamDecision `json:"decisions"`
+	Decisions []streamDecision `json:"decisions"`
 }
 
-// StreamDecision is a ban of a value for a length, which is Go duration text.
-type StreamDecision struct {
+// streamDecision is a ban of a value for a length, which is Go duration text.
+type streamDecision struct {
 	Value    string `json:"value"`
 	Duration string `json:"duration"`
 }
 
-// StreamDeleted are values of which nothing holds any more.
-type StreamDeleted struct {
+// streamDeleted are values of which nothing holds any more.
+type streamDeleted struct {
 	Scope     string   `json:"scope"`
 	Decisions []string `json:"decisions"`
 }
 
-// StreamLinks are the lists that the account is subscribed to.
-type StreamLinks struct {
-	Blocklists []BlocklistLink `json:"blocklists"`
-	Allowlists []AllowlistLink `json:"allowlists"`
+// streamLinks are the lists that the account is subscribed to.
+type streamLinks struct {
+	Blocklists []blocklistLink `json:"blocklists"`
+	Allowlists []allowlistLink `json:"allowlists"`
 }
 
-// BlocklistLink is where a blocklist is, and what its entries mean.
-type BlocklistLink struct {
+// blocklistLink is where a blocklist is, and what its entries mean.
+type blocklistLink struct {
 	Name        string `json:"name"`
 	URL         string `json:"url"`
 	Remediation string `json:"remediation"`
@@ -57,8 +57,8 @@ type BlocklistLink struct {
 	Duration    string `json:"duration"`
 }
 
-// AllowlistLink is where an allowlist is.
-type AllowlistLink struct {
+// allowlistLink is where an allowlist is.
+type allowlistLink struct {
 	ID          string `json:"id"`
 	Name        string `json:"name"`
 	Description string `json:"description"`
@@ -69,7 +69,7 @@ type AllowlistLink struct {
 
 // entries are the bans of an answer with their ends, and how many cannot be on a list:
 // those of other scopes, that are too wide, or make no sense.
-func (s *Stream) entries(now time.Time) (es []ending, skipped int) {
+func (s *stream) entries(now time.Time) (es []ending, skipped int) {
 	for _, g := range s.New {
 		for _, d := range g.Decisions {
 			length, err := parseLength(d.Duration)
@@ -87,7 +87,7 @@ func (s *Stream) entries(now time.Time) (es []ending, skipped int) {
 }
 
 // gone are the values of which nothing holds any more.
-func (s *Stream) gone() map[netip.Prefix]bool {
+func (s *stream) gone() map[netip.Prefix]bool {
 	out := map[netip.Prefix]bool{}
 	for _, g := range s.Deleted {
 		for _, v := range g.Decisions {
