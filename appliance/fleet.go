@@ -71,7 +71,7 @@ func openFleet(st *state, s *Settings) (*fleet, error) {
 	if err != nil {
 		return nil, errors.Join(err, f.client.Close())
 	}
-	if f.tables, err = cluster.OpenTables(f.client, cluster.TablesOptions{DB: st.db, Logger: f.log, Now: time.Now}); err != nil {
+	if f.tables, err = cluster.OpenTables(f.client, cluster.TablesOptions{DB: st.db, Now: time.Now}); err != nil {
 		return nil, errors.Join(err, f.journal.Close(context.Background()), f.client.Close())
 	}
 	f.burns = cluster.NewBurns(f.client, st.spent)

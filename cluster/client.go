@@ -118,10 +118,23 @@ func (c *Client) report(what string, err error) {
 	}
 }
 
+// refuse logs that something in Redis is not taken over, the first time for each kind;
+// who calls it counts it.
+func (c *Client) refuse(kind string, err error) {
+	if c.first("refused " + kind) {
+		c.log.Warn("something in redis is refused; more of this kind is only counted", zap.String("kind", kind), zap.Error(err))
+	}
+}
+
 // first reports whether it is asked for that kind the first time.
 func (c *Client) first(kind string) bool {
 	_, again := c.told.LoadOrStore(kind, true)
 	return !again
+}
+
+// isName reports whether something may be part of a key by itself.
+func isName(s string) bool {
+	return s != "" && len(s) <= maxPart && !strings.ContainsAny(s, "{} :\x00")
 }
 
 // key is the prefix and the parts, joined by colons. A part "{x}" places the key in

@@ -17,6 +17,7 @@ import (
 const (
 	defaultPrefix = "rampart:"
 	maxPrefix     = 64
+	maxPart       = 64 // of a key, where it is a name
 	maxName       = 128
 
 	dialTimeout = time.Second

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"go.uber.org/zap"
 
 	"github.com/rampart-edge/rampart/decisions"
 )
@@ -189,8 +188,7 @@ func before(a, b string) bool {
 	return len(a) < len(b) || len(a) == len(b) && a < b
 }
 
-// refuse counts what was read from Redis and is not taken over; the log hears of
-// the first of each kind.
+// refuse counts what was read from Redis and is not taken over.
 func (j *Journal) refuse(what string, err error) {
 	kind := what
 	switch {
@@ -200,7 +198,5 @@ func (j *Journal) refuse(what string, err error) {
 		kind = "not understood"
 	}
 	j.refused.Add(1)
-	if j.c.first("refused " + kind) {
-		j.log.Warn("something in redis is refused; more of this kind is only counted", zap.String("kind", kind), zap.Error(err))
-	}
+	j.c.refuse(kind, err)
 }

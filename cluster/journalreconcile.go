@@ -122,8 +122,8 @@ func (j *Journal) reconcile(ctx context.Context) error {
 	return nil
 }
 
-// load reads all that Redis has but the lists, at the place of the log that is read first: what is
-// changed meanwhile is in the log after it.
+// load reads all that Redis has but the lists, at the place of the log that is read
+// first: what is changed meanwhile is in the log after it.
 func (j *Journal) load(ctx context.Context, s stand) (decisions.Snapshot, error) {
 	if s.state != "ok" && s.state != "old" {
 		return decisions.Snapshot{}, fmt.Errorf("%w (%s)", errPlace, s.state)

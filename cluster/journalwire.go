@@ -28,8 +28,8 @@ var errEntry = errors.New("entry of the log not understood")
 // journalKeys are those of the journal, in one slot.
 type journalKeys struct {
 	c *Client
-	// m: epoch, last entry, count; d, a, w: decisions, alerts and allowlist entries by id or
-	// key; du, au: when they may go; uuid: alerts by uuid; t: what was deleted;
+	// m: epoch, last entry, count; d, a, w: decisions, alerts and allowlist entries by
+	// id or key; du, au: when they may go; uuid: alerts by uuid; t: what was deleted;
 	// seq: each node's last change; ids: the last ones given; ls: versions of lists.
 	m, log, d, du, a, au, uuid, w, t, seq, ids, ls string
 }

@@ -4,15 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/redis/go-redis/v9"
 )
 
 const (
-	minSecret     = 16
-	maxSecret     = 4096
-	maxSecretName = 64
+	minSecret = 16
+	maxSecret = 4096
 )
 
 // Secret gives the secret with that name (letters, digits and dashes) that the whole
@@ -22,7 +20,7 @@ func (c *Client) Secret(ctx context.Context, name string, own []byte) ([]byte, e
 	if len(own) < minSecret || len(own) > maxSecret {
 		return nil, fmt.Errorf("secret %s: has %d bytes, %d to %d are allowed", name, len(own), minSecret, maxSecret)
 	}
-	if name == "" || len(name) > maxSecretName || strings.ContainsAny(name, "{} :") {
+	if !isName(name) {
 		return nil, fmt.Errorf("secret %q: not a name", name)
 	}
 	key := c.key("{j}", "secret", name)

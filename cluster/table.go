@@ -2,8 +2,8 @@ package cluster
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -24,10 +24,9 @@ var errTableFull = fmt.Errorf("table has %d rows: delete some", maxRows)
 
 // table is one table on this node: values and notes of its rows are on disk.
 type table struct {
-	t      *Tables
-	name   string
-	values string // bucket
-	notes  string // bucket
+	t     *Tables
+	name  string // of the bucket with the values too
+	notes string // bucket
 	// writing is held over a transaction and what follows from it, so that waiting says
 	// what the disk says.
 	writing sync.Mutex
@@ -36,7 +35,6 @@ type table struct {
 	waiting map[string]struct{} // whom the fleet is still to be told of
 	mark    mark
 	falls   int64 // of Redis when all was last compared
-	since   time.Time
 }
 
 // mark is where a table stands in Redis.
@@ -49,7 +47,7 @@ type mark struct {
 // openTable reads what there is of a table. Rows that changed without a note, since
 // the node was not in a fleet, are changes of now.
 func openTable(t *Tables, name string) (*table, error) {
-	tb := &table{t: t, name: name, values: t.o.Bucket(name), notes: tableNotes + name, waiting: map[string]struct{}{}, falls: notCompared}
+	tb := &table{t: t, name: name, notes: tableNotes + name, waiting: map[string]struct{}{}, falls: notCompared}
 	now := t.o.Now()
 	err := t.o.DB.Update(func(tx *store.Tx) error {
 		if text := tx.Get(tableBucket, name); text != nil {
@@ -62,30 +60,31 @@ func openTable(t *Tables, name string) (*table, error) {
 			return err
 		}
 		rows := map[string]string{}
-		err = tx.Each(tb.values, "", func(key string, value []byte) error {
+		err = tx.Each(name, "", func(key string, value []byte) error {
 			rows[key] = sumOf(value)
 			return nil
 		})
 		if err != nil {
 			return err
 		}
+		changed := map[string]note{}
 		for key, sum := range rows {
-			n := notes[key]
-			if n.live() && n.sum == sum {
-				continue
-			}
-			n = note{n.next(now, t.c.o.Node, n.live()), rowLive, true, sum}
-			if notes[key] = n; tx.Put(tb.notes, key, n.encode()) != nil {
-				return errors.New("writing notes")
+			if n := notes[key]; !n.live() || n.sum != sum {
+				changed[key] = note{n.next(now, t.c.o.Node, n.live()), rowLive, true, sum}
 			}
 		}
 		for key, n := range notes {
 			if _, there := rows[key]; !there && n.live() {
-				n = note{n.next(now, t.c.o.Node, false), rowGone, true, ""}
-				if err := tx.Put(tb.notes, key, n.encode()); err != nil {
-					return err
-				}
+				changed[key] = note{n.next(now, t.c.o.Node, false), rowGone, true, ""}
 			}
+		}
+		for key, n := range changed {
+			if err := tx.Put(tb.notes, key, n.encode()); err != nil {
+				return err
+			}
+		}
+		maps.Copy(notes, changed)
+		for key, n := range notes {
 			if n.waiting {
 				tb.waiting[key] = struct{}{}
 			}
@@ -108,6 +107,15 @@ func (tb *table) readNotes(tx *store.Tx) (map[string]note, error) {
 	return notes, err
 }
 
+// note is what is known of a row: nothing where the note cannot be read.
+func (tb *table) note(tx *store.Tx, key string) note {
+	n, err := parseNote(tx.Get(tb.notes, key))
+	if err != nil {
+		return note{}
+	}
+	return n
+}
+
 // write are writes of this node, all or none of them.
 func (tb *table) write(rows []row) error {
 	tb.writing.Lock()
@@ -115,10 +123,7 @@ func (tb *table) write(rows []row) error {
 	fresh, changed := 0, rows[:0]
 	err := tb.t.o.DB.Update(func(tx *store.Tx) error {
 		for _, r := range rows {
-			n, err := parseNote(tx.Get(tb.notes, r.key))
-			if err != nil {
-				n = note{}
-			}
+			n := tb.note(tx, r.key)
 			if r.kind == rowGone && !n.live() || r.kind == rowLive && n.live() && n.sum == sumOf(r.value) {
 				continue
 			}
@@ -152,12 +157,12 @@ func (tb *table) write(rows []row) error {
 func (tb *table) store(tx *store.Tx, r *row, waiting bool) error {
 	n := note{r.rank, r.kind, waiting, ""}
 	if r.kind == rowGone {
-		if err := tx.Delete(tb.values, r.key); err != nil {
+		if err := tx.Delete(tb.name, r.key); err != nil {
 			return err
 		}
 	} else {
 		n.sum = sumOf(r.value)
-		if err := tx.Put(tb.values, r.key, r.value); err != nil {
+		if err := tx.Put(tb.name, r.key, r.value); err != nil {
 			return err
 		}
 	}
@@ -166,9 +171,12 @@ func (tb *table) store(tx *store.Tx, r *row, waiting bool) error {
 
 // take takes over those of the rows that rank above what is here, and tells of them.
 func (tb *table) take(rows []row) error {
+	if len(rows) == 0 {
+		return nil // a transaction costs a write
+	}
 	news, err := tb.takeOver(rows)
 	if err != nil {
-		return fmt.Errorf("taking over rows of table %s: %w", tb.name, err)
+		return fmt.Errorf("taking over rows: %w", err)
 	}
 	tb.t.taken.Add(int64(len(news)))
 	tb.t.tell(tb.name, news)
@@ -181,8 +189,8 @@ func (tb *table) takeOver(rows []row) (news []row, err error) {
 	fresh, old := 0, tb.t.o.Now().Add(-goneFor)
 	err = tb.t.o.DB.Update(func(tx *store.Tx) error {
 		for _, r := range rows {
-			n, err := parseNote(tx.Get(tb.notes, r.key))
-			if err == nil && n.kind != 0 && n.rank.String() >= r.rank.String() {
+			n := tb.note(tx, r.key)
+			if n.kind != 0 && n.rank.String() >= r.rank.String() {
 				continue
 			}
 			if n.kind == 0 {
@@ -190,7 +198,7 @@ func (tb *table) takeOver(rows []row) (news []row, err error) {
 					continue // about to be forgotten everywhere
 				}
 				if tb.full(fresh) {
-					tb.t.refused.Add(1)
+					tb.t.refuse(1, errTableFull)
 					continue
 				}
 				fresh++
@@ -225,21 +233,27 @@ func (tb *table) outgoing(most, bytes int) (rows []row, err error) {
 	}
 	tb.mu.Unlock()
 	slices.Sort(keys)
-	err = tb.t.o.DB.Update(func(tx *store.Tx) error {
-		for _, key := range keys {
-			n, err := parseNote(tx.Get(tb.notes, key))
-			if err != nil || n.kind == 0 {
-				continue
-			}
-			r := row{key: key, rank: n.rank, kind: n.kind, value: tx.Get(tb.values, key)}
-			if bytes -= len(r.value); bytes < 0 && len(rows) > 0 {
-				break
-			}
-			rows = append(rows, r)
+	tb.writing.Lock() // note and value are of one write
+	defer tb.writing.Unlock()
+	for _, key := range keys {
+		text, err := tb.t.o.DB.Get(tb.notes, key)
+		if err != nil {
+			return nil, err
 		}
-		return nil
-	})
-	return rows, err
+		n, err := parseNote(text)
+		if err != nil || n.kind == 0 {
+			continue
+		}
+		r := row{key: key, rank: n.rank, kind: n.kind}
+		if r.value, err = tb.t.o.DB.Get(tb.name, key); err != nil {
+			return nil, err
+		}
+		if bytes -= len(r.value); bytes < 0 && len(rows) > 0 {
+			break
+		}
+		rows = append(rows, r)
+	}
+	return rows, nil
 }
 
 // told notes that the fleet knows of rows, as far as they have not changed since.
@@ -249,8 +263,8 @@ func (tb *table) told(rows []row) error {
 	var done []string
 	err := tb.t.o.DB.Update(func(tx *store.Tx) error {
 		for _, r := range rows {
-			n, err := parseNote(tx.Get(tb.notes, r.key))
-			if err != nil || n.rank != r.rank {
+			n := tb.note(tx, r.key)
+			if n.rank != r.rank {
 				continue
 			}
 			n.waiting = false

@@ -5,12 +5,9 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"go.uber.org/zap"
 
 	"github.com/rampart-edge/rampart/store"
 )
@@ -38,13 +35,8 @@ const (
 
 // TablesOptions are those of Tables.
 type TablesOptions struct {
-	DB     *store.DB // required; stays the caller's, close it after the Tables
-	Logger *zap.Logger
-	Now    func() time.Time
-	// Bucket names the bucket of DB that has the rows of a table, as a store of one
-	// node alone has them: a node that joins a fleet brings its rows along, and one that
-	// leaves it keeps them. nil: the table's own name.
-	Bucket func(table string) string
+	DB  *store.DB // required; stays the caller's, close it after the Tables
+	Now func() time.Time
 }
 
 // Tables are small tables of rows, keys with values, that all nodes of a fleet have.
@@ -56,6 +48,10 @@ type TablesOptions struct {
 // nodes' ids; a deletion wins over writes that did not know of it. Deletions are
 // remembered for seven days: a row that was deleted while a node was away for longer,
 // and Redis was emptied as well, comes back with it.
+//
+// The bucket of DB that has the name of a table has its rows, as a store of one node
+// alone has them: a node that joins a fleet brings its rows along, and one that leaves
+// it keeps them.
 //
 // A table has at most 131,072 rows of at most 256 KiB. It comes into being when it is
 // first used; until then the node does not care what others have in it.
@@ -86,14 +82,8 @@ func OpenTables(c *Client, o TablesOptions) (*Tables, error) {
 	if o.DB == nil {
 		return nil, errors.New("sharing tables: no database")
 	}
-	if o.Logger == nil {
-		o.Logger = zap.NewNop()
-	}
 	if o.Now == nil {
 		o.Now = time.Now
-	}
-	if o.Bucket == nil {
-		o.Bucket = func(table string) string { return table }
 	}
 	t := &Tables{
 		c: c, o: o, wake: make(chan struct{}, 1), tables: map[string]*table{},
@@ -139,7 +129,7 @@ func (t *Tables) Each(name string, fn func(key string, value []byte) error) erro
 	if _, err := t.table(name); err != nil {
 		return err
 	}
-	return t.o.DB.Each(t.o.Bucket(name), "", fn)
+	return t.o.DB.Each(name, "", fn)
 }
 
 // Put writes a row, durable on this node on return.
@@ -163,8 +153,8 @@ func (t *Tables) Delete(name, key string) error {
 
 // Watch has fn, nil for nobody, called for each row that another node has changed,
 // after it is in force here; with a nil value: the row is gone. fn is called from one
-// goroutine and should not take long. What it is told of and a write of this node at the same moment have no
-// order: the row itself is what Each tells.
+// goroutine and should not take long. What it is told of and a write of this node at
+// the same moment have no order: the row itself is what Each tells.
 func (t *Tables) Watch(fn func(table, key string, value []byte)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -194,7 +184,7 @@ func (t *Tables) table(name string) (*table, error) {
 	if tb := t.known(name); tb != nil {
 		return tb, nil
 	}
-	if name == "" || len(name) > maxSecretName || strings.ContainsAny(name, "{} :\x00") {
+	if !isName(name) {
 		return nil, fmt.Errorf("table %q: not a name", name)
 	}
 	t.opening.Lock()
@@ -245,6 +235,12 @@ func (t *Tables) tell(name string, rows []row) {
 		}
 		ear(name, r.key, value)
 	}
+}
+
+// refuse counts rows that are not taken over.
+func (t *Tables) refuse(n int, err error) {
+	t.refused.Add(int64(n))
+	t.c.refuse("row of a table", err)
 }
 
 func (t *Tables) waiting() (n int) {

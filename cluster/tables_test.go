@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/rampart-edge/rampart/internal/testkit"
 	"github.com/rampart-edge/rampart/internal/testkit/redistest"
@@ -22,7 +23,7 @@ import (
 // desk is a node's tables and what they were told of others.
 type desk struct {
 	*Tables
-	db *store.DB
+	logs *observer.ObservedLogs
 
 	mu   sync.Mutex
 	told map[string]string // the last word on each row of "bouncers", "-" if it is gone
@@ -31,15 +32,12 @@ type desk struct {
 // openDesk opens the tables of node n, whose database is in dir.
 func openDesk(t testing.TB, n int, config Config, dir string, now func() time.Time) (d *desk, stop func()) {
 	t.Helper()
-	c, err := Open(Options{Config: config, Node: nodeID(n), Logger: zap.NewNop()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	c, logs := open(t, n, config)
 	db, err := store.Open(dir, store.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	d = &desk{db: db, told: map[string]string{}}
+	d = &desk{logs: logs, told: map[string]string{}}
 	if d.Tables, err = OpenTables(c, TablesOptions{DB: db, Now: now}); err != nil {
 		t.Fatal(err)
 	}
@@ -312,6 +310,36 @@ func TestTablesHostile(t *testing.T) {
 	s.Do("HSET", "rampart:{j}:table", "v:bouncers", "junk")
 	a.set(t, "nginx", "key")
 	expectRows(t, "only ours is there", map[string]string{"fw": "key", "nginx": "key"}, a)
+	if n := a.logs.FilterField(zap.String("kind", "row of a table")).Len(); n != 1 {
+		t.Errorf("the log has %d lines of it, want 1", n)
+	}
+}
+
+// TestTablesKeyOfOtherType: of a key that holds something else than it should the log
+// tells with its name; other tables go on, and that one when the key is gone.
+func TestTablesKeyOfOtherType(t *testing.T) {
+	s := redistest.Start(t, redistest.Options{})
+	a, _ := openDesk(t, 1, at(s.Addr()), t.TempDir(), nil)
+	const key = "rampart:{j}:table:bouncers"
+	s.Do("SET", key, "no hash")
+	a.set(t, "fw", "key")
+	var told []observer.LoggedEntry
+	within(t, "the log tells", func() bool {
+		told = a.logs.FilterMessageSnippet("sharing tables").All()
+		return len(told) > 0
+	})
+	if fields := told[0].ContextMap(); !strings.Contains(fmt.Sprint(fields["error"]), key) || fields["remedy"] == nil {
+		t.Errorf("the log tells %v", fields)
+	}
+	if err := a.Put("machines", "web1", []byte("password")); err != nil {
+		t.Fatal(err)
+	}
+	within(t, "another table is shared", func() bool { return s.Do("HLEN", "rampart:{j}:table:machines") == int64(1) })
+	s.Do("DEL", key)
+	expectRows(t, "it goes on", map[string]string{"fw": "key"}, a)
+	if n := s.Do("HLEN", key); n != int64(1) {
+		t.Errorf("redis has %v rows", n)
+	}
 }
 
 func TestTablesLimits(t *testing.T) {

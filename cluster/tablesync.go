@@ -66,7 +66,7 @@ func (t *Tables) step(ctx context.Context) error {
 	var errs []error
 	for _, tb := range t.all() {
 		if err := tb.step(ctx, h, falls); err != nil {
-			errs = append(errs, fmt.Errorf("table %s: %w", tb.name, err))
+			errs = append(errs, fmt.Errorf("table %s (keys %s and %s): %w", tb.name, t.rowsKey(tb.name), t.orderKey(tb.name), err))
 		}
 	}
 	return errors.Join(errs...)
@@ -77,7 +77,7 @@ func (t *Tables) heads(ctx context.Context) (h heads, err error) {
 	for range 2 {
 		all, err := t.c.rdb().HGetAll(ctx, t.headsKey()).Result()
 		if err != nil {
-			return h, fmt.Errorf("reading the versions of tables: %w", err)
+			return h, fmt.Errorf("reading the versions of tables (key %s): %w", t.headsKey(), err)
 		}
 		h = heads{epoch: all["epoch"], versions: map[string]int64{}}
 		for field, text := range all {
@@ -85,7 +85,7 @@ func (t *Tables) heads(ctx context.Context) (h heads, err error) {
 				h.versions[field[2:]] = number(text)
 			}
 		}
-		if h.epoch != "" && len(h.epoch) <= maxSecretName {
+		if isName(h.epoch) {
 			return h, nil
 		}
 		if _, err := t.begin.Run(ctx, []string{t.headsKey()}, rand.Text()); err != nil {
@@ -99,12 +99,12 @@ func (t *Tables) heads(ctx context.Context) (h heads, err error) {
 // goes there.
 func (tb *table) step(ctx context.Context, h heads, falls int64) error {
 	tb.mu.Lock()
-	m, compared, since := tb.mark, tb.falls, tb.since
+	m, compared := tb.mark, tb.falls
 	tb.mu.Unlock()
 	version := h.versions[tb.name]
 	var err error
 	switch {
-	case compared != falls, m.Epoch != h.epoch, version < m.Cursor, tb.t.o.Now().Sub(since) > tablesCompare:
+	case compared != falls, m.Epoch != h.epoch, version < m.Cursor, tb.t.o.Now().Sub(m.Seen) > tablesCompare:
 		err = tb.compare(ctx, h, falls)
 	case version > m.Cursor:
 		err = tb.catchUp(ctx)
@@ -136,7 +136,7 @@ func (tb *table) catchUp(ctx context.Context) error {
 			cursor = max(cursor, int64(z.Score))
 		}
 		if cursor == before { // infinite versions would be read for ever
-			tb.t.refused.Add(int64(len(zs)))
+			tb.t.refuse(len(zs), fmt.Errorf("%w: version of a row", errEntry))
 			return nil
 		}
 		if err := tb.fetch(ctx, keys); err != nil {
@@ -174,7 +174,7 @@ func (tb *table) fetch(ctx context.Context, keys []string) error {
 func (tb *table) accept(rows []row, key, record string) []row {
 	r, err := parseRow(key, record)
 	if err != nil {
-		tb.t.refused.Add(1)
+		tb.t.refuse(1, err)
 		return rows
 	}
 	return append(rows, r)
@@ -207,7 +207,7 @@ func (tb *table) compare(ctx context.Context, h heads, falls int64) error {
 			break
 		}
 		if len(there) > 2*maxRows {
-			return fmt.Errorf("reading all rows: redis has too many in key %s", tb.t.rowsKey(tb.name))
+			return errors.New("reading all rows: redis has too many")
 		}
 	}
 	if err := tb.settle(there, h.epoch); err != nil {
@@ -254,7 +254,7 @@ func (tb *table) settle(there map[string]rank, epoch string) error {
 			}
 		}
 		for _, key := range forget {
-			if err := errors.Join(tx.Delete(tb.notes, key), tx.Delete(tb.values, key)); err != nil {
+			if err := errors.Join(tx.Delete(tb.notes, key), tx.Delete(tb.name, key)); err != nil {
 				return err
 			}
 		}
@@ -289,7 +289,7 @@ func (tb *table) stand(m mark, falls int64) error {
 	}
 	tb.mu.Lock()
 	defer tb.mu.Unlock()
-	tb.mark, tb.falls, tb.since = m, falls, m.Seen
+	tb.mark, tb.falls = m, falls
 	return nil
 }
 
