@@ -73,9 +73,13 @@ func (c *call) getDecisions() error {
 
 // strongestFirst are the decisions that match q in the order of their strength: ban,
 // captcha, throttle, others; of those the longest first, our own before those of
-// lists. If there are too many to be sorted, only the order of types holds.
+// lists. If there are too many to be sorted, only the order of types holds. Against what
+// is allowed nothing is in force, though there be decisions against ranges around it.
 func (s *Server) strongestFirst(q decisions.Query) iter.Seq[decisions.Decision] {
 	return func(yield func(decisions.Decision) bool) {
+		if !q.Within && s.o.Book.Allow().Covers(q.Prefix) {
+			return
+		}
 		var few []decisions.Decision
 		for d := range s.o.Book.Query(q) {
 			if few = append(few, d); len(few) > maxSorted {

@@ -84,6 +84,29 @@ func TestLiveOrder(t *testing.T) {
 	}
 }
 
+// TestLiveAllowed: a range that is banned leaves out what in it is allowed.
+func TestLiveAllowed(t *testing.T) {
+	b := openBooth(t, decisions.BookOptions{})
+	b.decide("ban", "Range", "10.1.0.0/16", "3h")
+	b.put("long", "ban", 4*time.Hour, "10.2.0.0/16")
+	b.must(b.book.Allow().Add(decisions.AllowEntry{Prefix: netip.MustParsePrefix("10.1.2.0/30")}))
+	b.must(b.book.Allow().Add(decisions.AllowEntry{Prefix: netip.MustParsePrefix("10.2.0.1/32")}))
+	for query, want := range map[string]string{
+		"ip=10.1.2.3":                      "",
+		"ip=::ffff:10.1.2.3":               "",
+		"range=10.1.2.2/31":                "",
+		"ip=10.2.0.1":                      "",
+		"ip=10.1.2.4":                      "ban 10.1.0.0/16",
+		"range=10.1.2.0/29":                "ban 10.1.0.0/16",
+		"ip=10.2.0.2":                      "ban 10.2.0.0/16",
+		"range=10.1.0.0/16&contains=false": "ban 10.1.0.0/16",
+	} {
+		if got := b.live(query); got != want {
+			t.Errorf("%s: got %q, want %q", query, got, want)
+		}
+	}
+}
+
 // TestLiveMany: more than can be put in order are still in the order of their types.
 func TestLiveMany(t *testing.T) {
 	b := openBooth(t, decisions.BookOptions{})
