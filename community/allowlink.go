@@ -129,7 +129,7 @@ func (c *Client) pullAllowlist(ctx context.Context, link *allowlistLink) (ListSt
 	if !strings.HasPrefix(link.URL, "http://") && !strings.HasPrefix(link.URL, "https://") {
 		return state, errors.New("its link is no http or https URL")
 	}
-	d, err := c.shelf.fetch(ctx, link.URL, validators{})
+	d, err := c.shelf.fetch(ctx, link.URL, Validators{})
 	if err != nil {
 		return state, err
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 
@@ -15,12 +14,12 @@ import (
 // shelf is where lists from elsewhere are fetched to. Its methods are safe for
 // concurrent use with different lists.
 type shelf struct {
-	o    *Options
-	http *http.Client
+	o       *Options
+	fetcher *Fetcher
 }
 
 func newShelf(o *Options) *shelf {
-	return &shelf{o: o, http: &http.Client{Transport: o.Transport, CheckRedirect: saferRedirect}}
+	return &shelf{o: o, fetcher: newFetcher(o.Transport, o.userAgent(), o.Now)}
 }
 
 // source is a list somewhere else.
@@ -37,7 +36,7 @@ type source struct {
 
 // remembered is what is known of a source since it was last fetched.
 type remembered struct {
-	validators
+	Validators
 	Source  string    `json:"source"`  // what the validators are of
 	Fetched time.Time `json:"fetched"` // also when nothing had changed
 	Left    int       `json:"left"`    // lines that are no address
@@ -61,9 +60,9 @@ func (s *shelf) refresh(ctx context.Context, src *source, known remembered, forc
 	if known.Source != src.says() || old == nil || old.Version != known.Version {
 		known = remembered{}
 	}
-	ask := known.validators
+	ask := known.Validators
 	if force {
-		ask = validators{}
+		ask = Validators{}
 	}
 	d, err := s.fetch(ctx, src.url, ask)
 	if err != nil {
@@ -71,13 +70,13 @@ func (s *shelf) refresh(ctx context.Context, src *source, known remembered, forc
 	}
 	defer d.Close()
 	now := s.o.Now()
-	next := remembered{validators: d.validators, Source: src.says(), Fetched: now, Left: known.Left}
-	if d.same {
+	next := remembered{Validators: d.Validators, Source: src.says(), Fetched: now, Left: known.Left}
+	if d.Same {
 		return s.settled(next, src, s.move(old, now.Add(src.length)))
 	}
 	l, report, err := src.read(d, now)
 	if err == nil {
-		next.validators, err = d.finish()
+		next.Validators, err = d.finish()
 	}
 	if err == nil && src.pin != "" && !strings.EqualFold(src.pin, next.Hash) {
 		err = fmt.Errorf("the content has the SHA-256 %s, which is not the one that is pinned", next.Hash)
@@ -104,7 +103,7 @@ func (s *shelf) settled(next remembered, src *source, err error) (remembered, er
 }
 
 // read makes the list of what a source holds.
-func (s *source) read(d *download, now time.Time) (*decisions.Blocklist, decisions.ListReport, error) {
+func (s *source) read(d *Download, now time.Time) (*decisions.Blocklist, decisions.ListReport, error) {
 	h := s.head
 	h.Created, h.Until = now, now.Add(s.length)
 	text, err := s.format.lines(d)

@@ -2,6 +2,7 @@ package community
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"time"
@@ -19,12 +20,13 @@ const (
 // unpacked by us, so that there are limits before and after.
 func newTransport() http.RoundTripper {
 	return &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
-		TLSHandshakeTimeout:   dialTimeout,
-		ResponseHeaderTimeout: headTimeout,
-		ForceAttemptHTTP2:     true,
-		DisableCompression:    true,
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: dialTimeout}).DialContext,
+		TLSHandshakeTimeout:    dialTimeout,
+		ResponseHeaderTimeout:  headTimeout,
+		MaxResponseHeaderBytes: 64 << 10,
+		ForceAttemptHTTP2:      true,
+		DisableCompression:     true,
 		// Go sends a GET again by itself when a connection that it reuses ends early. For the
 		// server that is one more pull, and the changes that it told in the first are lost.
 		DisableKeepAlives: true,
@@ -37,7 +39,7 @@ func saferRedirect(req *http.Request, via []*http.Request) error {
 	from := via[len(via)-1].URL.Scheme
 	switch to := req.URL.Scheme; {
 	case len(via) > maxRedirects:
-		return errors.New("too many redirects")
+		return fmt.Errorf("more than %d redirects", maxRedirects)
 	case to != "http" && to != "https", from == "https" && to == "http":
 		return errors.New("redirect from " + from + " to " + to)
 	}
