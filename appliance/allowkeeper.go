@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/rampart-edge/rampart/community"
 	"github.com/rampart-edge/rampart/decisions"
 	"github.com/rampart-edge/rampart/resolver"
 )
@@ -45,7 +46,7 @@ type AllowSourceStatus struct {
 // Every node of a fleet looks up for itself.
 type allowKeeper struct {
 	allow   *decisions.Allow
-	fetch   func(ctx context.Context, url string, seen stamp) (ps []netip.Prefix, now stamp, err error)
+	fetch   func(ctx context.Context, url string, seen community.Validators) (ps []netip.Prefix, now community.Validators, err error)
 	changed func() // is told when more or less is allowed
 	now     func() time.Time
 	logger  *zap.Logger
@@ -58,7 +59,7 @@ type allowKeeper struct {
 }
 
 func newAllowKeeper(allow *decisions.Allow, changed func(), log *zap.Logger) *allowKeeper {
-	return &allowKeeper{allow: allow, fetch: fetchAllowed(newAllowClient(), "rampart/"+version()), changed: changed, now: time.Now,
+	return &allowKeeper{allow: allow, fetch: fetchAllowed(community.NewFetcher("rampart/"+version(), time.Now)), changed: changed, now: time.Now,
 		logger: log, wake: make(chan struct{}, 1), asks: ResolverConfig{Off: true}}
 }
 
@@ -86,7 +87,7 @@ func (k *allowKeeper) use(c ResolverConfig) {
 type lookup struct {
 	checked, good, next time.Time
 	problem             string
-	seen                stamp
+	seen                community.Validators
 	fails               int
 }
 
@@ -136,7 +137,7 @@ func (k *allowKeeper) due() (out []decisions.AllowSource) {
 			l = &lookup{}
 		}
 		if s.Prefixes == 0 { // removed and added again, maybe
-			l.seen = stamp{}
+			l.seen = community.Validators{}
 		}
 		next[key] = l
 		if !k.now().Before(l.next) {

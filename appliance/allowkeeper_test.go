@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/rampart-edge/rampart/community"
 	"github.com/rampart-edge/rampart/decisions"
 	"github.com/rampart-edge/rampart/internal/testkit"
 	"github.com/rampart-edge/rampart/resolver"
@@ -26,18 +27,18 @@ type lookout struct {
 	allow *decisions.Allow
 	*allowKeeper
 	names   map[string][]string
-	pages   map[string]func(seen stamp) ([]netip.Prefix, stamp, error)
+	pages   map[string]func(seen community.Validators) ([]netip.Prefix, community.Validators, error)
 	asked   []string
 	changes int
 }
 
 func newLookout(t *testing.T) *lookout {
 	l := &lookout{t: t, clock: testkit.NewClock(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)), names: map[string][]string{},
-		pages: map[string]func(stamp) ([]netip.Prefix, stamp, error){}}
+		pages: map[string]func(community.Validators) ([]netip.Prefix, community.Validators, error){}}
 	l.allow = decisions.NewAllow(l.clock.Now)
 	l.allowKeeper = newAllowKeeper(l.allow, func() { l.changes++ }, zap.NewNop())
 	l.now = l.clock.Now
-	l.fetch = func(_ context.Context, url string, seen stamp) ([]netip.Prefix, stamp, error) {
+	l.fetch = func(_ context.Context, url string, seen community.Validators) ([]netip.Prefix, community.Validators, error) {
 		l.asked = append(l.asked, url)
 		return l.pages[url](seen)
 	}
@@ -144,7 +145,9 @@ func TestAllowKeeperURLs(t *testing.T) {
 		for _, s := range texts {
 			ps = append(ps, netip.MustParsePrefix(s))
 		}
-		l.pages[url] = func(stamp) ([]netip.Prefix, stamp, error) { return ps, stamp{etag: "x"}, err }
+		l.pages[url] = func(community.Validators) ([]netip.Prefix, community.Validators, error) {
+			return ps, community.Validators{ETag: "x"}, err
+		}
 	}
 	l.add("", url)
 	answer(nil, "198.51.100.0/24")
@@ -168,8 +171,8 @@ func TestAllowKeeperURLs(t *testing.T) {
 	if p := l.problem(url); p != "it answered 500" {
 		t.Errorf("problem %q", p)
 	}
-	l.pages[url] = func(seen stamp) ([]netip.Prefix, stamp, error) {
-		if seen.etag != "x" {
+	l.pages[url] = func(seen community.Validators) ([]netip.Prefix, community.Validators, error) {
+		if seen.ETag != "x" {
 			t.Errorf("seen %+v", seen)
 		}
 		return nil, seen, nil
@@ -231,12 +234,12 @@ func TestFetchAllowed(t *testing.T) {
 	}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { pages[r.URL.Path](w, r) }))
 	defer s.Close()
-	fetch := fetchAllowed(newAllowClient(), "rampart/test")
+	fetch := fetchAllowed(community.NewFetcher("rampart/test", time.Now))
 	for path, want := range map[string]string{
-		"/good": "[192.0.2.0/24 2001:db8::1/128]", "/moved": "[192.0.2.0/24 2001:db8::1/128]", "/none": "[]", "/round": "redirections",
+		"/good": "[192.0.2.0/24 2001:db8::1/128]", "/moved": "[192.0.2.0/24 2001:db8::1/128]", "/none": "[]", "/round": "5 redirects",
 		"/lies": "304", "/error": "418", "/html": "line 1", "/world": "too wide", "/long": "more than 8388608 bytes", "/broken": "unexpected EOF",
 	} {
-		ps, _, err := fetch(t.Context(), s.URL+path+"?key=secret", stamp{})
+		ps, _, err := fetch(t.Context(), s.URL+path+"?key=secret", community.Validators{})
 		got := fmt.Sprint(ps)
 		if err != nil {
 			got = err.Error()
@@ -245,8 +248,8 @@ func TestFetchAllowed(t *testing.T) {
 			t.Errorf("%s: %s, want %s", path, got, want)
 		}
 	}
-	_, seen, err := fetch(t.Context(), s.URL+"/good", stamp{})
-	if err != nil || seen.etag != `"v1"` || seen.modified == "" || agent.Load() != "rampart/test" {
+	_, seen, err := fetch(t.Context(), s.URL+"/good", community.Validators{})
+	if err != nil || seen.ETag != `"v1"` || seen.Modified == "" || agent.Load() != "rampart/test" {
 		t.Fatalf("%+v, %v, %v", seen, err, agent.Load())
 	}
 	if ps, again, err := fetch(t.Context(), s.URL+"/good", seen); ps != nil || err != nil || again != seen {

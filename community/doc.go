@@ -6,7 +6,7 @@
 //	alert ─► Client.Offer ─► queue on disk ─► POST signals             (only with Config.Sharing)
 //	GET decisions/stream ─► list "CAPI", lists, allowlists ─► Lists, Allow     (only with Config.Pull)
 //	roster ─► POST metrics                                            (only with Config.Metrics)
-//	Feed: http, https or file ─► Feeds ─► guard ─► Lists
+//	Feed: http, https or file ─► Fetcher ─► Feeds ─► guard ─► Lists
 //
 // Nothing is sent or fetched until a Config with credentials, or a Feed, is given.
 // Raw log lines and requests never leave the node.
@@ -14,6 +14,6 @@
 // What pulls is the node for which Options.Leads is true; each node sends the signals of
 // the alerts that it recorded itself.
 //
-// Client and Feeds are safe for concurrent use. Each has one Run, which owns its
-// goroutines and awaits them; Offer never waits for disk or network.
+// Client, Feeds and Fetcher are safe for concurrent use. The first two have one Run each,
+// which owns its goroutines and awaits them; Offer never waits for disk or network.
 package community
