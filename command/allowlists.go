@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 
@@ -21,6 +20,8 @@ const (
 	allowBatch = 500
 	// maxAllowLine bounds a line of a file of items, in bytes.
 	maxAllowLine = 4 << 10
+	// maxAllowItems bounds such a file: a node keeps no more.
+	maxAllowItems = 100_000
 )
 
 func allowlistsCommand(o Options) *cobra.Command {
@@ -65,9 +66,6 @@ func allowlistsInspect(o Options) *cobra.Command {
 			return err
 		}
 		t := table{head: []string{"value", "until", "comment", "created", "stands for", "note"}}
-		if c.format == raw {
-			t.head[4] = "stands_for"
-		}
 		for _, i := range d.Items {
 			note, stands := "", ""
 			if s := i.Source; s != nil {
@@ -213,11 +211,10 @@ func (c *call) tellItems(a *appliance.AllowItemsAnswer, where string) {
 // refusals are an error that names what was not done, nil if all was. lines are the
 // lines of the items, nil where they are not of a file.
 func refusals(refused []appliance.RefusedItem, lines []int) error {
-	const most = 20
 	var b strings.Builder
 	for i, r := range refused {
-		if i == most {
-			fmt.Fprintf(&b, "\n  and %d more", len(refused)-most)
+		if i == maxComplaints {
+			fmt.Fprintf(&b, "\n  and %d more", len(refused)-maxComplaints)
 			break
 		}
 		if lines != nil {
@@ -253,16 +250,17 @@ func allowlistsImport(o Options) *cobra.Command {
 	itemFlags(cmd, &q)
 	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "show no progress")
 	return online(o, cmd, func(c *call, args []string) error {
-		in, closing, err := c.input(args[1])
+		bar := c.newBar(quiet)
+		defer bar.clear()
+		in, err := c.open(args[1], bar)
 		if err != nil {
 			return err
 		}
-		defer closing()
+		defer in.close()
 		var lines []int
 		if q.Items, lines, err = readItems(in); err != nil {
 			return err
 		}
-		bar := c.newBar(quiet)
 		a, err := c.allowItems(args[0], &q, bar)
 		bar.clear()
 		if err != nil {
@@ -272,23 +270,15 @@ func allowlistsImport(o Options) *cobra.Command {
 	})
 }
 
-// input opens a file, or the standard input.
-func (c *call) input(file string) (in io.Reader, closing func(), err error) {
-	if file == "-" {
-		return c.cmd.InOrStdin(), func() {}, nil
-	}
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, nil, err
-	}
-	return f, func() { _ = f.Close() }, nil
-}
-
 // readItems reads items and the lines that they are in.
 func readItems(in io.Reader) (items []string, lines []int, err error) {
-	s := bufio.NewScanner(io.LimitReader(in, appliance.MaxListBody))
+	s := bufio.NewScanner(in)
 	s.Buffer(nil, maxAllowLine)
-	for n := 1; s.Scan(); n++ {
+	n := 1
+	for ; s.Scan(); n++ {
+		if len(items) == maxAllowItems {
+			return nil, nil, fmt.Errorf("there are more than %d items; a node keeps no more, so allow networks instead", maxAllowItems)
+		}
 		line := s.Text()
 		if i := strings.IndexAny(line, ";"); i >= 0 {
 			line = line[:i]
@@ -302,7 +292,7 @@ func readItems(in io.Reader) (items []string, lines []int, err error) {
 	}
 	switch {
 	case s.Err() != nil:
-		return nil, nil, fmt.Errorf("reading items behind line %d: %w", len(lines), s.Err())
+		return nil, nil, fmt.Errorf("reading items: line %d: %w", n, s.Err())
 	case len(items) == 0:
 		return nil, nil, errors.New("there is no item in the file")
 	}
@@ -316,7 +306,7 @@ func allowlistsCheck(o Options) *cobra.Command {
 		t := table{head: []string{"value", "allowed", "by", "list", "comment"}}
 		for _, arg := range args {
 			var a appliance.Allowed
-			if err := c.do(http.MethodGet, "/rampart/allowed/"+strings.ReplaceAll(url.PathEscape(arg), "%2F", "/"), nil, nil, &a); err != nil {
+			if err := c.do(http.MethodGet, "/rampart/allowed/"+subject(arg), nil, nil, &a); err != nil {
 				return err
 			}
 			answers = append(answers, a)

@@ -2,6 +2,7 @@ package command
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -36,9 +37,6 @@ func bouncersList(o Options) *cobra.Command {
 
 func (c *call) bouncerTable(list []appliance.BouncerStatus) table {
 	t := table{head: []string{"name", "ip", "last pull", "type", "version", "auth", "note"}}
-	if c.format == raw {
-		t.head[2] = "last_pull"
-	}
 	for _, b := range list {
 		note := ""
 		if b.AutoCreated {
@@ -58,7 +56,11 @@ func bouncersAdd(o Options) *cobra.Command {
 	return online(o, cmd, func(c *call, args []string) error {
 		q.Name = args[0]
 		var a appliance.BouncerAnswer
-		if err := c.do(http.MethodPost, "/rampart/bouncers", nil, q, &a); err != nil {
+		err := c.do(http.MethodPost, "/rampart/bouncers", nil, q, &a)
+		if isStatus(err, http.StatusConflict) {
+			return fmt.Errorf("%w\nGive another NAME, or delete that one first (%s bouncers delete %s)", err, o.Prefix, q.Name)
+		}
+		if err != nil {
 			return err
 		}
 		switch c.format {
@@ -95,8 +97,8 @@ func bouncersDelete(o Options) *cobra.Command {
 
 // eachNamed deletes rows one after the other; one that fails does not keep the others.
 func eachNamed(c *call, names []string, absent bool, what string, path func(string) string) error {
-	var gone []map[string]any
-	var bad []string
+	gone := []map[string]any{}
+	var bad []error
 	t := table{head: []string{"deleted"}}
 	for _, name := range names {
 		var row map[string]any
@@ -104,7 +106,7 @@ func eachNamed(c *call, names []string, absent bool, what string, path func(stri
 		switch {
 		case err != nil && absent && isStatus(err, http.StatusNotFound):
 		case err != nil:
-			bad = append(bad, err.Error())
+			bad = append(bad, err)
 		default:
 			gone = append(gone, row)
 			t.rows = append(t.rows, []string{name})
@@ -118,10 +120,7 @@ func eachNamed(c *call, names []string, absent bool, what string, path func(stri
 			return err
 		}
 	}
-	if len(bad) > 0 {
-		return fmt.Errorf("%s", strings.Join(bad, "\n"))
-	}
-	return nil
+	return errors.Join(bad...)
 }
 
 func bouncersInspect(o Options) *cobra.Command {
@@ -162,15 +161,20 @@ func (c *call) writeCaller(pairs [][2]string, u *appliance.UsageStatus) error {
 	return usageTable(u.Totals).write(c.out())
 }
 
+// labelled are the labels of a figure, sorted.
+func labelled(labels map[string]string) string {
+	var list []string
+	for k, v := range labels {
+		list = append(list, k+"="+v)
+	}
+	slices.Sort(list)
+	return strings.Join(list, " ")
+}
+
 func usageTable(totals []localapi.Total) table {
 	t := table{head: []string{"figure", "of", "value", "unit"}}
 	for _, f := range totals {
-		var labels []string
-		for k, v := range f.Labels {
-			labels = append(labels, k+"="+v)
-		}
-		slices.Sort(labels)
-		t.rows = append(t.rows, []string{f.Name, strings.Join(labels, " "), strconv.FormatFloat(f.Value, 'f', -1, 64), f.Unit})
+		t.rows = append(t.rows, []string{f.Name, labelled(f.Labels), strconv.FormatFloat(f.Value, 'f', -1, 64), f.Unit})
 	}
 	slices.SortFunc(t.rows, func(x, y []string) int { return cmp.Or(cmp.Compare(x[0], y[0]), cmp.Compare(x[1], y[1])) })
 	return t
@@ -209,11 +213,15 @@ func prune[T any](c *call, p *pruning, path, what string, show func([]T) table) 
 	if err := c.do(http.MethodGet, path, q, nil, &rows); err != nil {
 		return err
 	}
-	if len(rows) > 0 && !p.force && c.asks() {
+	if len(rows) > 0 && !p.force {
+		question := "Delete " + count(len(rows), what) + "?"
+		if !c.asks() {
+			return fmt.Errorf("%s There is nobody to ask; give --force", question)
+		}
 		if err := show(rows).write(c.cmd.ErrOrStderr()); err != nil {
 			return err
 		}
-		if !c.confirm("Delete " + count(len(rows), what) + "?") {
+		if !c.confirm(question) {
 			return errNotDone
 		}
 	}

@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -125,16 +123,9 @@ func (c *call) writeCapi(s *appliance.CentralStatus) {
 	}
 }
 
-// lines writes lines of a name and what there is to say, as status does.
-func (c *call) lines() func(name, format string, args ...any) {
-	return func(name, format string, args ...any) {
-		fmt.Fprintf(c.out(), "%-12s%s\n", name, printable(fmt.Sprintf(format, args...)))
-	}
-}
-
 func capiPreview(o Options) *cobra.Command {
 	cmd := &cobra.Command{Use: "preview", Short: "Show exactly what is, or would be, sent of alerts", Args: cobra.NoArgs,
-		Long: "Shows signals as JSON, to the byte as they are sent. Those that wait come first, then those of the newest alerts. With\n" +
+		Long: "Shows signals as JSON, with all that is sent of them. Those that wait come first, then those of the newest alerts. With\n" +
 			"sharing off nothing is sent; the preview then shows what turning it on would mean."}
 	limit := cmd.Flags().IntP("number", "n", 20, "how many signals to show, at most 1000")
 	return online(o, cmd, func(c *call, _ []string) error {
@@ -232,7 +223,6 @@ func capiPull(o Options) *cobra.Command {
 	cmd := &cobra.Command{Use: "pull", Short: "Fetch the lists of the Central API now, and show what that changed", Args: cobra.NoArgs}
 	return online(o, cmd, func(c *call, _ []string) error {
 		var p appliance.Pulled
-		begin := time.Now()
 		if err := c.do(http.MethodPost, "/rampart/capi/pull", nil, nil, &p); err != nil {
 			return err
 		}
@@ -244,7 +234,7 @@ func capiPull(o Options) *cobra.Command {
 			}
 			t.rows = append(t.rows, []string{l.Name, strconv.Itoa(l.Entries), strconv.Itoa(l.Added), strconv.Itoa(l.Removed), ended})
 		}
-		if err := c.print(p, t, "Nothing has changed (fetched in "+span(time.Since(begin))+")."); err != nil {
+		if err := c.print(p, t, "Nothing has changed."); err != nil {
 			return err
 		}
 		if p.Problem != "" {
@@ -252,13 +242,4 @@ func capiPull(o Options) *cobra.Command {
 		}
 		return nil
 	})
-}
-
-// printableLines is printable for a text of several lines.
-func printableLines(s string) string {
-	lines := strings.Split(s, "\n")
-	for i := range lines {
-		lines[i] = printable(lines[i])
-	}
-	return strings.Join(lines, "\n")
 }

@@ -53,12 +53,18 @@ func Commands(o Options) []*cobra.Command {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return []*cobra.Command{
+	all := []*cobra.Command{
 		statusCommand(o), decisionsCommand(o), alertsCommand(o), whyCommand(o),
 		unbanCommand(o), allowlistCommand(o), listsCommand(o), replayCommand(o), explainCommand(o), lintCommand(o),
 		hubtestCommand(o), bouncersCommand(o), machinesCommand(o), lapiCommand(o), allowlistsCommand(o),
 		capiCommand(o), notificationsCommand(o), simulationCommand(o), profilesCommand(o), metricsCommand(o), supportCommand(o),
 	}
+	for _, cmd := range all {
+		if cmd.RunE == nil {
+			cmd.RunE, cmd.SilenceUsage = subcommand, true
+		}
+	}
+	return all
 }
 
 // call is one command's way to the node and to the terminal.
@@ -151,6 +157,14 @@ func (e nodeError) Error() string { return e.text }
 func isStatus(err error, status int) bool {
 	var e nodeError
 	return errors.As(err, &e) && e.status == status
+}
+
+// seeList adds to an error about a name that nothing has where names are.
+func (c *call) seeList(err error, command string) error {
+	if isStatus(err, http.StatusNotFound) {
+		return fmt.Errorf("%w; %s %s list shows those that there are", err, c.o.Prefix, command)
+	}
+	return err
 }
 
 // answerError is the node's own word on what went wrong.

@@ -156,13 +156,20 @@ func TestRequests(t *testing.T) {
 		{"lists import x testdata/list.txt --scenario s", "PUT", "/rampart/lists/x?scenario=s", "192.0.2.7\n"},
 		{"allowlist delete 192.0.2.0/24", "DELETE", "/rampart/allowlist?value=192.0.2.0%2F24", ""},
 	} {
-		x := &exchange{answer: "null"}
-		if _, err := run(t, x, strings.Fields(c.args)...); err != nil && !strings.Contains(err.Error(), "reading the node's answer") {
-			t.Errorf("%s: %v", c.args, err)
-		}
-		if x.method != c.method || x.path != c.path || x.body != c.body {
-			t.Errorf("%s asked %s %s %s", c.args, x.method, x.path, x.body)
-		}
+		checkAsked(t, c.args, c.method, c.path, c.body)
+	}
+}
+
+// checkAsked runs a command and looks at what it asks the node, whose answer is none:
+// that it cannot be read is all that may be wrong.
+func checkAsked(t *testing.T, args, method, path, body string) {
+	t.Helper()
+	x := &exchange{answer: "null"}
+	if _, err := run(t, x, strings.Fields(args)...); err != nil && !strings.Contains(err.Error(), "reading the node's answer") {
+		t.Errorf("%s: %v", args, err)
+	}
+	if x.method != method || x.path != path || x.body != body {
+		t.Errorf("%s asked %s %s %s", args, x.method, x.path, x.body)
 	}
 }
 
@@ -182,10 +189,15 @@ func TestTrouble(t *testing.T) {
 		{"status", exchange{answer: "{"}, []string{"reading the node's answer"}},
 		{"status -o xml", exchange{}, []string{`"xml"`, "human, json or raw"}},
 		{"decisions add", exchange{}, []string{"give an address or a network"}},
+		{"decisions add 192.0.2.7 192.0.2.8", exchange{}, []string{"one value", `"192.0.2.8" is one too many`}},
+		{"decisions lst", exchange{}, []string{`decisions has no "lst"`, "did you mean list?", "--help"}},
+		{"capi frobnicate", exchange{}, []string{`capi has no "frobnicate"; see`}},
+		{"metrics lapi", exchange{}, []string{`"lapi"`}},
 		{"decisions add 192.0.2.7 --ip 192.0.2.8", exchange{}, []string{"more than one", "192.0.2.7, 192.0.2.8"}},
 		{"decisions add 192.0.2.7", exchange{status: 409, answer: `{"error":"192.0.2.7 is allowed"}`}, []string{"is allowed", "--bypass-allowlist", "allowlists remove"}},
 		{"decisions import", exchange{}, []string{"--input FILE"}},
 		{"decisions import -i testdata/auth.log", exchange{}, []string{"--format values, csv or json"}},
+		{"decisions import -i -", exchange{}, []string{"name of - does not say", "--format values, csv or json"}},
 		{"decisions import -i testdata/none.csv", exchange{}, []string{"testdata/none.csv", "no such file"}},
 		{"decisions import -i testdata/list.txt --batch 5001", exchange{}, []string{"batch 5001", "5000"}},
 		{"decisions import -i testdata/list.txt --format csv", exchange{}, []string{"no column value"}},
@@ -196,12 +208,18 @@ func TestTrouble(t *testing.T) {
 		{"alerts delete", exchange{}, []string{"--id", "--all"}},
 		{"alerts delete --all --id 7", exchange{}, []string{"stand alone"}},
 		{"bouncers delete a b", exchange{status: 404, answer: `{"error":"there is no bouncer"}`}, []string{"there is no bouncer\nthere is no bouncer"}},
+		{"bouncers add x", exchange{status: 409, answer: `{"error":"is there"}`}, []string{"is there", "bouncers delete x"}},
+		{"bouncers prune", exchange{answer: `[{"name":"x"}]`}, []string{"Delete 1 bouncer?", "--force"}},
+		{"machines add x", exchange{status: 409, answer: `{"error":"is there"}`}, []string{"is there", "--force"}},
 		{"machines add", exchange{}, []string{"--auto"}},
+		{"machines validate x", exchange{status: 404, answer: `{"error":"no x"}`}, []string{"no x; rampart machines list"}},
+		{"notifications test x", exchange{status: 404, answer: `{"error":"no x"}`}, []string{"no x; rampart notifications list"}},
 		{"machines add -a -p x", exchange{}, []string{"leave out --password"}},
 		{"machines add x -f testdata/list.txt", exchange{}, []string{"is there already", "--force"}},
 		{"lapi register", exchange{}, []string{"--url"}},
 		{"lapi register -u 192.0.2.1:8080", exchange{}, []string{"is no URL", "http://"}},
 		{"lapi status -f testdata/none.yaml", exchange{}, []string{"testdata/none.yaml"}},
+		{"allowlists import x testdata/none.txt", exchange{}, []string{"testdata/none.txt"}},
 		{"allowlists add x", exchange{}, []string{"an ITEM"}},
 		{"decisions add 192.0.2.300", exchange{status: 400, answer: `{"error":"\"192.0.2.300\" is neither an address nor a network"}`},
 			[]string{"192.0.2.300"}},
@@ -210,15 +228,21 @@ func TestTrouble(t *testing.T) {
 		{"replay --type syslog -o xml x.log", exchange{}, []string{"human, json or raw"}},
 		{"replay --type syslog testdata/none.log", exchange{}, []string{"testdata/none.log", "no such file"}},
 	} {
-		out, err := run(t, &c.x, strings.Fields(c.args)...)
-		if err == nil {
-			t.Errorf("%s succeeded: %s", c.args, out)
-			continue
-		}
-		for _, w := range c.want {
-			if !strings.Contains(err.Error(), w) {
-				t.Errorf("%s: %q is not in %q", c.args, w, err)
-			}
+		checkTrouble(t, c.args, &c.x, c.want)
+	}
+}
+
+// checkTrouble runs a command that fails, and looks for words in its error.
+func checkTrouble(t *testing.T, args string, x *exchange, want []string) {
+	t.Helper()
+	out, err := run(t, x, strings.Fields(args)...)
+	if err == nil {
+		t.Errorf("%s succeeded: %s", args, out)
+		return
+	}
+	for _, w := range want {
+		if !strings.Contains(err.Error(), w) {
+			t.Errorf("%s: %q is not in %q", args, w, err)
 		}
 	}
 }

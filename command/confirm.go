@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"time"
 )
 
 // errNotDone is the end of a command whose question was answered with no.
@@ -28,12 +27,4 @@ func (c *call) confirm(question string) bool {
 	}
 	line = strings.ToLower(strings.TrimSpace(line))
 	return line == "y" || line == "yes"
-}
-
-// seen is when somebody was last heard of.
-func (c *call) seen(t time.Time) string {
-	if c.format == human && t.IsZero() {
-		return "never"
-	}
-	return c.when(t)
 }

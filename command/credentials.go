@@ -6,7 +6,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
+	"regexp"
+	"strings"
 
 	"gopkg.in/yaml.v3"
 )
@@ -34,7 +35,7 @@ func readCredentials(path string) (c credentials, err error) {
 			continue
 		}
 		if err == nil {
-			err = yaml.Unmarshal([]byte(os.ExpandEnv(string(text))), &c)
+			err = yaml.Unmarshal([]byte(expanded(string(text))), &c)
 		}
 		if err != nil {
 			return c, fmt.Errorf("reading credentials from %s: %w", name, err)
@@ -57,44 +58,21 @@ func readShort(name string) ([]byte, error) {
 
 func (c *credentials) text() ([]byte, error) { return yaml.Marshal(c) }
 
-// credentialsFile is a file that takes the place of path when it is written.
-type credentialsFile struct {
-	path string
-	f    *os.File
+// newCredentialsFile opens a file for credentials.
+func newCredentialsFile(path string, force bool) (*ownFile, error) {
+	return newOwnFile(path, force, "--force replaces it")
 }
 
-// newCredentialsFile opens the file for its owner alone. One that is there is replaced
-// with force only.
-func newCredentialsFile(path string, force bool) (*credentialsFile, error) {
-	if _, err := os.Lstat(path); err == nil && !force {
-		return nil, fmt.Errorf("%s is there already; --force replaces it", path)
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".credentials-*") // of mode 0600
-	if err != nil {
-		return nil, fmt.Errorf("writing credentials: %w", err)
-	}
-	return &credentialsFile{path, f}, nil
-}
+// variable is a variable of the environment as files name it.
+var variable = regexp.MustCompile(`\$\{\w+\}|\$\w+`)
 
-func (w *credentialsFile) write(c credentials) error {
-	text, err := c.text()
-	if err == nil {
-		_, err = w.f.Write(text)
-	}
-	if err = errors.Join(err, w.f.Sync(), w.f.Close()); err == nil {
-		err = os.Rename(w.f.Name(), w.path)
-	}
-	if err != nil {
-		return fmt.Errorf("writing credentials: %w", err)
-	}
-	w.f = nil
-	return nil
-}
-
-// close takes away what was not written.
-func (w *credentialsFile) close() {
-	if w.f != nil {
-		_ = w.f.Close() // may be closed
-		_ = os.Remove(w.f.Name())
-	}
+// expanded puts variables of the environment in; of a password that looks like one that
+// there is not nothing is changed. CrowdSec compatible: that, too.
+func expanded(text string) string {
+	return variable.ReplaceAllStringFunc(text, func(name string) string {
+		if value, ok := os.LookupEnv(strings.Trim(name, "${}")); ok {
+			return value
+		}
+		return name
+	})
 }

@@ -142,7 +142,7 @@ func decisionsAdd(o Options) *cobra.Command {
 	var ip, network string
 	var bypass bool
 	cmd := &cobra.Command{Use: "add ADDRESS|NETWORK", Short: "Ban an address or a network by hand",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    most(1, "one value to decide about"),
 		Example: "  " + o.Prefix + " decisions add 192.0.2.7 --duration 1d --reason \"abuse mail\"\n  " + o.Prefix + " decisions add --range 192.0.2.0/24 --type captcha"}
 	f := cmd.Flags()
 	f.StringVarP(&ip, "ip", "i", "", "address to decide about, instead of the argument")

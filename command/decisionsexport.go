@@ -27,10 +27,7 @@ func decisionsExport(o Options) *cobra.Command {
 	query := filterFlags(cmd, ageFlags()...)
 	noSimulated := cmd.Flags().Bool("no-simu", false, "without simulated ones")
 	cmd.Flags().StringVar(&as, "format", "csv", "csv, json, or values (one on each line)")
-	c := &call{o: o}
-	cmd.Flags().StringVar(&c.at.Address, "address", "", "address of the running node's admin endpoint")
-	cmd.Flags().StringVarP(&c.at.Config, "config", "c", "", "configuration file that names the admin endpoint")
-	return c.runs(cmd, func(c *call, _ []string) error {
+	return online(o, cmd, func(c *call, _ []string) error {
 		q := query()
 		if *noSimulated {
 			q.Set("simulated", "false")

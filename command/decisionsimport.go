@@ -1,11 +1,11 @@
 package command
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -34,7 +34,7 @@ func decisionsImport(o Options) *cobra.Command {
 		Example: "  " + o.Prefix + " decisions import -i bans.csv\n  " + o.Prefix + " decisions import -i - --format values --duration 2d < bans.txt"}
 	f := cmd.Flags()
 	f.StringVarP(&m.file, "input", "i", "", "file to read, or - for the standard input")
-	f.StringVar(&m.format, "format", "", "values, csv or json (default: from the file's name)")
+	f.StringVar(&m.as, "format", "", "values, csv or json (default: from the file's name)")
 	f.IntVar(&m.batch, "batch", 0, fmt.Sprintf("how many to record at a time, at most %d (default %d)", appliance.MaxImport, importBatch))
 	f.StringVarP(&m.row.Duration, "duration", "d", "4h", "how long they last, such as 90s, 4h or 2d")
 	f.StringVar(&m.row.Scope, "scope", "", "scope of the values (default: Ip or Range)")
@@ -52,7 +52,7 @@ func decisionsImport(o Options) *cobra.Command {
 // importing is one import.
 type importing struct {
 	*call
-	file, format  string
+	file, as      string // as: its format
 	batch         int
 	row           appliance.ImportRow // what lines do not say
 	bypass, quiet bool
@@ -62,7 +62,6 @@ type importing struct {
 	bytes int
 	sum   importSum
 	bar   *bar
-	in    *watched
 }
 
 // importSum is what became of an import.
@@ -78,13 +77,21 @@ type importSum struct {
 }
 
 func (m *importing) run() error {
-	r, closing, err := m.open()
+	if err := m.check(); err != nil {
+		return err
+	}
+	m.bar = m.newBar(m.quiet)
+	defer m.bar.clear()
+	in, err := m.open(m.file, m.bar)
 	if err != nil {
 		return err
 	}
-	defer closing()
+	defer in.close()
+	r, err := newRowReader(m.as, in)
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", m.file, err)
+	}
 	m.sum.Problems, m.sum.Alerts = []string{}, []int64{}
-	defer m.bar.clear()
 	err = m.read(r)
 	if err == nil {
 		err = m.send()
@@ -99,42 +106,27 @@ func (m *importing) run() error {
 	return m.tell()
 }
 
-// open finds the file and its format.
-func (m *importing) open() (rowReader, func(), error) {
+// check looks at what was asked for, and says what the file's format is.
+func (m *importing) check() error {
 	switch {
 	case m.file == "":
-		return nil, nil, errors.New("nothing named to import; give --input FILE, or - for the standard input")
+		return errors.New("nothing named to import; give --input FILE, or - for the standard input")
 	case m.batch < 0 || m.batch > appliance.MaxImport:
-		return nil, nil, fmt.Errorf("batch %d is not possible; use 1 to %d", m.batch, appliance.MaxImport)
+		return fmt.Errorf("batch %d is not possible; use 1 to %d", m.batch, appliance.MaxImport)
 	case m.batch == 0:
 		m.batch = importBatch
 	}
-	if m.format == "" {
-		m.format = strings.TrimPrefix(strings.ToLower(filepath.Ext(m.file)), ".")
-		if m.format == "txt" {
-			m.format = "values"
+	if m.as == "" {
+		m.as = strings.TrimPrefix(strings.ToLower(filepath.Ext(m.file)), ".")
+		if m.as == "txt" {
+			m.as = "values"
 		}
 	}
-	if m.format != "values" && m.format != "csv" && m.format != "json" {
-		return nil, nil, fmt.Errorf("format %q of %s is unknown; give --format values, csv or json", m.format, m.file)
+	switch m.as {
+	case "values", "csv", "json":
+		return nil
 	}
-	in, closing, err := m.input(m.file)
-	if err != nil {
-		return nil, nil, err
-	}
-	m.bar = m.newBar(m.quiet)
-	m.in = &watched{r: in, bar: m.bar, what: "read"}
-	if f, ok := in.(*os.File); ok {
-		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
-			m.in.total = info.Size()
-		}
-	}
-	r, err := newRowReader(m.format, m.in)
-	if err != nil {
-		closing()
-		return nil, nil, err
-	}
-	return r, closing, nil
+	return fmt.Errorf("the name of %s does not say its format; give --format values, csv or json", m.file)
 }
 
 // read takes the lines in, and sends them some at a time.
@@ -147,13 +139,14 @@ func (m *importing) read(r rowReader) error {
 			return nil
 		case errors.As(err, &bad):
 			m.sum.Read++
-			m.complain(r.place(line), bad.Error())
+			m.complain(line, bad.Error())
 			continue
 		case err != nil:
 			return fmt.Errorf("reading %s: %w", m.file, err)
 		}
 		m.sum.Read++
-		m.complete(&row)
+		row.Scope, row.Type = cmp.Or(row.Scope, m.row.Scope), cmp.Or(row.Type, m.row.Type)
+		row.Duration, row.Reason = cmp.Or(row.Duration, m.row.Duration), cmp.Or(row.Reason, m.row.Reason)
 		size := len(row.Value) + len(row.Scope) + len(row.Type) + len(row.Duration) + len(row.Reason) + 80
 		if m.bytes+size > importBytes && len(m.rows) > 0 {
 			if err := m.send(); err != nil {
@@ -169,18 +162,14 @@ func (m *importing) read(r rowReader) error {
 	}
 }
 
-// complete takes what a line does not say from the flags.
-func (m *importing) complete(row *appliance.ImportRow) {
-	for text, standard := range map[*string]string{&row.Scope: m.row.Scope, &row.Type: m.row.Type, &row.Duration: m.row.Duration, &row.Reason: m.row.Reason} {
-		if *text == "" {
-			*text = standard
-		}
+// complain counts what is wrong at a line, or of JSON at an entry.
+func (m *importing) complain(at int, why string) {
+	unit := "line"
+	if m.as == "json" {
+		unit = "entry"
 	}
-}
-
-func (m *importing) complain(place, why string) {
 	if m.sum.Bad++; len(m.sum.Problems) < maxComplaints {
-		m.sum.Problems = append(m.sum.Problems, place+": "+why)
+		m.sum.Problems = append(m.sum.Problems, fmt.Sprintf("%s %d: %s", unit, at, why))
 	}
 }
 
@@ -203,7 +192,7 @@ func (m *importing) send() error {
 	m.sum.Made, m.sum.Known = m.sum.Made+a.Made, m.sum.Known+a.Known
 	m.sum.Suppressed, m.sum.Allowed = m.sum.Suppressed+a.Suppressed, m.sum.Allowed+a.Allowed
 	for _, r := range a.Refused {
-		m.complain(placeOf(m.format, m.lines[r.At]), r.Why)
+		m.complain(m.lines[r.At], r.Why)
 	}
 	m.rows, m.lines, m.bytes = m.rows[:0], m.lines[:0], 0
 	return nil
@@ -212,7 +201,7 @@ func (m *importing) send() error {
 // tell says what became of it. Nothing recorded is an error.
 func (m *importing) tell() error {
 	s := &m.sum
-	if m.call.format != human {
+	if m.format != human {
 		t := table{head: []string{"read", "made", "known", "suppressed", "allowed", "bad"}, rows: [][]string{{fmt.Sprint(s.Read), fmt.Sprint(s.Made),
 			fmt.Sprint(s.Known), fmt.Sprint(s.Suppressed), fmt.Sprint(s.Allowed), fmt.Sprint(s.Bad)}}}
 		if err := m.print(s, t, ""); err != nil {
@@ -225,7 +214,7 @@ func (m *importing) tell() error {
 	case s.Read == 0:
 		return fmt.Errorf("there is no decision in %s", m.file)
 	case s.Bad == s.Read:
-		return fmt.Errorf("nothing of %s is a decision; is its format %s?", m.file, m.format)
+		return fmt.Errorf("nothing of %s is a decision; is its format %s?", m.file, m.as)
 	}
 	return nil
 }

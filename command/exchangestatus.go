@@ -73,6 +73,13 @@ func (c *call) communityLine(s *community.Status) string {
 }
 
 func (c *call) feedLine(s *community.FeedStatus) string {
+	if s.Fetched.IsZero() && s.Entries == 0 {
+		text := s.Name + ": not fetched yet"
+		if s.Problem != "" {
+			text += ": " + s.Problem
+		}
+		return text
+	}
 	text := fmt.Sprintf("%s: %d entries, fetched %s", s.Name, s.Entries, c.ago(s.Fetched))
 	if s.Problem != "" {
 		text += "; stays as it was: " + s.Problem

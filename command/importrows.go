@@ -23,11 +23,9 @@ func (b badRow) Error() string { return string(b) }
 
 // rowReader reads decisions from a file.
 type rowReader interface {
-	// next returns a decision and where it is; what it does not say is empty. An
+	// next returns a decision and its line, or of JSON its number; what it does not say is empty. An
 	// error is io.EOF, a badRow, or one that ends all.
 	next() (row appliance.ImportRow, at int, err error)
-	// place is at, as people are told it.
-	place(at int) string
 }
 
 func newRowReader(format string, in io.Reader) (rowReader, error) {
@@ -42,21 +40,11 @@ func newRowReader(format string, in io.Reader) (rowReader, error) {
 	return &valueRows{s: s}, nil
 }
 
-// placeOf is place of a format: JSON has entries, the others lines.
-func placeOf(format string, at int) string {
-	if format == "json" {
-		return fmt.Sprintf("entry %d", at)
-	}
-	return fmt.Sprintf("line %d", at)
-}
-
 // valueRows has a value on each line.
 type valueRows struct {
 	s    *bufio.Scanner
 	line int
 }
-
-func (r *valueRows) place(at int) string { return placeOf("values", at) }
 
 func (r *valueRows) next() (row appliance.ImportRow, at int, err error) {
 	for r.s.Scan() {
@@ -96,8 +84,6 @@ func newCSVRows(in io.Reader) (*csvRows, error) {
 	return c, nil
 }
 
-func (r *csvRows) place(at int) string { return placeOf("csv", at) }
-
 func (r *csvRows) next() (row appliance.ImportRow, at int, err error) {
 	fields, err := r.r.Read()
 	var bad *csv.ParseError
@@ -135,8 +121,6 @@ func newJSONRows(in io.Reader) (*jsonRows, error) {
 	}
 	return &jsonRows{d: d}, nil
 }
-
-func (r *jsonRows) place(at int) string { return placeOf("json", at) }
 
 func (r *jsonRows) next() (row appliance.ImportRow, at int, err error) {
 	r.n++

@@ -65,9 +65,12 @@ func lapiRegister(o Options) *cobra.Command {
 
 // register registers, and writes down what was.
 func (c *call) register(cr credentials, token, file string, force bool) error {
-	var w *credentialsFile
+	text, err := cr.text()
+	if err != nil {
+		return err
+	}
+	var w *ownFile
 	if file != "" && file != "-" {
-		var err error
 		if w, err = newCredentialsFile(file, force); err != nil {
 			return err
 		}
@@ -95,15 +98,11 @@ func (c *call) register(cr credentials, token, file string, force bool) error {
 		return fmt.Errorf("registering at %s: it answered %d: %s", cr.URL, status, answer)
 	}
 	if w != nil {
-		if err := w.write(cr); err != nil {
-			return err
+		if err := w.write(text); err != nil {
+			return fmt.Errorf("%w; the machine %s is registered, and its password is lost: register it under another name", err, cr.Login)
 		}
 		fmt.Fprintf(c.out(), "The machine %s is registered at %s; its credentials are in %s.\n%s\n", printable(cr.Login), printable(cr.URL), printable(file), printable(next))
 		return nil
-	}
-	text, err := cr.text()
-	if err != nil {
-		return err
 	}
 	fmt.Fprintln(c.cmd.ErrOrStderr(), printable(next))
 	_, err = c.out().Write(text)
@@ -173,13 +172,16 @@ func (c *call) writeAPI(s *appliance.APIStatus) error {
 			served = "sites with rampart_lapi only"
 		}
 	}
-	t := table{head: []string{"served", "bouncers", "machines", "not_validated", "requests", "refused", "limited"}, rows: [][]string{{served,
+	t := table{head: []string{"served", "bouncers", "machines", "not validated", "requests", "refused", "limited"}, rows: [][]string{{served,
 		fmt.Sprint(s.Bouncers), fmt.Sprint(s.Machines), fmt.Sprint(s.Unvalidated), fmt.Sprint(s.Requests), fmt.Sprint(s.Refused), fmt.Sprint(s.Limited)}}}
 	if c.format != human {
 		return c.print(s, t, "")
 	}
-	fmt.Fprintf(c.out(), "Local API  %s\nbouncers   %d\nmachines   %d (%d not validated)\nrequests   %d, %d refused, %d told to come later\n",
-		printable(served), s.Bouncers, s.Machines, s.Unvalidated, s.Requests, s.Refused, s.Limited)
+	line := c.lines()
+	line("Local API", "%s", served)
+	line("bouncers", "%d", s.Bouncers)
+	line("machines", "%d (%d not validated)", s.Machines, s.Unvalidated)
+	line("requests", "%d, %d refused, %d told to come later", s.Requests, s.Refused, s.Limited)
 	if s.Problem != "" {
 		return fmt.Errorf("the Local API is not open as configured since %s: %s", c.when(s.ProblemSince), s.Problem)
 	}

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -80,20 +79,11 @@ func (c *call) importList(name, file string, w *listWish) error {
 
 // listText reads a list, or the standard input.
 func (c *call) listText(file string, bar *bar) ([]byte, error) {
-	in := &watched{bar: bar, what: "read"}
-	if file == "-" {
-		in.r = c.cmd.InOrStdin()
-	} else {
-		f, err := os.Open(file)
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		in.r = f
-		if info, err := f.Stat(); err == nil {
-			in.total = info.Size()
-		}
+	in, err := c.open(file, bar)
+	if err != nil {
+		return nil, err
 	}
+	defer in.close()
 	text, err := io.ReadAll(io.LimitReader(in, appliance.MaxListBody+1))
 	switch {
 	case err != nil:
@@ -104,22 +94,6 @@ func (c *call) listText(file string, bar *bar) ([]byte, error) {
 		return nil, errors.New("the list is empty; to end one, use lists remove")
 	}
 	return text, nil
-}
-
-// watched draws how much of a text has been read.
-type watched struct {
-	r           io.Reader
-	bar         *bar
-	done, total int64
-	what        string
-}
-
-// Read is an io.Reader's.
-func (w *watched) Read(p []byte) (int, error) {
-	n, err := w.r.Read(p)
-	w.done += int64(n)
-	w.bar.draw(w.done, w.total, fmt.Sprintf("%.1f MB %s", float64(w.done)/1e6, w.what))
-	return n, err
 }
 
 func (c *call) writeImport(a *appliance.ListAnswer) error {

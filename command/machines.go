@@ -33,9 +33,6 @@ func machinesList(o Options) *cobra.Command {
 
 func (c *call) machineTable(list []appliance.MachineStatus) table {
 	t := table{head: []string{"name", "ip", "last heartbeat", "last push", "status", "version", "auth"}}
-	if c.format == raw {
-		t.head[2], t.head[3] = "last_heartbeat", "last_push"
-	}
 	for _, m := range list {
 		status := "validated"
 		if !m.Validated {
@@ -50,7 +47,7 @@ func machinesAdd(o Options) *cobra.Command {
 	var q appliance.MachineRequest
 	var file, at string
 	var auto bool
-	cmd := &cobra.Command{Use: "add [NAME]", Short: "Let an agent log in, and show its password", Args: cobra.MaximumNArgs(1),
+	cmd := &cobra.Command{Use: "add [NAME]", Short: "Let an agent log in, and show its password", Args: most(1, "one NAME"),
 		Long: "Makes a validated agent. Its password is shown this once, or written to a file that cscli and agents read\n" +
 			"(local_api_credentials.yaml), and kept nowhere.",
 		Example: "  " + o.Prefix + " machines add web1 -f local_api_credentials.yaml\n  " + o.Prefix + " machines add web1 --password …"}
@@ -77,7 +74,7 @@ func machinesAdd(o Options) *cobra.Command {
 // addMachine opens the file before the agent is made: a password that cannot be
 // written down is lost.
 func (c *call) addMachine(q *appliance.MachineRequest, file, at string) error {
-	var w *credentialsFile
+	var w *ownFile
 	if file != "" {
 		var err error
 		if w, err = newCredentialsFile(file, q.Force); err != nil {
@@ -86,7 +83,11 @@ func (c *call) addMachine(q *appliance.MachineRequest, file, at string) error {
 		defer w.close()
 	}
 	var a appliance.MachineAnswer
-	if err := c.do(http.MethodPost, "/rampart/machines", nil, q, &a); err != nil {
+	err := c.do(http.MethodPost, "/rampart/machines", nil, q, &a)
+	if isStatus(err, http.StatusConflict) {
+		return fmt.Errorf("%w\nGive another NAME; --force gives this one a new password", err)
+	}
+	if err != nil {
 		return err
 	}
 	if at == "" {
@@ -96,7 +97,11 @@ func (c *call) addMachine(q *appliance.MachineRequest, file, at string) error {
 		if at == "" {
 			at = "http://127.0.0.1:8080/"
 		}
-		if err := w.write(credentials{URL: at, Login: a.Name, Password: a.Password}); err != nil {
+		text, err := (&credentials{URL: at, Login: a.Name, Password: a.Password}).text()
+		if err == nil {
+			err = w.write(text)
+		}
+		if err != nil {
 			return fmt.Errorf("%w; the machine %s is there: add it again with --force", err, a.Name)
 		}
 	}
@@ -121,7 +126,7 @@ func machinesValidate(o Options) *cobra.Command {
 	return online(o, cmd, func(c *call, args []string) error {
 		var m appliance.MachineStatus
 		if err := c.do(http.MethodPost, machinePath(args[0])+"/validate", nil, nil, &m); err != nil {
-			return err
+			return c.seeList(err, "machines")
 		}
 		if c.format != human {
 			return c.print(m, c.machineTable([]appliance.MachineStatus{m}), "")

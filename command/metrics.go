@@ -200,12 +200,7 @@ func usageRows(c *call, who string, list []appliance.UsageFigures) table {
 	t := table{head: []string{who, "origin", "figure", "labels", "unit", "told", "value"}}
 	for _, u := range list {
 		for _, one := range u.Figures {
-			var labels []string
-			for k, v := range one.Labels {
-				labels = append(labels, k+"="+v)
-			}
-			slices.Sort(labels)
-			t.rows = append(t.rows, []string{u.Name, one.Origin, one.Name, strings.Join(labels, " "), one.Unit, c.when(u.At), strconv.FormatFloat(one.Value, 'f', -1, 64)})
+			t.rows = append(t.rows, []string{u.Name, one.Origin, one.Name, labelled(one.Labels), one.Unit, c.when(u.At), strconv.FormatFloat(one.Value, 'f', -1, 64)})
 		}
 	}
 	return t

@@ -26,7 +26,7 @@ func (c *call) receivers() (n appliance.Notifications, err error) {
 }
 
 func receiverTable(c *call, list []appliance.ReceiverStatus) table {
-	t := table{head: []string{"name", "type", "profiles", "sent", "waiting", "failed", "dropped", "digested", "last_sent", "last_error"}}
+	t := table{head: []string{"name", "type", "profiles", "sent", "waiting", "failed", "dropped", "digested", "last sent", "last error"}}
 	for _, r := range list {
 		t.rows = append(t.rows, []string{r.Name, r.Type, strings.Join(r.Profiles, " "), strconv.FormatUint(r.Sent, 10), strconv.Itoa(r.Waiting),
 			strconv.FormatUint(r.Failed, 10), strconv.FormatUint(r.Dropped, 10), strconv.FormatUint(r.Digested, 10), c.when(r.LastSent), r.LastError})
@@ -105,7 +105,7 @@ func notificationsTest(o Options) *cobra.Command {
 	return online(o, cmd, func(c *call, args []string) error {
 		var n appliance.Notified
 		if err := c.do(http.MethodPost, "/rampart/notifications/"+url.PathEscape(args[0])+"/test", nil, nil, &n); err != nil {
-			return err
+			return c.seeList(err, "notifications")
 		}
 		if c.format != human {
 			return c.print(n, table{head: []string{"name", "type", "took_ms"}, rows: [][]string{{n.Name, n.Type, strconv.FormatInt(n.Took, 10)}}}, "")

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -33,7 +34,8 @@ func (c *call) checkFormat() error {
 
 func (c *call) out() io.Writer { return c.cmd.OutOrStdout() }
 
-// table is a list with a head, for people and as CSV.
+// table is a list with a head, for people and as CSV, where names of columns have
+// underscores for spaces.
 type table struct {
 	head []string
 	rows [][]string
@@ -49,8 +51,11 @@ func (c *call) print(v any, t table, empty string) error {
 		enc.SetEscapeHTML(false)
 		return enc.Encode(v)
 	case raw:
-		w := csv.NewWriter(c.out())
-		return w.WriteAll(append([][]string{t.head}, t.printable()...))
+		head := slices.Clone(t.head)
+		for i := range head {
+			head[i] = strings.ReplaceAll(head[i], " ", "_")
+		}
+		return csv.NewWriter(c.out()).WriteAll(append([][]string{head}, t.printable()...))
 	}
 	if len(t.rows) == 0 {
 		_, err := fmt.Fprintln(c.out(), empty)
@@ -104,6 +109,13 @@ func (t table) filled(row []string) []string {
 	return cells
 }
 
+// lines writes lines of a name and what there is to say.
+func (c *call) lines() func(name, format string, args ...any) {
+	return func(name, format string, args ...any) {
+		fmt.Fprintf(c.out(), "%-12s%s\n", name, printable(fmt.Sprintf(format, args...)))
+	}
+}
+
 // printable makes text safe for a terminal: what attackers wrote into a log must
 // not move its cursor, nor turn the direction of what follows.
 func printable(s string) string {
@@ -116,6 +128,15 @@ func printable(s string) string {
 		}
 		return r
 	}, s)
+}
+
+// printableLines is printable for a text of several lines.
+func printableLines(s string) string {
+	lines := strings.Split(s, "\n")
+	for i := range lines {
+		lines[i] = printable(lines[i])
+	}
+	return strings.Join(lines, "\n")
 }
 
 func unprintable(r rune) bool {
@@ -157,6 +178,14 @@ func (c *call) stamp(text string) string {
 		return c.when(t)
 	}
 	return t.Format(time.RFC3339)
+}
+
+// seen is when somebody was last heard of.
+func (c *call) seen(t time.Time) string {
+	if c.format == human && t.IsZero() {
+		return "never"
+	}
+	return c.when(t)
 }
 
 // left is how long until t.

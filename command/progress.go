@@ -68,6 +68,45 @@ func (b *bar) clear() {
 	}
 }
 
+// watched draws how much of a text has been read.
+type watched struct {
+	r           io.Reader
+	bar         *bar
+	done, total int64 // bytes; total 0: nobody knows
+	what        string
+}
+
+// open opens a file, or with - the standard input; close it.
+func (c *call) open(file string, bar *bar) (*watched, error) {
+	w := &watched{r: c.cmd.InOrStdin(), bar: bar, what: "read"}
+	if file == "-" {
+		return w, nil
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	w.r = f
+	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+		w.total = info.Size()
+	}
+	return w, nil
+}
+
+// Read is an io.Reader's.
+func (w *watched) Read(p []byte) (int, error) {
+	n, err := w.r.Read(p)
+	w.done += int64(n)
+	w.bar.draw(w.done, w.total, fmt.Sprintf("%.1f MB %s", float64(w.done)/1e6, w.what))
+	return n, err
+}
+
+func (w *watched) close() {
+	if f, ok := w.r.(*os.File); ok && f != os.Stdin {
+		_ = f.Close() // it was only read
+	}
+}
+
 // terminal reports whether w is one.
 func terminal(w io.Writer) bool {
 	f, ok := w.(*os.File)

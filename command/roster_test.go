@@ -1,7 +1,6 @@
 package command
 
 import (
-	"strings"
 	"testing"
 	"time"
 
@@ -35,7 +34,7 @@ func TestGoldenCallers(t *testing.T) {
 		{"bouncers-none", "bouncers list", []appliance.BouncerStatus{}},
 		{"bouncers-add", "bouncers add nginx", appliance.BouncerAnswer{Name: "nginx", Key: "KEY", URL: "http://127.0.0.1:8080/"}},
 		{"bouncer", "bouncers inspect nginx", appliance.BouncerDetail{Bouncer: bouncers[1], Streams: []appliance.StreamStatus{{Type: "fw", At: now}}, Usage: sampleUsage()}},
-		{"bouncers-prune", "bouncers prune", bouncers},
+		{"bouncers-prune", "bouncers prune --force", bouncers},
 		{"machines", "machines list", machines},
 		{"machines-add", "machines add web1", appliance.MachineAnswer{Name: "web1", Password: "PASSWORD"}},
 		{"machine", "machines inspect web1", appliance.MachineDetail{Machine: machines[0], Usage: sampleUsage()}},
@@ -49,20 +48,6 @@ func TestGoldenCallers(t *testing.T) {
 		{"alerts-delete", "alerts delete --all", appliance.AlertsDeleted{Alerts: 2, Decisions: 1}},
 		{"alerts-flush", "alerts flush", appliance.AlertsDeleted{Spared: 1}},
 	} {
-		for _, format := range []string{human, jsonF, raw} {
-			out, err := run(t, &exchange{answer: c.answer}, append(strings.Fields(c.args), "-o", format)...)
-			if err != nil {
-				t.Errorf("%s -o %s: %v", c.args, format, err)
-			}
-			if strings.ContainsFunc(out, func(r rune) bool { return r != '\n' && unprintable(r) }) && format != jsonF {
-				t.Errorf("%s lets control characters through: %q", c.args, out)
-			}
-			switch {
-			case format != jsonF:
-				golden(t, c.name+"."+format, out)
-			case c.name != "allowlists-add" && c.name != "allowlists-remove":
-				sameJSON(t, c.args, c.answer, out)
-			}
-		}
+		checkGolden(t, c.name, c.args, c.answer)
 	}
 }

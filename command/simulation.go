@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -80,10 +79,8 @@ func simulationChoose(o Options, name, short string, on bool) *cobra.Command {
 		if len(args) == 0 {
 			return errors.New("name what is meant: a scenario, list:NAME or host:NAME, or -g for all scenarios")
 		}
-		for _, text := range args {
-			if _, err := decisions.ParseSelector(text); err != nil {
-				return err
-			}
+		if err := checkSelectors(args); err != nil {
+			return err
 		}
 		var s appliance.SimulationStatus
 		if err := c.do(http.MethodPost, "/rampart/simulation", nil, appliance.SimulationRequest{Selectors: args, On: on}, &s); err != nil {
@@ -91,6 +88,15 @@ func simulationChoose(o Options, name, short string, on bool) *cobra.Command {
 		}
 		return c.writeSimulation(&s)
 	})
+}
+
+func checkSelectors(list []string) error {
+	for _, text := range list {
+		if _, err := decisions.ParseSelector(text); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func simulationReset(o Options) *cobra.Command {
@@ -101,10 +107,8 @@ func simulationReset(o Options) *cobra.Command {
 		if len(args) > 0 {
 			q = url.Values{"selector": args}
 		}
-		for _, text := range args {
-			if _, err := decisions.ParseSelector(strings.TrimSpace(text)); err != nil {
-				return err
-			}
+		if err := checkSelectors(args); err != nil {
+			return err
 		}
 		var s appliance.SimulationStatus
 		if err := c.do(http.MethodDelete, "/rampart/simulation", q, nil, &s); err != nil {

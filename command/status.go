@@ -58,9 +58,7 @@ func statusTable(s *appliance.Status) table {
 }
 
 func (c *call) writeStatus(s *appliance.Status) {
-	line := func(name, format string, args ...any) {
-		fmt.Fprintf(c.out(), "%-12s%s\n", name, printable(fmt.Sprintf(format, args...)))
-	}
+	line := c.lines()
 	line("node", "%s, up %s, state in %s", s.Node, span(c.o.Now().Sub(s.Started)), s.DataDir)
 	line("last stop", "%s", lastStop(s))
 	line("scenarios", "%d loaded, %d of them before the response", s.Scenarios.Loaded, len(s.Scenarios.RequestPhase))

@@ -8,10 +8,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"net/url"
-	"os"
 	"path"
 	"strconv"
 	"strings"
@@ -66,11 +64,16 @@ func supportDump(o Options) *cobra.Command {
 		if file == "" {
 			file = "rampart-support-" + s.Made.UTC().Format("20060102-150405") + ".zip"
 		}
+		w, err := newOwnFile(file, false, "name another file with -f")
+		if err != nil {
+			return err
+		}
+		defer w.close()
 		m, data, err := archive(&s, file)
 		if err != nil {
 			return err
 		}
-		if err := writeNew(file, data); err != nil {
+		if err := w.write(data); err != nil {
 			return err
 		}
 		t := table{head: []string{"file", "bytes", "what"}}
@@ -83,22 +86,6 @@ func supportDump(o Options) *cobra.Command {
 		fmt.Fprintf(c.out(), "\nWritten to %s (%d bytes). Left out: %s.\n", printable(file), len(data), printable(strings.Join(s.LeftOut, "; ")))
 		return nil
 	})
-}
-
-// writeNew writes a file that is not there yet, for its owner alone.
-func writeNew(file string, data []byte) error {
-	f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s is there already; name another file with -f", file)
-	}
-	if err != nil {
-		return fmt.Errorf("writing the archive: %w", err)
-	}
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("writing the archive: %w", errors.Join(err, os.Remove(file)))
-	}
-	return nil
 }
 
 // archive is a zip of all files and of a manifest that says what they are.

@@ -3,7 +3,6 @@ package command
 import (
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -25,9 +24,7 @@ func whyCommand(o Options) *cobra.Command {
 		Args: one("an address, a network or an incident id")}
 	return online(o, cmd, func(c *call, args []string) error {
 		var w appliance.Why
-		// A network has a slash, which the path may keep.
-		path := "/rampart/why/" + strings.ReplaceAll(url.PathEscape(args[0]), "%2F", "/")
-		if err := c.do(http.MethodGet, path, nil, nil, &w); err != nil {
+		if err := c.do(http.MethodGet, "/rampart/why/"+subject(args[0]), nil, nil, &w); err != nil {
 			return err
 		}
 		if c.format != human {
