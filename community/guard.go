@@ -24,12 +24,10 @@ var errGuard = errors.New("refused, what was in force stays")
 // guard says why a list is not to be believed: somebody's server is broken, or not
 // theirs any more. old is what is in force, nil for nothing.
 func guard(old, next *decisions.Blocklist, report *decisions.ListReport) error {
-	good := next.Len() + report.Duplicates + report.Covered
+	if err := report.Doubt(next); err != nil {
+		return fmt.Errorf("%w: %w", errGuard, err)
+	}
 	switch {
-	case report.TooWide > 0:
-		return fmt.Errorf("%w: a range in it is wider than /8, or /16 for IPv6: %s", errGuard, first(report.Problems))
-	case report.Bad > good:
-		return fmt.Errorf("%w: %d lines are addresses and %d are not: %s", errGuard, good, report.Bad, first(report.Problems))
 	case covered(next) > maxCovered:
 		return fmt.Errorf("%w: it covers more than a sixteenth of the IPv4 addresses", errGuard)
 	case covered6(next) > maxCovered6:
@@ -46,13 +44,6 @@ func guard(old, next *decisions.Blocklist, report *decisions.ListReport) error {
 
 // shrunk reports whether a list lost more than nine tenths.
 func shrunk(old, next int) bool { return old >= shrinkFrom && next*100 < old*shrinkTo }
-
-func first(problems []string) string {
-	if len(problems) == 0 {
-		return "no line is named"
-	}
-	return problems[0]
-}
 
 // covered counts the IPv4 addresses of a list.
 func covered(l *decisions.Blocklist) int64 {

@@ -114,11 +114,11 @@ func (t *Allow) Sources() []AllowSource {
 func ReadAllowed(r io.Reader) ([]netip.Prefix, error) {
 	head := ListHead{Name: "allowed", Type: TypeBan, Created: time.Unix(0, 0), Until: time.Unix(1, 0)}
 	l, report, err := ReadBlocklist(head, r)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case report.TooWide > 0, report.Bad > l.Len():
-		return nil, fmt.Errorf("%w: %s", ErrSuspicious, report.Problems[0])
+	}
+	if err := report.Doubt(l); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrSuspicious, err)
 	}
 	return slices.Collect(l.All()), nil
 }

@@ -35,6 +35,18 @@ func (r *ListReport) refuse(err error) {
 	}
 }
 
+// Doubt says why somebody's list l is not to be believed: a range in it is too wide, or
+// it is mostly lines that are no addresses, such as a page of HTML. nil: it may be one.
+func (r *ListReport) Doubt(l *Blocklist) error {
+	switch good := l.Len() + r.Duplicates + r.Covered; {
+	case r.TooWide > 0:
+		return fmt.Errorf("a range in it is wider than /8, or /16 for IPv6: %s", r.Problems[0])
+	case r.Bad > good:
+		return fmt.Errorf("%d lines are addresses and %d are not: %s", good, r.Bad, r.Problems[0])
+	}
+	return nil
+}
+
 // listBuilder gathers the entries of a list, in any order.
 type listBuilder struct {
 	v4     []uint32
