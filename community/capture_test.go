@@ -5,10 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -22,43 +23,18 @@ import (
 	"github.com/rampart-edge/rampart/internal/testkit/capitest"
 )
 
-// exchange is a recorded request of CrowdSec to a Central API, with its answer. Those of
-// PAPI, the vendor console's remote orders, are out of scope: capi-010, -011, -015 to
-// -017, -019, capi2-001 and -006; so is what leads to capi-013 (decisions/delete), which
-// is sent only where PAPI runs, though the double answers it.
-type exchange struct {
-	Name    string
-	Method  string
-	URI     string
-	Host    string
-	Status  int
-	Request struct {
-		Headers http.Header
-		Body    json.RawMessage
-	}
-	Response struct {
-		Headers  http.Header
-		Body     json.RawMessage
-		BodyText string `json:"body_text"`
-	}
-}
-
 const capturedLogin, capturedPassword = "abcdefghijklmnopqrstuvwxyz0123456789abcdefghijkl", "somelongpassword"
 
-func captures(t *testing.T) map[string]exchange {
+// captures are those of a Central API, by the names of their files, without those of
+// PAPI, the vendor console's remote orders, which are out of scope: capi-010, -011, -015
+// to -017, -019, capi2-001 and -006. So is what leads to capi-013 (decisions/delete),
+// which is sent only where PAPI runs, though the double answers it.
+func captures(t *testing.T) map[string]testkit.Capture {
 	t.Helper()
-	dir := testkit.Shared(t, "api-captures", "capi")
-	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
-	must(t, err)
-	out := map[string]exchange{}
-	for _, path := range files {
-		text, err := os.ReadFile(path)
-		must(t, err)
-		var e exchange
-		must(t, json.Unmarshal(text, &e))
-		e.Name = strings.TrimSuffix(filepath.Base(path), ".json")
-		if !strings.HasPrefix(e.URI, "/v1/") {
-			out[e.Name] = e
+	out := map[string]testkit.Capture{}
+	for _, c := range testkit.Captures(t, "capi/") {
+		if !strings.HasPrefix(c.URI, "/v1/") {
+			out[path.Base(c.Name)] = c
 		}
 	}
 	if len(out) != 18 {
@@ -76,19 +52,13 @@ func TestCapturedRequests(t *testing.T) {
 	s := capitest.Start(t, clock.Now)
 	s.AddMachine(capturedLogin, capturedPassword)
 	s.SetCommunity(group("ip", "24h0m0s", "60.0.0.1", "60.0.0.2"), group("range", "24h0m0s", "60.1.0.0/24"))
-	s.SetAllowlist("1", "my_allow", strings.Split(strings.TrimSpace(all["capi-004"].Response.BodyText), "\n")...)
-	s.SetBlocklist("my_list", "captcha", "24h", strings.Split(strings.TrimSpace(all["capi-005"].Response.BodyText), "\n")...)
+	s.SetAllowlist("1", "my_allow", strings.Split(strings.TrimSpace(all["capi-004"].Response.Text), "\n")...)
+	s.SetBlocklist("my_list", "captcha", "24h", strings.Split(strings.TrimSpace(all["capi-005"].Response.Text), "\n")...)
 	// The recorded server told deletions in a first answer as well; the double has none to
 	// tell then. The key may be missing in either.
 	optional := map[string]bool{"deleted": true}
 	token := ""
-	for _, name := range slices.Sorted(func(yield func(string) bool) {
-		for n := range all {
-			if !yield(n) {
-				return
-			}
-		}
-	}) {
+	for _, name := range slices.Sorted(maps.Keys(all)) {
 		e := all[name]
 		req, err := http.NewRequest(e.Method, strings.TrimSuffix(s.URL, "/")+e.URI, bytes.NewReader(e.Request.Body))
 		must(t, err)
@@ -107,8 +77,8 @@ func TestCapturedRequests(t *testing.T) {
 			continue
 		}
 		if e.Response.Body == nil {
-			if string(body) != e.Response.BodyText {
-				t.Errorf("%s: %q, recorded %q", name, body, e.Response.BodyText)
+			if string(body) != e.Response.Text {
+				t.Errorf("%s: %q, recorded %q", name, body, e.Response.Text)
 			}
 			continue
 		}
@@ -157,12 +127,12 @@ type player struct {
 	*httptest.Server
 	t       *testing.T
 	mu      sync.Mutex
-	answers map[string][]exchange
-	got     map[string][]exchange // by the recorded one's name
+	answers map[string][]testkit.Capture
+	got     map[string][]testkit.Capture // by the recorded one's name
 }
 
-func play(t *testing.T, all map[string]exchange, names ...string) *player {
-	p := &player{t: t, answers: map[string][]exchange{}, got: map[string][]exchange{}}
+func play(t *testing.T, all map[string]testkit.Capture, names ...string) *player {
+	p := &player{t: t, answers: map[string][]testkit.Capture{}, got: map[string][]testkit.Capture{}}
 	for _, name := range names {
 		e := all[name]
 		key := e.Method + " " + e.URI
@@ -184,7 +154,7 @@ func (p *player) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	e := p.answers[key][0]
 	p.answers[key] = p.answers[key][1:]
-	mine := exchange{Method: r.Method, URI: r.RequestURI}
+	mine := testkit.Capture{Method: r.Method, URI: r.RequestURI}
 	mine.Request.Headers = r.Header
 	mine.Request.Body, _ = io.ReadAll(r.Body)
 	p.got[e.Name] = append(p.got[e.Name], mine)
@@ -194,7 +164,7 @@ func (p *player) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	w.WriteHeader(e.Status)
-	body := e.Response.BodyText
+	body := e.Response.Text
 	if e.Response.Body != nil {
 		body = strings.ReplaceAll(string(e.Response.Body), "http://"+e.Host, p.URL)
 	}
@@ -212,7 +182,7 @@ var accepted = map[string]string{ // read-only
 
 // expectLike compares our request with the recorded one: headers, and the body but for
 // the keys that are named.
-func (p *player) expectLike(e exchange, but ...string) {
+func (p *player) expectLike(e testkit.Capture, but ...string) {
 	p.t.Helper()
 	if len(p.got[e.Name]) != 1 {
 		p.t.Errorf("%s (%s %s): we sent %d", e.Name, e.Method, e.URI, len(p.got[e.Name]))
@@ -294,7 +264,7 @@ func TestCapturedAnswers(t *testing.T) {
 }
 
 // capturedRoster is the one that a recorded request tells of.
-func capturedRoster(t *testing.T, e exchange) Roster {
+func capturedRoster(t *testing.T, e testkit.Capture) Roster {
 	var m Metrics
 	must(t, json.Unmarshal(e.Request.Body, &m))
 	at := func(s string) time.Time {
@@ -312,7 +282,7 @@ func capturedRoster(t *testing.T, e exchange) Roster {
 }
 
 // offerCaptured offers the alerts that the recorded signals were made of.
-func (d *desk) offerCaptured(e exchange) {
+func (d *desk) offerCaptured(e testkit.Capture) {
 	d.t.Helper()
 	var list []Signal
 	must(d.t, json.Unmarshal(e.Request.Body, &list))

@@ -26,7 +26,7 @@ const (
 	lenientUsage = "Debian's cjson writes an empty list as {}"
 )
 
-// acceptances are by file.
+// acceptances are by the names of captures.
 func acceptances() map[string][]acceptance {
 	all := map[string][]acceptance{
 		"lapi-raw/tour-017": {
@@ -73,8 +73,6 @@ func acceptances() map[string][]acceptance {
 	}
 	return all
 }
-
-func accepted(file string) []acceptance { return acceptances()[strings.TrimSuffix(file, ".json")] }
 
 func countAcceptances() (n int) {
 	for _, list := range acceptances() {

@@ -1,73 +1,29 @@
 package localapi
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/rampart-edge/rampart/decisions"
 	"github.com/rampart-edge/rampart/internal/testkit"
 )
 
-// exchange is one request of a real client, and the real server's answer.
-type exchange struct {
-	file        string
-	Time        time.Time
-	Method, URI string
-	Request     struct {
-		Headers map[string][]string
-		Body    json.RawMessage
-		Text    string `json:"body_text"`
-	}
-	Status   int
-	Response struct {
-		Headers map[string][]string
-		Body    json.RawMessage
-		Text    string `json:"body_text"`
-	}
-}
-
-// readExchanges reads all captures but those of the Central API, in the order of the
-// index within each folder; folders are in the order in which they were recorded, as
-// they share one server.
-func readExchanges(t *testing.T) []exchange {
+// readCaptures reads all captures but those of the Central API, in the order in which
+// they were recorded, as they share one server.
+func readCaptures(t *testing.T) []testkit.Capture {
 	t.Helper()
-	index, err := os.Open(testkit.Shared(t, "api-captures", "INDEX.tsv"))
-	if err != nil {
-		t.Fatal(err)
+	all := slices.DeleteFunc(testkit.Captures(t, ""), func(c testkit.Capture) bool { return strings.HasPrefix(c.Name, "capi/") })
+	if len(all) < 200 {
+		t.Fatalf("%d captures", len(all))
 	}
-	defer func() { _ = index.Close() }()
-	var all []exchange
-	lines := bufio.NewScanner(index)
-	for lines.Scan() {
-		file, _, _ := strings.Cut(lines.Text(), "\t")
-		if strings.HasPrefix(file, "capi/") {
-			continue
-		}
-		data, err := os.ReadFile(testkit.Shared(t, "api-captures", filepath.FromSlash(file)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		e := exchange{file: file}
-		if err := json.Unmarshal(data, &e); err != nil {
-			t.Fatalf("%s: %v", file, err)
-		}
-		all = append(all, e)
-	}
-	if err := lines.Err(); err != nil || len(all) < 200 {
-		t.Fatalf("%d captures, %v", len(all), err)
-	}
-	slices.SortStableFunc(all, func(a, b exchange) int { return a.Time.Compare(b.Time) })
+	slices.SortStableFunc(all, func(a, b testkit.Capture) int { return a.Time.Compare(b.Time) })
 	return all
 }
 
@@ -79,7 +35,7 @@ type replayed struct {
 }
 
 // request makes of a capture the request that its client would make now.
-func (s *replayed) request(e *exchange) *http.Request {
+func (s *replayed) request(e *testkit.Capture) *http.Request {
 	body := string(e.Request.Body) + e.Request.Text
 	r := httptest.NewRequestWithContext(s.tb.Context(), e.Method, s.translate(e.URI), io.Reader(strings.NewReader(body)))
 	r.RemoteAddr = "127.0.0.1:4711"
@@ -106,7 +62,7 @@ func (s *replayed) translate(uri string) string {
 }
 
 // run replays one capture and returns how the answer differs.
-func (s *replayed) run(e *exchange) []string {
+func (s *replayed) run(e *testkit.Capture) []string {
 	if d := e.Time.Sub(s.clock.Now()); d > 0 {
 		s.clock.Advance(d)
 	}
@@ -130,7 +86,7 @@ func (s *replayed) run(e *exchange) []string {
 }
 
 // compareHeads compares statuses and the headers that clients look at.
-func (s *replayed) compareHeads(e *exchange, w *httptest.ResponseRecorder) (diffs []string) {
+func (s *replayed) compareHeads(e *testkit.Capture, w *httptest.ResponseRecorder) (diffs []string) {
 	if w.Code != e.Status {
 		diffs = append(diffs, fmt.Sprintf("status: %d, theirs is %d", w.Code, e.Status))
 	}
@@ -142,7 +98,7 @@ func (s *replayed) compareHeads(e *exchange, w *httptest.ResponseRecorder) (diff
 	return diffs
 }
 
-func (s *replayed) compareBodies(e *exchange, raw []byte, ours any) []string {
+func (s *replayed) compareBodies(e *testkit.Capture, raw []byte, ours any) []string {
 	theirBody := bytes.TrimSpace(e.Response.Body)
 	switch {
 	case len(theirBody) == 0 && e.Response.Text == "":
@@ -174,7 +130,7 @@ func (s *replayed) compareBodies(e *exchange, raw []byte, ours any) []string {
 // server's, but for what is accepted, each with its reason; an acceptance that is not
 // needed is a fault too.
 func TestConformance(t *testing.T) {
-	all := readExchanges(t)
+	all := readCaptures(t)
 	s := &replayed{booth: openBooth(t, decisions.BookOptions{}), ids: map[string]string{}, steps: steps()}
 	s.bouncer("caddy-bouncer", "caddykey1234567890")
 	s.bouncer("nginx-bouncer", "nginxkey1234567890")
@@ -182,15 +138,15 @@ func TestConformance(t *testing.T) {
 		e := &all[i]
 		s.meanwhile(e.Time)
 		got := s.run(e)
-		want := accepted(e.file)
+		want := acceptances()[e.Name]
 		for _, d := range got {
 			if !slices.ContainsFunc(want, func(a acceptance) bool { return a.covers(d) }) {
-				t.Errorf("%s %s %s: %s", e.file, e.Method, e.URI, d)
+				t.Errorf("%s %s %s: %s", e.Name, e.Method, e.URI, d)
 			}
 		}
 		for _, a := range want {
 			if !slices.ContainsFunc(got, func(d string) bool { return a.covers(d) }) {
-				t.Errorf("%s %s %s: accepted, but not there: %s", e.file, e.Method, e.URI, a.difference)
+				t.Errorf("%s %s %s: accepted, but not there: %s", e.Name, e.Method, e.URI, a.difference)
 			}
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"os"
 	"strings"
 	"testing"
 
@@ -181,17 +180,11 @@ func TestUsageCaptures(t *testing.T) {
 	tok := d.login("m", "pw")
 	for _, name := range []string{"agent/agent-002", "fw-bouncer/fw-022", "go-cs-bouncer/gocs-003", "go-cs-bouncer/gocs-006",
 		"nginx-lua/nginx-007", "nginx-lua/nginx-015"} {
-		b, err := os.ReadFile(testkit.Shared(t, "api-captures", name+".json"))
-		d.must(err)
-		var capture struct {
-			Request struct{ Body json.RawMessage }
-		}
-		d.must(json.Unmarshal(b, &capture))
 		who := key(k)
 		if strings.HasPrefix(name, "agent") {
 			who = token(tok)
 		}
-		d.do("POST", "/v1/usage-metrics", string(capture.Request.Body), who).want(t, 201, "")
+		d.do("POST", "/v1/usage-metrics", string(testkit.ReadCapture(t, name).Request.Body), who).want(t, 201, "")
 	}
 	if all := d.registry.Usage(); len(all) != 2 || len(all[0].Totals) == 0 {
 		t.Errorf("%+v", all)
