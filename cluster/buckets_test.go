@@ -100,10 +100,17 @@ func opener(c *Client, wipe func()) bucketstest.Open {
 		n, stop := openBuckets(t, c, BucketOptions{absolute: true, FlushEvery: time.Millisecond, Now: now}, sink)
 		before = stop
 		falls := c.health.falls.Load()
+		if !c.Up() {
+			t.Error("redis is lost, so that the node counts alone: ", c.Health().Reason)
+		}
 		return ended{t, n}, func() {
 			drain(t, n)
 			if c.health.falls.Load() != falls {
 				t.Error("redis was lost meanwhile, so that the node counted alone: ", c.Health().Reason)
+			}
+			if s := n.Stats(); s.Dropped+s.Untaken+s.Failed+s.Retried+s.Forgotten+s.Broken+s.Contended+s.Claimed+s.Late+s.Unknown+s.Damaged > 0 {
+				s.Scripts = nil
+				t.Errorf("something went wrong on the way: %+v", s)
 			}
 		}
 	}

@@ -232,7 +232,8 @@ for b = 1, nb do
     elseif filled then
       call('SET', key, pack('<BddddI4I4dc0', f, credit, last, first, touched, cnt, gen, hole, nodes), 'PXAT', keep)
     elseif hole >= 0 then
-      call('SET', key, pack('<Bd', f, hole), 'PXAT', keep)
+      -- Cancelled or over, the bucket has left its flag.
+      call('SET', key, pack('<Bd', f % 64, hole), 'PXAT', keep)
     elseif raw then
       call('DEL', key)
     end

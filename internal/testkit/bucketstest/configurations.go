@@ -20,6 +20,7 @@ const (
 	leastEvents     = 90_000
 	leastOverflows  = 2000
 	everyOtherTypes = 10 // one configuration of so many is not leaky
+	everyStepwise   = 12 // one trace of so many is played batch by batch as well
 )
 
 // Configurations compares buckets with the model on a hundred random configurations
@@ -40,6 +41,12 @@ func Configurations(t *testing.T, open Open) {
 			overflows += len(model.Seen)
 			if d := cmp.Diff(byKey(model.Seen), byKey(Play(t, open, list, false))); d != "" {
 				t.Fatalf("configuration %d, trace %d (-model +got):\n%s\n%s", n, shape, yaml, d)
+			}
+			if (n+shape)%everyStepwise != 0 {
+				continue
+			}
+			if d := cmp.Diff(byKey(model.Seen), byKey(playSteps(t, open, list))); d != "" {
+				t.Fatalf("configuration %d, trace %d, batch by batch (-model +got):\n%s\n%s", n, shape, yaml, d)
 			}
 		}
 	}

@@ -166,6 +166,18 @@ func Drop(s *scenarios.Scenario, ip string, id int, at time.Time, replay bool) s
 // clock stands at the instant of the drop; at the end of a replay it flushes.
 func Play(t *testing.T, open Open, list []scenarios.Drop, end bool) []Seen {
 	t.Helper()
+	return play(t, open, list, end, false)
+}
+
+// playSteps is Play with a flush after each batch, so that whatever a batch can leave
+// behind is kept and read again.
+func playSteps(t *testing.T, open Open, list []scenarios.Drop) []Seen {
+	t.Helper()
+	return play(t, open, list, false, true)
+}
+
+func play(t *testing.T, open Open, list []scenarios.Drop, end, steps bool) []Seen {
+	t.Helper()
 	on := newStage(t)
 	b, flush := open(t, on.now, on.sink)
 	for n := 1; len(list) > 0; n = n%5 + 1 {
@@ -173,6 +185,9 @@ func Play(t *testing.T, open Open, list []scenarios.Drop, end bool) []Seen {
 		on.set(list[0].At)
 		b.Pour(list[:n])
 		list = list[n:]
+		if steps {
+			flush()
+		}
 	}
 	flush()
 	if end {
