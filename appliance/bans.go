@@ -16,8 +16,9 @@ const (
 	oneAttack = 5 * time.Second
 )
 
-// want are all bans that belong into the kernel. w.mu is held.
-func (w *wall) want() []firewall.Ban {
+// want are all bans that belong into the kernel, to be gone through once. w.mu is held,
+// until then.
+func (w *wall) want() firewall.Bans {
 	best := map[netip.Prefix]firewall.Ban{}
 	w.wide = map[netip.Prefix]struct{}{}
 	for _, d := range w.st.book.List(decisions.Filter{Type: decisions.TypeBan, Active: true}) {
@@ -26,12 +27,19 @@ func (w *wall) want() []firewall.Ban {
 			best[p] = firewall.Ban{Prefix: p, Until: d.Until, Origin: d.Origin}
 		}
 	}
-	bans := make([]firewall.Ban, 0, len(best))
-	for p, b := range best {
-		w.mayRemove(p, true)
-		bans = append(bans, b)
-	}
-	return w.listed(bans)
+	listed := w.listed(maxBans - max(len(best), ownBans))
+	return firewall.Bans{Len: len(best) + listed.Len, All: func(yield func(firewall.Ban) bool) {
+		for p, b := range best {
+			if w.mayRemove(p, true); !yield(b) {
+				return
+			}
+		}
+		for b := range listed.All {
+			if w.mayRemove(b.Prefix, true); !yield(b) {
+				return
+			}
+		}
+	}}
 }
 
 // ban is the kernel's ban of a prefix, from all that is decided about its value:

@@ -40,28 +40,16 @@ func (b *listBans) lag(now time.Time) bool {
 	})
 }
 
-// listed appends the bans of lists, as far as there is place, and notes which lists
-// they are. Of two bans of one prefix the table takes the longer one. w.mu is held.
-func (w *wall) listed(bans []firewall.Ban) []firewall.Ban {
+// listed are the bans of lists, as far as there is room, and notes which lists they
+// are. Of two bans of one prefix the table takes the longer one. w.mu is held.
+func (w *wall) listed(room int) firewall.Bans {
 	now := time.Now()
 	next := listBans{lists: w.st.book.Lists(), ends: map[string]time.Time{}}
-	room, all := maxBans-max(len(bans), ownBans), 0
+	all := 0
 	for _, l := range next.lists {
-		if l.Type != decisions.TypeBan || l.Simulated {
-			continue
-		}
-		end := w.onLists.end(l, now)
-		next.ends[l.Name] = end
-		bans = slices.Grow(bans, max(0, min(l.Len(), room-all)))
-		for p := range l.All() {
-			if w.st.allow.Covers(p) {
-				continue
-			}
-			if all++; all > room {
-				continue
-			}
-			w.mayRemove(p, true)
-			bans = append(bans, firewall.Ban{Prefix: p, Until: end, Origin: l.Origin()})
+		if l.Type == decisions.TypeBan && !l.Simulated {
+			next.ends[l.Name] = w.onLists.end(l, now)
+			all += l.Len() - w.st.book.Suppressed(l)
 		}
 	}
 	w.onLists = next
@@ -69,5 +57,20 @@ func (w *wall) listed(bans []firewall.Ban) []firewall.Ban {
 	if w.unlisted.Swap(left) != left && left > 0 {
 		w.st.owner.logger().Warn("the firewall has no place for all that is on lists; the rest holds at the HTTP layer", zap.Int64("left out", left))
 	}
-	return bans
+	return firewall.Bans{Len: min(all, room), All: func(yield func(firewall.Ban) bool) {
+		for _, l := range next.lists {
+			end, has := next.ends[l.Name]
+			if !has {
+				continue
+			}
+			for p := range l.All() {
+				if w.st.allow.Covers(p) {
+					continue
+				}
+				if room--; room < 0 || !yield(firewall.Ban{Prefix: p, Until: end, Origin: l.Origin()}) {
+					return
+				}
+			}
+		}
+	}}
 }

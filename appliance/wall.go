@@ -152,8 +152,8 @@ func (w *wall) replace() {
 	w.cursor = w.st.book.Cursor()
 	bans := w.want()
 	w.check(w.table.Set(context.Background(), bans, w.remember()))
-	if len(bans) > manyBans {
-		// What it took to compare them is several times what is kept. The collector
+	if bans.Len > manyBans {
+		// What they were compared with is as large as what is kept. The collector
 		// alone would hold on to that for minutes.
 		debug.FreeOSMemory()
 	}

@@ -3,7 +3,9 @@ package firewall
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -34,6 +36,15 @@ type Ban struct {
 	// Origin groups the counters of dropped packets, e.g. "crowdsec", "cscli".
 	Origin string `json:"origin"`
 }
+
+// Bans are many bans, gone through once. The zero value is none.
+type Bans struct {
+	Len int // about how many there are
+	All iter.Seq[Ban]
+}
+
+// BansOf returns these bans.
+func BansOf(bans ...Ban) Bans { return Bans{Len: len(bans), All: slices.Values(bans)} }
 
 // RefusedError says that one prefix was left out, and why.
 type RefusedError struct {

@@ -38,7 +38,7 @@ func manyBans(n int) []Ban {
 func started(tb testing.TB, ns *testkit.Namespace, o Options, bans []Ban, allow ...netip.Prefix) *Table {
 	tb.Helper()
 	table := New(o)
-	if err := ns.Do(func() error { return table.Start(context.Background(), bans, allow) }); err != nil {
+	if err := ns.Do(func() error { return table.Start(context.Background(), BansOf(bans...), allow) }); err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() {
@@ -86,18 +86,18 @@ func BenchmarkLoad(b *testing.B) {
 					if err := ns.Do(func() error {
 						ctx := context.Background()
 						if how == "Start" {
-							return table.Start(ctx, bans, nil)
+							return table.Start(ctx, BansOf(bans...), nil)
 						}
-						if err := table.Start(ctx, nil, nil); err != nil {
+						if err := table.Start(ctx, Bans{}, nil); err != nil {
 							return err
 						}
 						if how == "SetEqual" {
-							if err := table.Set(ctx, bans, nil); err != nil {
+							if err := table.Set(ctx, BansOf(bans...), nil); err != nil {
 								return err
 							}
 							before = cpuTime(b)
 						}
-						return table.Set(ctx, bans, nil)
+						return table.Set(ctx, BansOf(bans...), nil)
 					}); err != nil {
 						b.Fatal(err)
 					}

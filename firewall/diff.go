@@ -1,5 +1,7 @@
 package firewall
 
+import "iter"
+
 // difference says what leads from one entry to the other; the zero entry
 // stands for none. It reports false if there is nothing to do.
 func difference(k key, was, is entry, now int64) (change, bool) {
@@ -32,22 +34,22 @@ func (m *mirror) touched(now int64) []change {
 	return changes
 }
 
-// changesTo returns what leads from m to next.
-func (m *mirror) changesTo(next *mirror, now int64) []change {
-	least := len(next.entries) - len(m.entries)
-	changes := make([]change, 0, max(least, -least))
-	for k, was := range m.entries {
-		if _, stays := next.entries[k]; stays {
-			continue
+// changesTo tells what leads from m to next. There may be as many as entries, and
+// nobody needs all at once.
+func (m *mirror) changesTo(next *mirror, now int64) iter.Seq[change] {
+	return func(yield func(change) bool) {
+		for k, was := range m.entries {
+			if _, stays := next.entries[k]; stays {
+				continue
+			}
+			if c, ok := difference(k, was, entry{}, now); ok && !yield(c) {
+				return
+			}
 		}
-		if c, ok := difference(k, was, entry{}, now); ok {
-			changes = append(changes, c)
+		for k, is := range next.entries {
+			if c, ok := difference(k, m.entries[k], is, now); ok && !yield(c) {
+				return
+			}
 		}
 	}
-	for k, is := range next.entries {
-		if c, ok := difference(k, m.entries[k], is, now); ok {
-			changes = append(changes, c)
-		}
-	}
-	return changes
 }

@@ -45,7 +45,7 @@ func hasty(t *testing.T, ns *testkit.Namespace, o Options, bans []Ban) *Table {
 	t.Helper()
 	table := New(o)
 	table.repairEvery = time.Millisecond
-	if err := ns.Do(func() error { return table.Start(context.Background(), bans, parsePrefixes("10.9.0.0/16")) }); err != nil {
+	if err := ns.Do(func() error { return table.Start(context.Background(), BansOf(bans...), parsePrefixes("10.9.0.0/16")) }); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

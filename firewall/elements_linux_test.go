@@ -29,14 +29,14 @@ func TestLoad(t *testing.T) {
 	if got := count(ns); got != n/2 {
 		t.Errorf("%d elements after Start, want %d", got, n/2)
 	}
-	if err := table.Set(context.Background(), bans, nil); err != nil {
+	if err := table.Set(context.Background(), BansOf(bans...), nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := count(ns); got != n {
 		t.Errorf("%d elements after Set, want %d", got, n)
 	}
 	written := table.Stats().Written
-	if err := table.Set(context.Background(), bans, nil); err != nil {
+	if err := table.Set(context.Background(), BansOf(bans...), nil); err != nil {
 		t.Fatal(err)
 	}
 	if again := table.Stats().Written; again != written {
@@ -45,7 +45,7 @@ func TestLoad(t *testing.T) {
 	if s := table.Stats(); s.Entries != n || s.Errors != 0 || s.Repairs != 0 {
 		t.Errorf("stats: %+v", s)
 	}
-	if err := table.Set(context.Background(), bans[:10], nil); err != nil {
+	if err := table.Set(context.Background(), BansOf(bans[:10]...), nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := count(ns); got != 10 {
@@ -75,7 +75,7 @@ func TestMaxEntriesInKernel(t *testing.T) {
 		t.Errorf("stats: %+v", s)
 	}
 	eventually(t, "a report", func() bool { _, ok := seen.last(EventEvicting); return ok })
-	if err := table.Set(context.Background(), manyBans(300), nil); err != nil {
+	if err := table.Set(context.Background(), BansOf(manyBans(300)...), nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := listElements(t, ns); len(got) != 100 {
@@ -179,7 +179,7 @@ func (o *oracle) step(t *testing.T) (what string, err error) {
 		if what == "allow" {
 			allow = append(allow, randomPrefix(o.r))
 		}
-		err = o.table.Set(context.Background(), bans, allow)
+		err = o.table.Set(context.Background(), BansOf(bans...), allow)
 		o.naive.bans = nil
 	}
 	for _, b := range bans {
@@ -230,7 +230,7 @@ func TestRenderLoads(t *testing.T) {
 		ban("10.2.0.0/16", until, "cscli"), ban("2001:db8::1/128", until, "cscli"), ban("2001:db8::/36", until, "cscli"),
 	}, parsePrefixes("10.9.0.0/16 10.8.0.1/32 2001:db8:9::/48 240.0.0.0/4")...)
 	empty := New(Options{})
-	if err := empty.Set(context.Background(), nil, nil); err != nil {
+	if err := empty.Set(context.Background(), Bans{}, nil); err != nil {
 		t.Fatal(err)
 	}
 	before := listElements(t, ns)

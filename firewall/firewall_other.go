@@ -5,6 +5,7 @@ package firewall
 import (
 	"context"
 	"fmt"
+	"iter"
 	"runtime"
 )
 
@@ -16,12 +17,13 @@ func unsupported() error { return fmt.Errorf("%w: this is %s", ErrUnsupported, r
 
 func openKernel(Options, *counters, func()) (*kernel, error) { return nil, unsupported() }
 
-func (*kernel) name() string                                { return "" }
-func (*kernel) owner() bool                                 { return false }
-func (*kernel) replace(context.Context, plan) error         { return unsupported() }
-func (*kernel) apply(context.Context, []change, plan) error { return unsupported() }
-func (*kernel) verify(plan) (drift, error)                  { return drift{}, unsupported() }
-func (*kernel) close(bool) error                            { return nil }
+func (*kernel) name() string                        { return "" }
+func (*kernel) owner() bool                         { return false }
+func (*kernel) replace(context.Context, plan) error { return unsupported() }
+func (*kernel) verify(plan) (drift, error)          { return drift{}, unsupported() }
+func (*kernel) close(bool) error                    { return nil }
+
+func (*kernel) apply(context.Context, iter.Seq[change], plan) (int, error) { return 0, unsupported() }
 
 // CleanUp deletes what a dead process left of the table of that name. There is
 // no nftables on this system: it returns ErrUnsupported.

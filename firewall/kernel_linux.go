@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"sync"
 
 	"github.com/google/nftables"
@@ -163,20 +164,32 @@ func (k *kernel) flush() error {
 	return err
 }
 
-// apply writes changes in transactions of at most batchSize. A failed one
-// leaves the earlier ones in place.
-func (k *kernel) apply(ctx context.Context, changes []change, p plan) error {
-	for len(changes) > 0 {
-		if err := ctx.Err(); err != nil {
-			return err
+// apply writes changes in transactions of at most batchSize, and tells how many it
+// wrote. A failed one leaves the earlier ones in place.
+func (k *kernel) apply(ctx context.Context, changes iter.Seq[change], p plan) (written int, err error) {
+	var batch []change
+	write := func() error {
+		err := ctx.Err()
+		if err == nil {
+			err = k.applyBatch(batch, p)
 		}
-		n := min(len(changes), batchSize)
-		if err := k.applyBatch(changes[:n], p); err != nil {
-			return err
+		if err == nil {
+			written += len(batch)
 		}
-		changes = changes[n:]
+		batch = batch[:0]
+		return err
 	}
-	return nil
+	for c := range changes {
+		if batch = append(batch, c); len(batch) == batchSize {
+			if err := write(); err != nil {
+				return written, err
+			}
+		}
+	}
+	if len(batch) > 0 {
+		err = write()
+	}
+	return written, err
 }
 
 func (k *kernel) applyBatch(changes []change, p plan) error {

@@ -35,7 +35,7 @@ func holdTable(mode string) int {
 		Ban{netip.MustParsePrefix("10.77.0.2/32"), time.Now().Add(24 * time.Hour), "crowdsec"},
 		Ban{netip.MustParsePrefix("10.77.3.0/24"), time.Now().Add(24 * time.Hour), "crowdsec"})
 	table := New(Options{Owner: mode == "owner"})
-	if err := table.Start(context.Background(), bans, nil); err != nil {
+	if err := table.Start(context.Background(), BansOf(bans...), nil); err != nil {
 		fmt.Println(err)
 		return 1
 	}

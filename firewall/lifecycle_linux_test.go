@@ -75,8 +75,8 @@ func TestRestartAfterCrash(t *testing.T) {
 			started := sent.Load()
 			eventually(t, "the flood goes on", func() bool { return sent.Load() > started+1000 })
 			// An allow change is another swap.
-			if err := table.Set(context.Background(), append(manyBans(20_000),
-				ban(base+"/32", time.Now().Add(time.Hour), "crowdsec")), parsePrefixes("10.9.0.0/16")); err != nil {
+			if err := table.Set(context.Background(), BansOf(append(manyBans(20_000),
+				ban(base+"/32", time.Now().Add(time.Hour), "crowdsec"))...), parsePrefixes("10.9.0.0/16")); err != nil {
 				t.Fatal(err)
 			}
 			n := received.Load()
@@ -106,7 +106,7 @@ func TestTwoInstances(t *testing.T) {
 			child := startChild(t, server, mode)
 			for _, owner := range []bool{true, false} {
 				second := New(Options{Owner: owner})
-				err := server.Do(func() error { return second.Start(context.Background(), nil, nil) })
+				err := server.Do(func() error { return second.Start(context.Background(), Bans{}, nil) })
 				if !errors.Is(err, ErrOwned) {
 					t.Errorf("second instance, owner %t: %v, want ErrOwned", owner, err)
 				}
@@ -181,7 +181,7 @@ func TestNoPrivilege(t *testing.T) {
 		if err := unix.Capset(&h, &data[0]); err != nil {
 			return err
 		}
-		return table.Start(context.Background(), []Ban{ban("192.0.2.1/32", hour, "a")}, nil)
+		return table.Start(context.Background(), BansOf(ban("192.0.2.1/32", hour, "a")), nil)
 	})
 	if !errors.Is(err, ErrNoPrivilege) {
 		t.Fatalf("Start: %v, want ErrNoPrivilege", err)
@@ -196,7 +196,7 @@ func TestNoPrivilege(t *testing.T) {
 		t.Errorf("stats: %+v", s)
 	}
 	// With the privilege back, Start works.
-	if err := ns.Do(func() error { return table.Start(context.Background(), table.List(), nil) }); err != nil {
+	if err := ns.Do(func() error { return table.Start(context.Background(), BansOf(table.List()...), nil) }); err != nil {
 		t.Fatalf("second Start: %v", err)
 	}
 	if got := listElements(t, ns); len(got) != 2 {
@@ -210,7 +210,7 @@ func TestCancelledStart(t *testing.T) {
 	cancel()
 	table := New(Options{Owner: true})
 	defer table.Close(false)
-	err := ns.Do(func() error { return table.Start(ctx, manyBans(10), nil) })
+	err := ns.Do(func() error { return table.Start(ctx, BansOf(manyBans(10)...), nil) })
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("Start: %v, want context.Canceled", err)
 	}

@@ -3,6 +3,7 @@ package firewall
 import (
 	"context"
 	"fmt"
+	"iter"
 	"time"
 )
 
@@ -160,9 +161,11 @@ func (t *Table) report(e Event) {
 }
 
 // reportWould tells what dry-run did not write.
-func (t *Table) reportWould(changes []change) {
+func (t *Table) reportWould(changes iter.Seq[change]) {
 	e := Event{Kind: EventWould, Entries: len(t.mirror.entries)}
-	for _, c := range changes {
+	any := false
+	for c := range changes {
+		any = true
 		switch c.op {
 		case opAdd:
 			e.Added++
@@ -170,7 +173,9 @@ func (t *Table) reportWould(changes []change) {
 			e.Removed++
 		}
 	}
-	t.report(e)
+	if any {
+		t.report(e)
+	}
 }
 
 // failed counts and reports an error of the kernel.

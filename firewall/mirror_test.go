@@ -2,6 +2,7 @@ package firewall
 
 import (
 	"fmt"
+	"iter"
 	"math"
 	"math/rand/v2"
 	"net/netip"
@@ -113,7 +114,7 @@ func TestMirrorOracle(t *testing.T) {
 				n.expire(now)
 				n.add(naiveBan{source, target, e.until, e.origin})
 			}
-			applyChanges(t, kernel, m.touched(now), now)
+			applyChanges(t, kernel, slices.Values(m.touched(now)), now)
 			want := n.ends(now)
 			if got := kernelEnds(kernel, now); !equalEnds(got, want) {
 				t.Fatalf("seed %d step %d: kernel would hold %v, want %v", seed, step, got, want)
@@ -127,9 +128,9 @@ func TestMirrorOracle(t *testing.T) {
 
 // applyChanges does what the kernel does with changes, and fails on those that
 // it would refuse.
-func applyChanges(t *testing.T, kernel map[netip.Prefix]entry, changes []change, now int64) {
+func applyChanges(t *testing.T, kernel map[netip.Prefix]entry, changes iter.Seq[change], now int64) {
 	t.Helper()
-	for _, c := range changes {
+	for c := range changes {
 		p := c.key.prefix()
 		e, there := kernel[p]
 		there = there && e.until > now

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"net/netip"
 	"slices"
 	"sync"
@@ -60,7 +61,7 @@ func New(o Options) *Table {
 // or any other error of the kernel the Table is in dry-run, and Start may be
 // tried again. Errors that match ErrRefused tell of single bans; the rest
 // stands.
-func (t *Table) Start(ctx context.Context, bans []Ban, allow []netip.Prefix) error {
+func (t *Table) Start(ctx context.Context, bans Bans, allow []netip.Prefix) error {
 	t.write.Lock()
 	defer t.write.Unlock()
 	if t.closed {
@@ -103,7 +104,7 @@ func (t *Table) Start(ctx context.Context, bans []Ban, allow []netip.Prefix) err
 // transaction; changed bans are written one by one; changed allow prefixes, by
 // a swap of the whole table. Of bans with the same prefix the longest counts,
 // so that Set, unlike Add, can shorten a ban.
-func (t *Table) Set(ctx context.Context, bans []Ban, allow []netip.Prefix) error {
+func (t *Table) Set(ctx context.Context, bans Bans, allow []netip.Prefix) error {
 	t.write.Lock()
 	defer t.write.Unlock()
 	if t.closed {
@@ -140,7 +141,7 @@ func (t *Table) Update(add []Ban, remove []netip.Prefix) error {
 	}
 	now := t.o.Now()
 	changes, refused := t.edit(add, remove, now)
-	return errors.Join(t.commit(context.Background(), changes), refused)
+	return errors.Join(t.commit(context.Background(), slices.Values(changes)), refused)
 }
 
 // edit applies one update to the mirror.
@@ -160,29 +161,31 @@ func (t *Table) edit(add []Ban, remove []netip.Prefix, now time.Time) ([]change,
 		}
 		t.mirror.remove(keyOf(source), keyOf(target), now.UnixNano())
 	}
-	t.fill(t.mirror, add, now, &no)
+	t.fill(t.mirror, slices.Values(add), now, &no)
 	changes := t.mirror.touched(now.UnixNano())
 	t.stats.Refused += int64(no.total)
 	return changes, no.err()
 }
 
 // desired turns the arguments of Set into a mirror and ranges.
-func (t *Table) desired(bans []Ban, allow []netip.Prefix) (*mirror, []span, error) {
+func (t *Table) desired(bans Bans, allow []netip.Prefix) (*mirror, []span, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var no refusals
-	next := newMirror(t.o.MaxEntries, len(bans))
+	next := newMirror(t.o.MaxEntries, bans.Len)
 	next.evicted = t.mirror.evicted
-	t.fill(next, bans, t.o.Now(), &no)
+	if bans.All != nil {
+		t.fill(next, bans.All, t.o.Now(), &no)
+	}
 	ranges := spans(allow, &no)
 	t.stats.Refused += int64(no.total)
 	return next, ranges, no.err()
 }
 
 // fill puts bans into m.
-func (t *Table) fill(m *mirror, bans []Ban, now time.Time, no *refusals) {
+func (t *Table) fill(m *mirror, bans iter.Seq[Ban], now time.Time, no *refusals) {
 	before := m.evicted
-	for _, b := range bans {
+	for b := range bans {
 		source, target, err := normalise(b.Prefix, t.o.IPv6Prefix)
 		if err != nil {
 			no.add(b.Prefix, err)
@@ -256,23 +259,20 @@ func (t *Table) plan() plan {
 
 // commit writes changes to the kernel. If that fails, the kernel holds part of
 // them or somebody broke the table: it is rebuilt, now or as soon as allowed.
-func (t *Table) commit(ctx context.Context, changes []change) error {
-	if len(changes) == 0 {
-		return nil
-	}
+func (t *Table) commit(ctx context.Context, changes iter.Seq[change]) error {
 	if t.kernel == nil {
 		t.reportWould(changes)
 		return nil
 	}
-	err := t.kernel.apply(ctx, changes, t.plan())
+	written, err := t.kernel.apply(ctx, changes, t.plan())
 	if err == nil {
 		t.mu.Lock()
-		t.stats.Written += int64(len(changes))
+		t.stats.Written += int64(written)
 		t.mu.Unlock()
 		return nil
 	}
 	t.dirty = true
-	t.failed(fmt.Errorf("writing %d changes: %w", len(changes), err))
+	t.failed(fmt.Errorf("writing changes, after %d: %w", written, err))
 	if ctx.Err() != nil || t.o.Now().Sub(t.lastRepair) < t.repairEvery {
 		t.loop.wakeUp()
 		return fmt.Errorf("changing the firewall table: %w; it will be rebuilt", err)

@@ -35,7 +35,7 @@ func TestDryRun(t *testing.T) {
 	from := c.Now()
 	hour := from.Add(time.Hour)
 	ctx := context.Background()
-	err := table.Start(ctx, []Ban{ban("192.0.2.1/32", hour, "a"), ban("127.0.0.1/32", hour, "a")}, parsePrefixes("198.51.100.0/24"))
+	err := table.Start(ctx, BansOf(ban("192.0.2.1/32", hour, "a"), ban("127.0.0.1/32", hour, "a")), parsePrefixes("198.51.100.0/24"))
 	if !errors.Is(err, ErrReserved) || errors.Is(err, ErrNoPrivilege) {
 		t.Errorf("Start: %v, want a refusal and nothing else", err)
 	}
@@ -96,7 +96,7 @@ func TestUpdateSemantics(t *testing.T) {
 		{"add shorter", func(t *Table) error { return t.Add(ban("192.0.2.1/32", at(time.Minute), "a")) }, []string{"192.0.2.1/32 1h0m0s a"}},
 		{"add longer, other origin", func(t *Table) error { return t.Add(ban("192.0.2.1/32", at(2*time.Hour), "b")) }, []string{"192.0.2.1/32 2h0m0s b"}},
 		{"set shortens", func(t *Table) error {
-			return t.Set(context.Background(), []Ban{ban("192.0.2.1/32", at(time.Minute), "b"), ban("192.0.2.1/32", at(2*time.Minute), "b")}, nil)
+			return t.Set(context.Background(), BansOf(ban("192.0.2.1/32", at(time.Minute), "b"), ban("192.0.2.1/32", at(2*time.Minute), "b")), nil)
 		}, []string{"192.0.2.1/32 2m0s b"}},
 		{"update shortens", func(t *Table) error {
 			return t.Update([]Ban{ban("192.0.2.1/32", at(30*time.Second), "b")}, parsePrefixes("192.0.2.1/32"))
@@ -114,10 +114,10 @@ func TestUpdateSemantics(t *testing.T) {
 		{"over already", func(t *Table) error {
 			return t.Add(ban("192.0.2.3/32", from, "a"), ban("192.0.2.4/32", time.Time{}, "a"))
 		}, []string{"2001:db8::/64 1h0m0s b"}},
-		{"empty set", func(t *Table) error { return t.Set(context.Background(), nil, nil) }, nil},
+		{"empty set", func(t *Table) error { return t.Set(context.Background(), Bans{}, nil) }, nil},
 	}
 	table := New(Options{DryRun: true, Now: c.Now})
-	if err := table.Start(context.Background(), nil, nil); err != nil {
+	if err := table.Start(context.Background(), Bans{}, nil); err != nil {
 		t.Fatal(err)
 	}
 	defer table.Close(false)

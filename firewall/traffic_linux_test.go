@@ -67,11 +67,11 @@ func dropsExactlyTheBanned(t *testing.T, owner bool) {
 		{"IPv6 address", func() error { return table.Add(ban(in64a+"/128", hour, "a")) },
 			map[string]bool{in64a: true, in64b: true, other6: false}},
 		{"allowed in a banned range", func() error {
-			return table.Set(ctx, []Ban{ban("10.77.0.0/16", hour, "c"), ban("fd77:0:1::/48", hour, "c")}, parsePrefixes(base+"/32 "+in64a+"/128"))
+			return table.Set(ctx, BansOf(ban("10.77.0.0/16", hour, "c"), ban("fd77:0:1::/48", hour, "c")), parsePrefixes(base+"/32 "+in64a+"/128"))
 		}, map[string]bool{base: false, in24a: true, other: true, in64a: false, in64b: true, other6: true}},
-		{"not allowed any more", func() error { return table.Set(ctx, []Ban{ban("10.77.0.0/16", hour, "c")}, nil) },
+		{"not allowed any more", func() error { return table.Set(ctx, BansOf(ban("10.77.0.0/16", hour, "c")), nil) },
 			map[string]bool{base: true, in24a: true, in64b: false}},
-		{"nobody again", func() error { return table.Set(ctx, nil, nil) },
+		{"nobody again", func() error { return table.Set(ctx, Bans{}, nil) },
 			map[string]bool{base: false, in24a: false, other: false, in64a: false, other6: false}},
 	}
 	for _, s := range steps {
