@@ -18,8 +18,9 @@ import (
 )
 
 const (
-	maxAnswer = 64 << 10 // bytes of an answer that are read
-	maxQuoted = 200      // of them that an error shows
+	maxAnswer    = 64 << 10 // bytes of an answer that are read
+	maxQuoted    = 200      // of them that an error shows
+	maxRedirects = 5
 )
 
 // httpSpec is a receiver that takes requests.
@@ -80,7 +81,19 @@ func newPoster(s *httpSpec, pack func(string) ([]byte, http.Header, error)) (*po
 			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
 		}
 	}
-	return &poster{client: &http.Client{Transport: transport}, method: s.Method, url: u.String(), headers: s.Headers, pack: pack}, nil
+	return &poster{client: &http.Client{Transport: transport, CheckRedirect: sameRequest}, method: s.Method, url: u.String(), headers: s.Headers, pack: pack}, nil
+}
+
+// sameRequest follows redirects that carry the same request to the same host. Another
+// host is to see no key in a header, and a page that a GET finds there has taken no
+// message; such a redirect is the answer, which is no success.
+func sameRequest(req *http.Request, via []*http.Request) error {
+	from := via[0]
+	if len(via) > maxRedirects || req.Method != from.Method || req.URL.Hostname() != from.URL.Hostname() ||
+		from.URL.Scheme == "https" && req.URL.Scheme != "https" {
+		return http.ErrUseLastResponse
+	}
+	return nil
 }
 
 // tls reads the certificates.

@@ -89,6 +89,45 @@ func TestHTTPAnswers(t *testing.T) {
 	}
 }
 
+// TestHTTPRedirects: only to the same host and as the same request; anything else is no
+// success, and keeps the key to itself.
+func TestHTTPRedirects(t *testing.T) {
+	other := newInbox(t)
+	for name, c := range map[string]struct {
+		status int
+		to     string
+		works  bool
+	}{
+		"moved":         {http.StatusPermanentRedirect, "/there", true},
+		"for now":       {http.StatusTemporaryRedirect, "/there", true},
+		"to a page":     {http.StatusFound, "/there", false},
+		"to itself":     {http.StatusTemporaryRedirect, "/", false},
+		"to other host": {http.StatusPermanentRedirect, strings.Replace(other.URL, "127.0.0.1", "localhost", 1), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			there := 0
+			in := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path != "/there" {
+					http.Redirect(w, r, c.to, c.status)
+					return
+				}
+				if body, _ := io.ReadAll(r.Body); r.Method == "POST" && string(body) == "text" && r.Header.Get("X-Key") == "k" {
+					there++
+				}
+			}))
+			defer in.Close()
+			err := sendTo(t, "type: http\nname: x\nheaders: {X-Key: k}\nurl: "+in.URL, "text")
+			_, permanent := err.(permanentError)
+			if (err == nil) != c.works || permanent == c.works || there != map[bool]int{true: 1}[c.works] {
+				t.Errorf("%v, arrived %d times", err, there)
+			}
+		})
+	}
+	if len(other.requests) > 0 {
+		t.Errorf("another host was sent %v", other.requests[0].Header)
+	}
+}
+
 // TestHTTPSecrets: no error has the URL, which in chats is the key.
 func TestHTTPSecrets(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
