@@ -21,7 +21,6 @@ const (
 	maxCredentials = 64 << 10
 	loginLength    = 48
 	passwordLength = 64
-	alphanumerics  = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 )
 
 // ErrNotRegistered is in the chain when there are no credentials.
@@ -95,31 +94,9 @@ func rootURL(s string) (string, error) {
 }
 
 // newCredentials makes a login and a password for a server.
-func newCredentials(server string) (Credentials, error) {
-	c := Credentials{URL: server}
-	var err error
-	if c.Login, err = randomText(loginLength); err == nil {
-		c.Password, err = randomText(passwordLength)
-	}
-	return c, err
-}
-
-// randomText returns n letters and digits.
-func randomText(n int) (string, error) {
-	out := make([]byte, 0, n)
-	var b [64]byte
-	for len(out) < n {
-		if _, err := rand.Read(b[:]); err != nil {
-			return "", err
-		}
-		for _, c := range b {
-			// Bytes beyond the last whole multiple would make some letters likelier.
-			if int(c) < 256/len(alphanumerics)*len(alphanumerics) && len(out) < n {
-				out = append(out, alphanumerics[int(c)%len(alphanumerics)])
-			}
-		}
-	}
-	return string(out), nil
+func newCredentials(server string) Credentials {
+	text := func() string { return rand.Text() + rand.Text() + rand.Text() } // 78 letters and digits
+	return Credentials{URL: server, Login: text()[:loginLength], Password: text()[:passwordLength]}
 }
 
 // writeAside writes the file beside its place, for its owner alone; keep puts it there.

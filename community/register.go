@@ -51,10 +51,7 @@ func register(ctx context.Context, o Options, server, path string) (Credentials,
 	if _, err := os.Lstat(path); err == nil {
 		return Credentials{}, fmt.Errorf("%s is there already: move it away to register anew", path)
 	}
-	cred, err := newCredentials(server)
-	if err != nil {
-		return Credentials{}, err
-	}
+	cred := newCredentials(server)
 	// The file first: a login whose password is lost is of no use to anybody.
 	keep, forget, err := cred.writeAside(path)
 	if err != nil {
