@@ -24,9 +24,9 @@ test: skipped ## what CI runs; kernel tests need root, browser tests need chromi
 	$(GO) vet -tags $(TAGS) $(PKGS)
 	$(GO) test -tags $(TAGS) -timeout 30m $(PKGS)
 
-test-clients: ## CrowdSec's own bouncers, agent and cscli, from Debian's packages, against our Local API; with root in a network namespace
+test-clients: ## CrowdSec's own bouncers, agent and cscli, from Debian's packages, against our Local API; -v: each test says whether it ran
 	@clients=$$(.ci/clients) && if [ -n "$$clients" ]; then \
-		RAMPART_CLIENTS=$$clients $(GO) test -tags $(TAGS) -count 1 -timeout 20m -run '^TestClient' ./internal/e2e; fi
+		RAMPART_CLIENTS=$$clients $(GO) test -v -tags $(TAGS) -count 1 -timeout 20m -run '^TestClient' ./internal/e2e; fi
 
 race: ## the tests under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -short -tags $(TAGS) -timeout 40m $(PKGS)
