@@ -119,6 +119,15 @@ func (c *Client) server() (*api, error) {
 	return c.api, nil
 }
 
+// Wants reports whether there is something here for the node that leads to do: to pull,
+// or, if it is this one already, to take back what is not wanted any more.
+func (c *Client) Wants() bool {
+	c.mu.Lock()
+	pulls, unwanted := c.api != nil && c.config.Pull, c.unwanted
+	c.mu.Unlock()
+	return pulls || unwanted && c.o.Leads()
+}
+
 // Run pushes and pulls until ctx is done. What has not been sent by then waits on disk.
 func (c *Client) Run(ctx context.Context) {
 	var loops sync.WaitGroup

@@ -55,7 +55,7 @@ func NewFeeds(o Options) (*Feeds, error) {
 	if o.Book == nil || o.DB == nil {
 		return nil, errors.New("feeds: no journal or database")
 	}
-	f := &Feeds{o: o.filled(), feeds: map[string]*feed{}}
+	f := &Feeds{o: o.filled(), feeds: map[string]*feed{}, swept: true} // before Use nobody knows what stays
 	f.shelf = newShelf(&f.o)
 	return f, nil
 }
@@ -87,8 +87,19 @@ func (f *Feeds) Use(feeds []Feed) error {
 		}
 		next[src.key] = &feed{source: src, known: known, due: f.firstTime(src, &known)}
 	}
-	f.feeds, f.swept = next, false
+	former, err := f.former(next)
+	if err != nil {
+		return fmt.Errorf("feeds that there were: %w", err)
+	}
+	f.feeds, f.swept = next, len(former) == 0
 	return nil
+}
+
+// Wants reports whether there is something here for the node that leads to do.
+func (f *Feeds) Wants() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.feeds) > 0 || !f.swept
 }
 
 // firstTime is when a feed is fetched first: at once, but not before it is due again if
@@ -220,19 +231,27 @@ func (f *Feeds) sweep() {
 	f.o.Logger.Warn("feeds: a list that is no feed's any more stays for now, will be tried again", zap.Error(err), zap.Time("next", f.sweeping.due))
 }
 
-// dropOthers drops the lists of feeds that are not among these. What is known of one
-// stays until its list is dropped.
-func (f *Feeds) dropOthers(feeds map[string]*feed) error {
-	var gone []string
-	err := f.o.DB.Each(feedBucket, "", func(key string, _ []byte) error {
+// former are the names of what this node fetched and is none of these feeds.
+func (f *Feeds) former(feeds map[string]*feed) (names []string, err error) {
+	err = f.o.DB.Each(feedBucket, "", func(key string, _ []byte) error {
 		if feeds[key] == nil {
-			gone = append(gone, key)
+			names = append(names, key)
 		}
 		return nil
 	})
+	return names, err
+}
+
+// dropOthers drops the lists of feeds that are not among these, unless somebody else has
+// replaced them since. What is known of one stays until its list is dropped.
+func (f *Feeds) dropOthers(feeds map[string]*feed) error {
+	gone, err := f.former(feeds)
 	errs := []error{err}
 	for _, name := range gone {
-		err := f.shelf.drop(name)
+		known, err := f.shelf.recall(feedBucket, name)
+		if l := f.shelf.current(name); err == nil && l != nil && l.Version == known.Version {
+			err = f.shelf.drop(name)
+		}
 		if err == nil {
 			err = f.o.DB.Delete(feedBucket, name)
 		}

@@ -69,6 +69,7 @@ func TestFeed(t *testing.T) {
 	}
 	// After a restart it is in force before anybody asks, and not fetched before it is due.
 	d.restart()
+	d.fetch(time.Minute)
 	d.expectList("drop", "198.51.100.77 198.51.100.78")
 	must(t, d.feeds.Use([]Feed{one}))
 	d.fetch(time.Minute)
@@ -76,6 +77,37 @@ func TestFeed(t *testing.T) {
 	must(t, d.feeds.Use(nil))
 	d.fetch(time.Minute)
 	d.expectList("drop", "")
+}
+
+// TestFeedsThatWere: who has no feeds wants to lead until what came of former ones is
+// gone, and leaves alone what somebody else has put in its place.
+func TestFeedsThatWere(t *testing.T) {
+	d := newDesk(t)
+	wants := func(when string, want bool) {
+		t.Helper()
+		if got := d.feeds.Wants(); got != want {
+			t.Errorf("%s: wants to lead: %t", when, got)
+		}
+	}
+	wants("before the first use", false)
+	must(t, d.feeds.Use(nil))
+	wants("without feeds", false)
+	url := d.server.PutFile("f", "198.51.100.1\n")
+	must(t, d.feeds.Use([]Feed{{Name: "a", URL: url}, {Name: "b", URL: url}}))
+	wants("with feeds", true)
+	d.fetch(time.Minute)
+	d.expectList("a", "198.51.100.1")
+	h := decisions.ListHead{Name: "b", Type: decisions.TypeBan, Created: d.clock.Now(), Until: d.clock.Now().Add(time.Hour)}
+	other, _, err := decisions.ReadBlocklist(h, strings.NewReader("198.51.100.2\n"))
+	must(t, err)
+	must(t, d.book.PutList(other))
+	d.restart()
+	must(t, d.feeds.Use(nil))
+	wants("with lists of former ones", true)
+	d.fetch(time.Minute)
+	d.expectList("a", "")
+	d.expectList("b", "198.51.100.2")
+	wants("when all is gone", false)
 }
 
 // TestFeedSameContent: a server that knows no conditions sends all of it again; what has

@@ -21,13 +21,13 @@ func (c *Client) withdraw(now time.Time) error {
 		return nil
 	}
 	c.mu.Lock()
-	config, look := c.config, c.unwanted
+	config, look, leads := c.config, c.unwanted, c.o.Leads()
 	c.unwanted = false
 	c.mu.Unlock()
 	if !look {
 		return nil
 	}
-	err := c.takeBack(config)
+	err := c.takeBack(config, leads)
 	if err == nil {
 		p.withdrawal = schedule{}
 		return nil
@@ -41,7 +41,7 @@ func (c *Client) withdraw(now time.Time) error {
 
 // takeBack drops what a configuration does not want. Lists are for the node that pulls to
 // drop, allowlists each node's own.
-func (c *Client) takeBack(config Config) error {
+func (c *Client) takeBack(config Config, leads bool) error {
 	p := &c.pull
 	if now := (wish{config.Credentials, config.Pull, config.NoCommunity, config.NoLists}); now != p.wish {
 		// Whoever wants something else wants it now; begin has the last word after a start.
@@ -49,12 +49,12 @@ func (c *Client) takeBack(config Config) error {
 	}
 	off := !config.Pull || config.Credentials == ""
 	var errs []error
-	if (off || config.NoCommunity) && c.o.Leads() {
+	if (off || config.NoCommunity) && leads {
 		p.ends, p.started = nil, false
 		errs = append(errs, c.shelf.drop(communityList))
 	}
 	if off || config.NoLists {
-		if c.o.Leads() {
+		if leads {
 			errs = append(errs, c.dropOthers(nil))
 		}
 		errs = append(errs, c.dropAllowlists(nil))
