@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -157,6 +158,25 @@ func TestLease(t *testing.T) {
 	within(t, "nobody holds it", func() bool { return !held[0].Held() && !held[1].Held() && !held[2].Held() })
 	s.Resume()
 	one()
+}
+
+// TestLeaseWhile: a node that does not want a lease keeps nobody from it, and gives it
+// back when it does not want it any more.
+func TestLeaseWhile(t *testing.T) {
+	s := redistest.Start(t, redistest.Options{})
+	a, b := up(t, 1, at(s.Addr())), up(t, 2, at(s.Addr()))
+	var wants [2]atomic.Bool
+	first, second := a.LeaseWhile("sync", wants[0].Load), b.LeaseWhile("sync", wants[1].Load)
+	wants[1].Store(true)
+	within(t, "the one that wants it holds it", second.Held)
+	wants[0].Store(true)
+	wants[1].Store(false)
+	within(t, "it went over", func() bool { return first.Held() && !second.Held() })
+	wants[0].Store(false)
+	within(t, "nobody holds it", func() bool { return s.Do("EXISTS", first.key()) == int64(0) })
+	if first.Held() || second.Held() {
+		t.Error("a lease is held that Redis has not given")
+	}
 }
 
 // TestNodes: the table tells of each node what it said, and the house is kept clean.

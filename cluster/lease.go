@@ -19,13 +19,14 @@ const (
 //go:embed lease.lua
 var leaseSource string
 
-// Lease is a right that one node at a time has. It is taken as soon as it is free
-// and renewed in the background. By Redis' clock no two nodes hold it; when Redis
+// Lease is a right that one node at a time has, of those that want it. It is taken as
+// soon as it is free and renewed in the background. By Redis' clock no two nodes hold it; when Redis
 // itself forgets (a fail-over that loses the last writes), the node that held it
 // stops to believe so as soon as it notices that Redis was away.
 type Lease struct {
-	c    *Client
-	name string
+	c      *Client
+	name   string
+	wanted func() bool // nil: always
 	// until is how long it is held, in ns of the client's clock since its start; falls
 	// is how often Redis had been lost when it was granted.
 	until atomic.Int64
@@ -42,7 +43,13 @@ type leases struct {
 
 // Lease returns the lease with that name: letters, digits and dashes. It is taken
 // and renewed until the client is closed.
-func (c *Client) Lease(name string) *Lease {
+func (c *Client) Lease(name string) *Lease { return c.LeaseWhile(name, nil) }
+
+// LeaseWhile returns the lease with that name, which is taken and renewed while wanted
+// says so, and then given back. It is asked about once a second, from the time of this
+// call on, by another goroutine. Whoever was first to ask for a name says when it is
+// wanted.
+func (c *Client) LeaseWhile(name string, wanted func() bool) *Lease {
 	c.leases.mu.Lock()
 	defer c.leases.mu.Unlock()
 	for _, l := range c.leases.list {
@@ -50,7 +57,7 @@ func (c *Client) Lease(name string) *Lease {
 			return l
 		}
 	}
-	l := &Lease{c: c, name: name}
+	l := &Lease{c: c, name: name, wanted: wanted}
 	c.leases.list = append(c.leases.list, l)
 	poke(c.leases.wake)
 	return l
@@ -62,6 +69,17 @@ func (l *Lease) Held() bool {
 }
 
 func (l *Lease) key() string { return l.c.key("{j}", "lease", l.name) }
+
+// tend takes or renews it where it is wanted, and gives it back where it is not.
+func (l *Lease) tend(ctx context.Context) error {
+	switch {
+	case l.wanted == nil || l.wanted():
+		return l.renew(ctx)
+	case l.until.Load() != 0:
+		return l.release(ctx)
+	}
+	return nil
+}
 
 // renew takes or renews it. The time is counted from before the call, so that Redis
 // never gives it to another while it is believed to be held here.

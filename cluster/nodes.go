@@ -122,7 +122,7 @@ func (c *Client) tendOnce(round int, house *Lease) error {
 		return err
 	}
 	for _, l := range c.leases.all() {
-		if err := l.renew(c.ctx); err != nil {
+		if err := l.tend(c.ctx); err != nil {
 			return err
 		}
 	}
