@@ -15,7 +15,6 @@ import (
 
 	"github.com/rampart-edge/rampart/decisions"
 	"github.com/rampart-edge/rampart/event"
-	"github.com/rampart-edge/rampart/internal/testkit/journaltest"
 )
 
 // TestAlertsAgainstModel compares Alerts, DeleteAlerts and AlertTally with a look at
@@ -24,21 +23,7 @@ func TestAlertsAgainstModel(t *testing.T) {
 	for seed := range uint64(3) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			m := alertModel{queryModel: queryModel{desk: openDesk(t, decisions.BookOptions{}), r: rand.New(rand.NewPCG(seed, 80))}}
-			for step := range 300 {
-				m.change()
-				if step == 150 {
-					m.restart()
-					m.follower = journaltest.Follower{}
-				}
-				m.follower.Follow(m.Book)
-				for range 5 {
-					m.compare(m.filter())
-				}
-				m.compareTally()
-			}
-			if m.answers < 1000 || m.deleted < 20 {
-				t.Errorf("%d answers and %d deletions compared: too few to say anything", m.answers, m.deleted)
-			}
+			m.run(m.change, func() { m.compare(m.filter()) }, m.compareTally)
 		})
 	}
 }

@@ -25,16 +25,6 @@ type Match struct {
 	Notifications []string // names of those to notify; shared, not to be changed
 }
 
-// Decide is Judge for those who want the decisions and the name of the profile that
-// made them, or of the first that matched where none made any.
-func (p *Profiles) Decide(a *event.Alert, now time.Time) (ds []Decision, name string, err error) {
-	j, err := p.Judge(a, now)
-	if name = j.Decider; name == "" && len(j.Matched) > 0 {
-		name = j.Matched[0].Profile
-	}
-	return j.Decisions, name, err
-}
-
 // Judge tells what is to be decided about an alert and who is to be notified of
 // it. An alert that has decisions already gets no more; those who are to know of it
 // are told all the same.

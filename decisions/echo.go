@@ -17,10 +17,10 @@ type laterEnds [7]int64
 
 // echoes are the ends that r was told with before, and that are still to come.
 func (x *index) echoes(r *record) (out []int64) {
-	if r.echo == 0 {
+	if r.gone || r.told == 0 {
 		return nil
 	}
-	out = append(out, r.echo)
+	out = append(out, r.told)
 	for _, end := range x.later[r.slot] {
 		if end != 0 {
 			out = append(out, end)
@@ -42,9 +42,9 @@ func (x *index) setEchoes(r *record, ends []int64) {
 		}
 		ends = slices.Delete(ends, near, near+1)
 	}
-	r.echo = 0
+	r.told = 0
 	if len(ends) > 0 {
-		r.echo = ends[0]
+		r.told = ends[0]
 	}
 	if len(ends) > 1 {
 		copy(later[:], ends[1:])
@@ -67,21 +67,21 @@ func (b *Book) extend(r *record, until time.Time) {
 
 // schedule makes ends those at which r is told again. The caller holds mu.
 func (b *Book) schedule(r *record, ends []int64) {
-	before := r.echo
-	if b.index.setEchoes(r, ends); r.echo == 0 || r.echo == before {
+	before := r.told
+	if b.index.setEchoes(r, ends); r.told == 0 || r.told == before {
 		return
 	}
 	if len(b.echoAlarms) >= 2*max(len(b.index.byID), minCompact) {
 		b.echoAlarms = slices.DeleteFunc(b.echoAlarms, func(a alarm) bool { return b.echoing(a) == nil })
 		heap.Init(&b.echoAlarms)
 	}
-	b.echoAlarms.add(alarm{when: r.echo, cursor: r.id, slot: r.slot})
+	b.echoAlarms.add(alarm{when: r.told, cursor: r.id, slot: r.slot})
 }
 
 // echoing returns the record that an alarm is about, nil if it is not wanted any more.
 // The slot may be another's by now.
 func (b *Book) echoing(a alarm) *record {
-	if r := b.index.records.at(a.slot); r.id == a.cursor && !r.gone && r.echo == a.when {
+	if r := b.index.records.at(a.slot); r.id == a.cursor && !r.gone && r.told == a.when {
 		return r
 	}
 	return nil

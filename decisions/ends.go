@@ -19,7 +19,7 @@ const (
 type keptDecision struct {
 	Decision
 	// At is when its latest change was, in Unix milliseconds; 0: it was never
-	// announced. Told is that of the record, Echoes are its echo and later ones.
+	// announced. Told is that of a record that is gone, Echoes are those of another.
 	At     int64   `json:"at,omitempty"`
 	Told   int64   `json:"told,omitempty"`
 	Echoes []int64 `json:"echoes,omitempty"`
@@ -27,9 +27,9 @@ type keptDecision struct {
 
 // kept is the record of r for the database.
 func (l *changelog) kept(r *record) keptDecision {
-	k := keptDecision{Decision: l.records.decision(r), At: l.at(r), Told: r.told, Echoes: l.records.echoes(r)}
-	if r.gone { // nobody asks what led to it
-		k.IncidentID, k.Host = "", ""
+	k := keptDecision{Decision: l.records.decision(r), At: l.at(r), Echoes: l.records.echoes(r)}
+	if r.gone {
+		k.Told, k.IncidentID, k.Host = r.told, "", "" // nobody asks what led to it
 	}
 	return k
 }

@@ -99,10 +99,10 @@ func TestProgressiveBans(t *testing.T) {
 			for range 4 {
 				a := alert("Ip", tc.value, "http")
 				a.Source.IP, a.Stop, a.Width64 = tc.value, d.clock.Now(), true
-				ds, _, err := p.Decide(a, d.clock.Now())
+				j, err := p.Judge(a, d.clock.Now())
 				must(t, err)
-				must(t, d.Append(a, ds))
-				got = append(got, strings.TrimSuffix(ds[0].Until.Sub(d.clock.Now()).String(), "0m0s"))
+				must(t, d.Append(a, j.Decisions))
+				got = append(got, strings.TrimSuffix(j.Decisions[0].Until.Sub(d.clock.Now()).String(), "0m0s"))
 				d.clock.Advance(20 * time.Hour)
 				d.Expire(d.clock.Now())
 			}

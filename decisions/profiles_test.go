@@ -62,6 +62,14 @@ func brief(ds []decisions.Decision) []string {
 	return out
 }
 
+// decider is the profile that decided, or the first that matched where none did.
+func decider(j decisions.Judgement) string {
+	if j.Decider == "" && len(j.Matched) > 0 {
+		return j.Matched[0].Profile
+	}
+	return j.Decider
+}
+
 func TestDefaultProfiles(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
@@ -100,10 +108,10 @@ func TestDefaultProfiles(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			p, err := decisions.LoadProfiles("default", decisions.DefaultProfiles(), env(tc.counts))
 			must(t, err)
-			ds, name, err := p.Decide(tc.alert, start)
+			j, err := p.Judge(tc.alert, start)
 			must(t, err)
-			if d := cmp.Diff(tc.want, brief(ds)); d != "" || name != tc.profile {
-				t.Errorf("profile %q: %s", name, d)
+			if d := cmp.Diff(tc.want, brief(j.Decisions)); d != "" || decider(j) != tc.profile {
+				t.Errorf("profile %q: %s", decider(j), d)
 			}
 		})
 	}
@@ -112,13 +120,13 @@ func TestDefaultProfiles(t *testing.T) {
 func TestDecisionFields(t *testing.T) {
 	a := alert("ip", "2001:db8::7", "ssh")
 	a.Width64, a.Stop, a.StopAt = true, time.Time{}, start.Add(-time.Minute).Format(time.RFC3339Nano)
-	ds, _, err := load(t, "name: p\nfilters: ['true']\ndecisions: [{type: BAN, duration: 1d2h}]", counts{}).Decide(a, start)
+	j, err := load(t, "name: p\nfilters: ['true']\ndecisions: [{type: BAN, duration: 1d2h}]", counts{}).Judge(a, start)
 	must(t, err)
 	want := []decisions.Decision{{
 		IncidentID: "INC", Scope: "Range", Value: "2001:db8::/64", Type: "ban", Origin: "crowdsec", Scenario: "test/scenario",
 		Host: "example.com", Created: start, Until: start.Add(26*time.Hour - time.Minute), Direct: true,
 	}}
-	if d := cmp.Diff(want, ds); d != "" {
+	if d := cmp.Diff(want, j.Decisions); d != "" {
 		t.Error(d)
 	}
 }
@@ -156,9 +164,9 @@ func TestProfiles(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			text := strings.ReplaceAll(tc.yaml, "FAIL", `"Alert.Events[7].Timestamp == ''"`)
-			ds, name, err := load(t, text, counts{}).Decide(alert("Ip", "192.0.2.1", ""), start)
-			if d := cmp.Diff(tc.want, brief(ds)); d != "" || name != tc.profile {
-				t.Errorf("profile %q: %s", name, d)
+			j, err := load(t, text, counts{}).Judge(alert("Ip", "192.0.2.1", ""), start)
+			if d := cmp.Diff(tc.want, brief(j.Decisions)); d != "" || decider(j) != tc.profile {
+				t.Errorf("profile %q: %s", decider(j), d)
 			}
 			if (err != nil) != (tc.wantErr != "") || err != nil && !strings.Contains(err.Error(), tc.wantErr) {
 				t.Errorf("error %v, want %q", err, tc.wantErr)
@@ -246,21 +254,21 @@ func TestReadProfiles(t *testing.T) {
 				return
 			}
 			must(t, err)
-			_, name, err := p.Decide(alert("Ip", "192.0.2.1", ""), start)
-			if must(t, err); name != tc.want {
-				t.Errorf("%s decides, want %s", name, tc.want)
+			j, err := p.Judge(alert("Ip", "192.0.2.1", ""), start)
+			if must(t, err); j.Decider != tc.want {
+				t.Errorf("%s decides, want %s", j.Decider, tc.want)
 			}
 		})
 	}
 }
 
-func TestDecideSimulatedAlert(t *testing.T) {
+func TestJudgeSimulatedAlert(t *testing.T) {
 	a := alert("Ip", "192.0.2.1", "ssh")
 	a.Simulated = true
-	ds, _, err := load(t, string(decisions.DefaultProfiles()), counts{}).Decide(a, start)
+	j, err := load(t, string(decisions.DefaultProfiles()), counts{}).Judge(a, start)
 	must(t, err)
-	if len(ds) != 1 || !ds[0].Simulated {
-		t.Errorf("got %+v", ds)
+	if len(j.Decisions) != 1 || !j.Decisions[0].Simulated {
+		t.Errorf("got %+v", j)
 	}
 }
 
@@ -319,8 +327,8 @@ func FuzzProfiles(f *testing.F) {
 		if p == nil {
 			return
 		}
-		ds, _, _ := p.Decide(alert("Ip", "192.0.2.1", "http"), start)
-		for _, d := range ds {
+		j, _ := p.Judge(alert("Ip", "192.0.2.1", "http"), start)
+		for _, d := range j.Decisions {
 			if d.Type == "" || !d.Until.After(start) {
 				t.Fatalf("decided %+v", d)
 			}

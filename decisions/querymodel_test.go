@@ -25,21 +25,7 @@ func TestQueryAgainstModel(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			m := queryModel{desk: openDesk(t, decisions.BookOptions{MaxDecisions: 400}), r: rand.New(rand.NewPCG(seed, 70))}
 			m.putLists()
-			for step := range 300 {
-				m.change()
-				if step == 150 {
-					m.restart()
-					m.follower = journaltest.Follower{}
-				}
-				m.follower.Follow(m.Book)
-				for range 5 {
-					m.compare(m.query())
-				}
-				m.compareTally()
-			}
-			if m.answers < 1000 || m.deleted < 20 {
-				t.Errorf("%d answers and %d deletions compared: too few to say anything", m.answers, m.deleted)
-			}
+			m.run(m.change, func() { m.compare(m.query()) }, m.compareTally)
 		})
 	}
 }
@@ -49,6 +35,27 @@ type queryModel struct {
 	r                *rand.Rand
 	follower         journaltest.Follower
 	answers, deleted int
+}
+
+// run changes the book many times, over a restart too, and asks it what it has to know
+// after each.
+func (m *queryModel) run(change, ask, tally func()) {
+	m.t.Helper()
+	for step := range 300 {
+		change()
+		if step == 150 {
+			m.restart()
+			m.follower = journaltest.Follower{}
+		}
+		m.follower.Follow(m.Book)
+		for range 5 {
+			ask()
+		}
+		tally()
+	}
+	if m.answers < 1000 || m.deleted < 20 {
+		m.t.Errorf("%d answers and %d deletions compared: too few to say anything", m.answers, m.deleted)
+	}
 }
 
 func (m *queryModel) pick(texts ...string) string { return texts[m.r.IntN(len(texts))] }

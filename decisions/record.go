@@ -14,13 +14,12 @@ type record struct {
 	id, alertID    int64
 	created, until int64 // Unix milliseconds
 	cursor         int64 // of its latest change, 0 if that was never announced, or is forgotten
-	// echo is the first of the ends that subscribers were told before the one that it
-	// has, 0 for none: then it is told again. Of a record that is gone told is the end
-	// that was known before.
-	echo, told int64
-	key        key // of its value
-	uuid       [16]byte
-	incident   [mintedLen]byte // of an id that is as long as a minted one
+	// told is an end that subscribers were told: the first before the one that it has,
+	// 0 for none, at which it is told again; of one that is gone, that which it had.
+	told     int64
+	key      key // of its value
+	uuid     [16]byte
+	incident [mintedLen]byte // of an id that is as long as a minted one
 
 	scope, kind, origin, scenario, host name
 
