@@ -83,14 +83,10 @@ func (c *call) agent() agent {
 
 // clip keeps printable text of a bearable length.
 func clip(s string) string {
-	s = strings.Map(func(r rune) rune {
+	return cut(strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f || r == '\uFFFD' {
 			return -1
 		}
 		return r
-	}, s)
-	if len(s) > maxAgent {
-		s = strings.ToValidUTF8(s[:maxAgent], "")
-	}
-	return s
+	}, s), maxAgent)
 }

@@ -1,8 +1,12 @@
 package localapi
 
 import (
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"regexp"
 	"testing"
@@ -225,5 +229,32 @@ func TestPeer(t *testing.T) {
 	r.RemoteAddr = "127.0.0.1:1"
 	if p := d.server.peerOf(r, false, func(*http.Request) netip.Addr { return netip.MustParseAddr("::1") }); p.Local || p.Own {
 		t.Errorf("behind a site: %+v", p)
+	}
+}
+
+// TestStillMay: who listens for long has to be somebody who may call now, not only when
+// the call began.
+func TestStillMay(t *testing.T) {
+	d := newDesk(t)
+	now := d.clock.Now()
+	shown := &x509.Certificate{Subject: pkix.Name{CommonName: "fw", OrganizationalUnit: []string{"bouncers"}},
+		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour)}
+	config := Config{BouncerOUs: []string{"bouncers"}}
+	for name, change := range map[string]func(){
+		"the certificate is over":     func() { d.clock.Advance(2 * time.Hour) },
+		"its unit is not allowed now": func() { d.server.Use(Config{}) },
+	} {
+		d.server.Use(config)
+		c := &call{s: d.server, r: httptest.NewRequest("GET", "/t", http.NoBody), route: &route{who: bouncer}}
+		c.r.TLS = &tls.ConnectionState{VerifiedChains: [][]*x509.Certificate{{shown}}}
+		c.peer.Addr = netip.MustParseAddr("192.0.2.1")
+		if err := c.stillMay(); err != nil {
+			t.Fatalf("%s: before that: %v", name, err)
+		}
+		change()
+		if err := c.stillMay(); err == nil {
+			t.Errorf("%s: goes on", name)
+		}
+		d.clock.Advance(now.Sub(d.clock.Now()))
 	}
 }

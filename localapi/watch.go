@@ -112,7 +112,7 @@ func (c *call) getEvents() error {
 		select {
 		case <-next:
 		case <-alive.C:
-			if err := c.admit(); err != nil {
+			if err := c.stillMay(); err != nil {
 				return err
 			}
 			page.buf = append(page.buf, ": still here\n\n"...)
@@ -122,6 +122,12 @@ func (c *call) getEvents() error {
 			return nil
 		}
 	}
+}
+
+// stillMay finds out anew who calls, as of now.
+func (c *call) stillMay() error {
+	c.now, c.config = c.s.o.Now(), c.s.config.Load()
+	return c.admit()
 }
 
 // tellEvents sends what there is to tell since a cursor, and returns the next one.
