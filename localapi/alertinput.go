@@ -61,22 +61,12 @@ type sourceInput struct {
 	Longitude float32 `json:"longitude"`
 }
 
-// missing gathers the keys that an input lacks.
-type missing struct{ text strings.Builder }
-
-func (m *missing) need(ok bool, format string, args ...any) {
-	if !ok && m.text.Len() < 4<<10 {
-		fmt.Fprintf(&m.text, "\n"+format+" in body is required", args...)
-	}
-}
-
-// check says which keys alert i of a request lacks. CrowdSec compatible: the words,
-// which scripts look for.
+// check says which keys alert i of a request lacks.
 func (in *alertInput) check(i int) error {
 	if in == nil {
 		in = &alertInput{}
 	}
-	var m missing
+	var v violations
 	for _, f := range []struct {
 		ok  bool
 		key string
@@ -86,25 +76,22 @@ func (in *alertInput) check(i int) error {
 		{in.ScenarioHash != nil, "scenario_hash"}, {in.ScenarioVersion != nil, "scenario_version"},
 		{in.Simulated != nil, "simulated"}, {in.Source != nil, "source"}, {in.StartAt != nil, "start_at"}, {in.StopAt != nil, "stop_at"},
 	} {
-		m.need(f.ok, "%d.%s", i, f.key)
+		v.need(f.ok, "%d.%s", i, f.key)
 	}
 	if s := in.Source; s != nil {
-		m.need(s.Scope != nil, "%d.source.scope", i)
-		m.need(s.Value != nil, "%d.source.value", i)
+		v.need(s.Scope != nil, "%d.source.scope", i)
+		v.need(s.Value != nil, "%d.source.value", i)
 	}
 	for j := range in.Decisions {
 		d := &in.Decisions[j]
-		m.need(d.Duration != nil, "%d.decisions.%d.duration", i, j)
-		m.need(d.Origin != nil, "%d.decisions.%d.origin", i, j)
-		m.need(d.Scenario != nil, "%d.decisions.%d.scenario", i, j)
-		m.need(d.Scope != nil, "%d.decisions.%d.scope", i, j)
-		m.need(d.Type != nil, "%d.decisions.%d.type", i, j)
-		m.need(d.Value != nil, "%d.decisions.%d.value", i, j)
+		v.need(d.Duration != nil, "%d.decisions.%d.duration", i, j)
+		v.need(d.Origin != nil, "%d.decisions.%d.origin", i, j)
+		v.need(d.Scenario != nil, "%d.decisions.%d.scenario", i, j)
+		v.need(d.Scope != nil, "%d.decisions.%d.scope", i, j)
+		v.need(d.Type != nil, "%d.decisions.%d.type", i, j)
+		v.need(d.Value != nil, "%d.decisions.%d.value", i, j)
 	}
-	if m.text.Len() == 0 {
-		return nil
-	}
-	return errors.New("validation failure list:" + m.text.String())
+	return v.err()
 }
 
 // alert makes the alert, without decisions, of an input that was checked.
@@ -163,10 +150,7 @@ func direct(a *event.Alert) bool {
 
 // tidy cuts a short text, and makes it text.
 func tidy(s string) string {
-	if len(s) > maxSentText {
-		s = s[:maxSentText]
-	}
-	return strings.ToValidUTF8(s, "")
+	return strings.ToValidUTF8(cut(s, maxSentText), "")
 }
 
 // sentDecisions are those of an alert that can be, and how many are over already.

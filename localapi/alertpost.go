@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 
@@ -39,7 +38,7 @@ func (c *call) postAlerts() error {
 	if err := p.read(body); err != nil {
 		return err
 	}
-	c.s.o.Registry.Pushed(c.machine.Name)
+	c.s.o.Registry.pushed(c.machine.Name)
 	if p.taken == 0 && len(p.bad) > 0 {
 		return fail(http.StatusBadRequest, "%v", p.bad[0])
 	}
@@ -90,7 +89,7 @@ func (p *post) read(body []byte) error {
 		case errors.As(err, &kind):
 			p.refuse(fmt.Errorf("alert %d: %w", i, err))
 			continue
-		case errors.Is(err, io.EOF), err != nil:
+		case err != nil:
 			return fail(http.StatusBadRequest, "%v", err)
 		}
 		if err := p.take(i, in); err != nil {

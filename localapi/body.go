@@ -164,12 +164,16 @@ func jsonError(err error) error {
 	return err
 }
 
-// violations are what a body lacks, as CrowdSec words it.
+// violations are what a body lacks, as CrowdSec words it: scripts look for the words.
 type violations []string
 
-func (v *violations) require(field, value string) {
-	if value == "" {
-		*v = append(*v, field+" in body is required")
+// maxViolations is how many are told.
+const maxViolations = 100
+
+// need notes a field, unless it is there.
+func (v *violations) need(is bool, field string, args ...any) {
+	if !is && len(*v) < maxViolations {
+		*v = append(*v, fmt.Sprintf(field, args...)+" in body is required")
 	}
 }
 

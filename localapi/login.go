@@ -42,8 +42,8 @@ func login(c *call) error {
 		return unauthorized("missing: " + jsonError(err).Error())
 	}
 	var v violations
-	v.require("machine_id", in.Machine)
-	v.require("password", in.Password)
+	v.need(in.Machine != "", "machine_id")
+	v.need(in.Password != "", "password")
 	if err := v.err(); err != nil {
 		return unauthorized(err.Error())
 	}
@@ -99,7 +99,7 @@ func loginCertificate(c *call, cn string, scenarios []string) error {
 	m, known := c.s.o.Registry.machine(name)
 	if !known {
 		m = Machine{Name: name, Auth: AuthTLS, Validated: true, Created: c.now, Updated: c.now}
-		if err := c.s.o.Registry.PutMachine(m); err != nil && !errors.Is(err, ErrExists) {
+		if err := c.s.o.Registry.putMachine(m, false); err != nil && !errors.Is(err, ErrExists) {
 			return err
 		}
 		m, known = c.s.o.Registry.machine(name)

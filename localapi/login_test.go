@@ -13,7 +13,7 @@ func TestLogin(t *testing.T) {
 	d := newDesk(t)
 	d.must(d.registry.AddMachine("testmachine", "testpassword", false))
 	d.do("POST", "/v1/watchers", `{"machine_id":"m2","password":"pw2"}`).want(t, 201, "")
-	d.must(d.registry.PutMachine(Machine{Name: "cert@192.0.2.1", Auth: AuthTLS, Validated: true, Created: d.clock.Now()}))
+	d.must(d.registry.putMachine(Machine{Name: "cert@192.0.2.1", Auth: AuthTLS, Validated: true, Created: d.clock.Now()}, false))
 	for _, c := range []struct{ name, body, message string }{
 		{"wrong password", `{"machine_id":"testmachine","password":"bad"}`, "incorrect Username or Password"},
 		{"too long", `{"machine_id":"testmachine","password":"` + strings.Repeat("x", 200) + `"}`, "incorrect Username or Password"},

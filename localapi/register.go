@@ -17,8 +17,8 @@ type registerBody struct {
 
 func (b *registerBody) check() error {
 	var v violations
-	v.require("machine_id", b.Machine)
-	v.require("password", b.Password)
+	v.need(b.Machine != "", "machine_id")
+	v.need(b.Password != "", "password")
 	if b.Token != "" && len(b.Token) < minAutoToken {
 		v = append(v, "registration_token in body should be at least 32 chars long")
 	}
@@ -84,7 +84,7 @@ func (c *call) registering() trier { return trier{c.peer.Addr, "\x00"} }
 
 // enrol writes the row, or its new password.
 func (c *call) enrol(m Machine) error {
-	err := c.s.o.Registry.PutMachine(m)
+	err := c.s.o.Registry.putMachine(m, false)
 	switch {
 	case errors.Is(err, ErrExists) && m.Auto:
 		err = c.s.o.Registry.changeMachine(m.Name, func(old *Machine) error {

@@ -63,7 +63,7 @@ func TestRegistryRestart(t *testing.T) {
 	}
 	d.must(d.registry.AddMachine("m", "pw", false))
 	tok := d.login("m", "pw")
-	d.registry.Pushed("m")
+	d.registry.pushed("m")
 	d.do("POST", "/v1/watchers", body("waits", "pw", "")).want(t, 201, "")
 	bouncers, machines := d.registry.Bouncers(), d.registry.Machines()
 	if n := len(bouncers[0].Cursors); n != maxCursors || bouncers[0].Cursors["ua04"].Journal != 4 {
@@ -124,13 +124,13 @@ func TestPrune(t *testing.T) {
 	d.must(err)
 	shared, err := d.registry.AddBouncer("shared", "")
 	d.must(err)
-	d.must(d.registry.PutBouncer(Bouncer{Name: "cert@10.0.0.1", Base: "cert", Auth: AuthTLS, Created: d.clock.Now()}))
+	d.must(d.registry.putBouncer(Bouncer{Name: "cert@10.0.0.1", Base: "cert", Auth: AuthTLS, Created: d.clock.Now()}))
 	d.do("GET", "/t", "", key(idle), from("10.0.0.1:1")).want(t, 200, "")
 	d.do("GET", "/t", "", key(shared), from("10.0.0.1:1")).want(t, 200, "")
 	d.do("GET", "/t", "", key(shared), from("10.0.0.2:1")).want(t, 200, "")
 	d.must(d.registry.AddMachine("m", "pw", false))
 	d.must(d.registry.AddMachine("busy", "pw", false))
-	d.must(d.registry.PutMachine(Machine{Name: "cert@10.0.0.1", Auth: AuthTLS, Validated: true, Created: d.clock.Now()}))
+	d.must(d.registry.putMachine(Machine{Name: "cert@10.0.0.1", Auth: AuthTLS, Validated: true, Created: d.clock.Now()}, false))
 	d.do("POST", "/v1/watchers", body("waits", "pw", "")).want(t, 201, "")
 	d.clock.Advance(time.Hour)
 	d.registry.expire() // off by default
@@ -138,7 +138,7 @@ func TestPrune(t *testing.T) {
 		t.Fatalf("%d rows", n)
 	}
 	d.registry.Pulled("shared@10.0.0.2", "test", Cursor{})
-	d.registry.Pushed("busy")
+	d.registry.pushed("busy")
 	d.server.Use(Config{Idle: Idle{BouncerKey: 30 * time.Minute, MachinePassword: 30 * time.Minute, MachineCert: 2 * time.Hour, Unvalidated: time.Minute}})
 	d.registry.expire()
 	if got := d.bouncers(); got != "cert@10.0.0.1 shared shared@10.0.0.2" {

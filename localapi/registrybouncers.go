@@ -186,12 +186,11 @@ func (r *Registry) AddBouncer(name, key string) (plain string, err error) {
 		key = newKey()
 	}
 	now := r.now()
-	return key, r.PutBouncer(Bouncer{Name: name, KeyHash: hashKey(key), Auth: AuthKey, Created: now, Updated: now})
+	return key, r.putBouncer(Bouncer{Name: name, KeyHash: hashKey(key), Auth: AuthKey, Created: now, Updated: now})
 }
 
-// PutBouncer makes a row as it is, for those that are taken over from elsewhere.
-// Errors are those of AddBouncer.
-func (r *Registry) PutBouncer(b Bouncer) error {
+// putBouncer makes a row as it is. Errors are those of AddBouncer.
+func (r *Registry) putBouncer(b Bouncer) error {
 	if err := checkName(b.Name); err != nil {
 		return fmt.Errorf("bouncer %w", err)
 	}

@@ -117,7 +117,7 @@ func TestRegistryOfAFleet(t *testing.T) {
 			t.Errorf("node %s: %+v", name, row)
 		}
 	}
-	b.Pushed("m")
+	b.pushed("m")
 	must(a.DeleteMachine("m"))
 	must(a.DeleteBouncer("fw"))
 	must(b.writeDirty()) // figures that come late bring no row back

@@ -174,10 +174,7 @@ func (r *Registry) AddMachine(name, password string, force bool) error {
 	return r.putMachine(Machine{Name: name, PasswordHash: hash, Auth: AuthPassword, Validated: true, Created: now, Updated: now}, force)
 }
 
-// PutMachine makes a row as it is, for those that are taken over from elsewhere.
-// Errors are those of AddMachine.
-func (r *Registry) PutMachine(m Machine) error { return r.putMachine(m, false) }
-
+// putMachine makes a row as it is. Errors are those of AddMachine.
 func (r *Registry) putMachine(m Machine, force bool) error {
 	if err := checkName(m.Name); err != nil {
 		return fmt.Errorf("machine %w", err)
@@ -292,8 +289,8 @@ func (r *Registry) pruneMachines(stale func(*machineRow) bool) []string {
 	})
 }
 
-// Pushed notes that a machine sent alerts.
-func (r *Registry) Pushed(name string) {
+// pushed notes that a machine sent alerts.
+func (r *Registry) pushed(name string) {
 	r.touchMachine(name, func(m *machineRow, now time.Time) { m.LastPush = now })
 }
 

@@ -15,8 +15,8 @@ import (
 	"github.com/rampart-edge/rampart/decisions"
 )
 
-// holder is a bouncer and what it holds.
-type holder struct {
+// subscriber is a bouncer and what it holds.
+type subscriber struct {
 	name, query string
 	sel         *selection
 	asked       bool // it has been told everything once
@@ -31,10 +31,10 @@ type holder struct {
 // model is a book that random things happen to, and bouncers that ask at random.
 type model struct {
 	*booth
-	t       *testing.T
-	rnd     *rand.Rand
-	holders []*holder
-	log     []string
+	t           *testing.T
+	rnd         *rand.Rand
+	subscribers []*subscriber
+	log         []string
 	// plain: there are neither lists nor an allowlist, so that nothing happens early but
 	// deletions.
 	plain bool
@@ -51,9 +51,9 @@ func newModel(t *testing.T, seed uint64) *model {
 		m.must(err)
 		sel, err := readStream(v)
 		m.must(err)
-		h := &holder{name: fmt.Sprintf("b%d", i), query: query, sel: sel, held: map[string]map[string]bool{}, timed: map[string]time.Time{}}
+		h := &subscriber{name: fmt.Sprintf("b%d", i), query: query, sel: sel, held: map[string]map[string]bool{}, timed: map[string]time.Time{}}
 		m.bouncer(h.name, "key-"+h.name)
-		m.holders = append(m.holders, h)
+		m.subscribers = append(m.subscribers, h)
 	}
 	return m
 }
@@ -120,7 +120,7 @@ func (m *model) end() {
 // longer decision because of it, and is told of no end since that goes on, holds it up
 // to the end that was told: how long that is nobody can say.
 func (m *model) early(at string) {
-	for _, h := range m.holders {
+	for _, h := range m.subscribers {
 		if _, holds := h.timed[at]; holds {
 			h.timed[at] = m.clock.Now().Add(time.Hour)
 		}
@@ -178,7 +178,7 @@ func (m *model) pass() {
 }
 
 // pullFor has a bouncer ask, and take in what it is told.
-func (m *model) pullFor(h *holder, startup bool) {
+func (m *model) pullFor(h *subscriber, startup bool) {
 	m.t.Helper()
 	uri := "/v1/decisions/stream?" + h.query
 	if startup {
@@ -239,7 +239,7 @@ func brief(p *pulled) string {
 
 // check compares what a bouncer holds with what is in force. It has asked twice since
 // anything happened: what an answer withholds is in the next.
-func (m *model) check(h *holder) {
+func (m *model) check(h *subscriber) {
 	m.t.Helper()
 	now := m.clock.Now()
 	want := map[string]map[string]bool{}
@@ -275,7 +275,7 @@ func TestStreamModel(t *testing.T) {
 				if step%5 != 4 {
 					continue
 				}
-				for _, h := range m.holders {
+				for _, h := range m.subscribers {
 					m.pullFor(h, !h.asked)
 					m.pullFor(h, false)
 					m.check(h)
@@ -304,7 +304,7 @@ func (m *model) step() {
 		m.restart()
 		m.token = ""
 	default:
-		h := pick(m.rnd, m.holders...)
+		h := pick(m.rnd, m.subscribers...)
 		m.pullFor(h, !h.asked || m.rnd.IntN(10) == 0)
 	}
 	m.clock.Advance(time.Duration(m.rnd.IntN(3)) * time.Millisecond)

@@ -173,7 +173,7 @@ func TestClientCertificates(t *testing.T) {
 	if b := d.row("b@127.0.0.1"); b.Auth != AuthTLS || !b.AutoCreated || b.Base != "b" {
 		t.Errorf("%+v", b)
 	}
-	d.must(d.registry.PutBouncer(Bouncer{Name: "taken@127.0.0.1", Auth: AuthKey, KeyHash: hashKey("q"), Created: d.clock.Now()}))
+	d.must(d.registry.putBouncer(Bouncer{Name: "taken@127.0.0.1", Auth: AuthKey, KeyHash: hashKey("q"), Created: d.clock.Now()}))
 	taken := client(t, overTLS, "", "", ca.trust(ca.client("taken", "bouncer-ou", time.Time{})))
 	if _, status, _, err := d.get(taken, "GET", url+"/t"); status != 403 || err != nil {
 		t.Errorf("a row of a key, with a certificate: %d %v", status, err)

@@ -126,26 +126,21 @@ func emptyOf(b []byte, opening, closing byte) bool {
 // check tells what an element lacks, or has too much of.
 func (e *usageElement) check() error {
 	var v violations
-	missing := func(field string, is bool) {
-		if is {
-			v = append(v, field+" in body is required")
-		}
-	}
-	missing("version", e.Version == nil)
-	missing("utc_startup_timestamp", e.Startup == nil)
+	v.need(e.Version != nil, "version")
+	v.need(e.Startup != nil, "utc_startup_timestamp")
 	if e.Version != nil && len(*e.Version) > maxUsageText {
 		v = append(v, "version in body should be at most 255 chars long")
 	}
 	items, labels := 0, 0
 	for i, w := range e.Metrics {
 		at := fmt.Sprintf("metrics.%d.", i)
-		missing(at+"meta", w.Meta == nil)
-		missing(at+"meta.utc_now_timestamp", w.Meta != nil && w.Meta.Now == nil)
-		missing(at+"meta.window_size_seconds", w.Meta != nil && w.Meta.Window == nil)
+		v.need(w.Meta != nil, "metrics.%d.meta", i)
+		v.need(w.Meta == nil || w.Meta.Now != nil, "metrics.%d.meta.utc_now_timestamp", i)
+		v.need(w.Meta == nil || w.Meta.Window != nil, "metrics.%d.meta.window_size_seconds", i)
 		for _, it := range w.Items {
-			missing(at+"items.name", it.Name == "")
-			missing(at+"items.unit", it.Unit == "")
-			missing(at+"items.value", it.Value == nil)
+			v.need(it.Name != "", "metrics.%d.items.name", i)
+			v.need(it.Unit != "", "metrics.%d.items.unit", i)
+			v.need(it.Value != nil, "metrics.%d.items.value", i)
 			labels = max(labels, len(it.Labels))
 			for k, text := range it.Labels {
 				if len(k) > maxUsageText || len(text) > maxUsageText {
