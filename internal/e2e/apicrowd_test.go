@@ -35,14 +35,16 @@ type crowd struct {
 	count int                        // of all that went wrong
 }
 
-// crowdNode starts a node with the Local API on loopback, and a crowd without members.
-func crowdNode(t testing.TB, rampart string) *crowd {
+// apiNode starts a node with the Local API on loopback, at http://host:port.
+func apiNode(t testing.TB, rampart string) (n *node, lapi string) {
 	t.Helper()
-	lapi := net.JoinHostPort("127.0.0.1", freePort(t))
-	api := "data_dir {state}\n\t\tapi {\n\t\t\tlisten " + lapi + "\n\t\t}\n" + rampart
-	c := &crowd{node: newNode(t), lapi: "http://" + lapi, took: map[string][]time.Duration{}}
-	c.write("Caddyfile", c.expand(strings.Replace(basic, "data_dir {state}", api, 1)))
-	return c
+	at := net.JoinHostPort("127.0.0.1", freePort(t))
+	return startNode(t, basicWith("api {\n\t\t\tlisten "+at+"\n\t\t}\n\t\t"+rampart)), "http://" + at
+}
+
+// newCrowd is a crowd without members.
+func newCrowd(n *node, lapi string) *crowd {
+	return &crowd{node: n, lapi: lapi, took: map[string][]time.Duration{}}
 }
 
 // fault notes what went wrong.

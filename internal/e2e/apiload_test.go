@@ -81,8 +81,7 @@ type apiLoad struct {
 
 func newAPILoad(t testing.TB) *apiLoad {
 	t.Helper()
-	l := &apiLoad{crowd: crowdNode(t, fmt.Sprintf("limits {\n\t\t\talerts %d\n\t\t}", loadAlerts))}
-	l.start()
+	l := &apiLoad{crowd: newCrowd(apiNode(t, fmt.Sprintf("limits {\n\t\t\talerts %d\n\t\t}", loadAlerts)))}
 	for i := range loadBouncers {
 		l.bouncers = append(l.bouncers, l.bouncer(fmt.Sprint("bouncer", i)))
 	}

@@ -5,30 +5,19 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
-
-	"go.uber.org/zap"
-
-	"github.com/rampart-edge/rampart/localapi"
-	"github.com/rampart-edge/rampart/store"
 )
 
-// The rows that the node knows before its clients come.
-const (
-	operator         = "operator"
-	operatorPassword = "a password of the operator"
-	firewallKey      = "the key of the firewall bouncer"
-	customKey        = "the key of the custom bouncer"
-)
+// operator is the machine that cscli and the agent log in as.
+const operator = "operator"
 
 // foreign are CrowdSec's own clients, unpacked by .ci/clients, and a node that they
 // connect to. They know it as they know their own server: by an address and a key.
@@ -36,21 +25,15 @@ type foreign struct {
 	*node
 	t    *testing.T
 	root string // where they are unpacked
-	lapi string // http://host:port/
+	lapi string // http://host:port
 	in   func(program string, args ...string) *exec.Cmd
 }
 
-// foreigners prepares clients for a node that is not running. It skips the test where
-// they are not at hand.
+// foreigners prepares clients for a node that runs. It skips the test where they are
+// not at hand.
 func foreigners(t *testing.T, n *node, lapi string) *foreign {
 	t.Helper()
-	f := &foreign{node: n, t: t, root: clientsRoot(t), lapi: "http://" + lapi + "/", in: exec.Command}
-	f.registry(func(r *localapi.Registry) error {
-		_, err := r.AddBouncer("firewall", firewallKey)
-		_, err2 := r.AddBouncer("custom", customKey)
-		return errors.Join(err, err2, r.AddMachine(operator, operatorPassword, false))
-	})
-	f.write("crowdsec/credentials.yaml", "url: "+f.lapi+"\nlogin: "+operator+"\npassword: "+operatorPassword+"\n")
+	f := &foreign{node: n, t: t, root: clientsRoot(t), lapi: lapi, in: exec.Command}
 	hub := filepath.Join(f.root, "usr/share/crowdsec/hub")
 	f.write("crowdsec/config.yaml", f.expand(`common: {daemonize: false, log_media: stdout, log_level: info, working_dir: .}
 config_paths:
@@ -68,6 +51,7 @@ prometheus: {enabled: false}
 	f.write("crowdsec/simulation.yaml", "simulation: false\n")
 	f.write("crowdsec/data/none", "")
 	f.write("crowdsec/notifications/none", "")
+	f.do("machines", "add", operator, "--file", f.path("crowdsec/credentials.yaml"))
 	return f
 }
 
@@ -86,24 +70,10 @@ func clientsRoot(t *testing.T) string {
 	return root
 }
 
-// registry changes who may call, of a node that is not running.
-func (f *foreign) registry(change func(*localapi.Registry) error) {
+// key lets a bouncer call.
+func (f *foreign) key(bouncer string) string {
 	f.t.Helper()
-	dir := filepath.Join(f.path("state"), "default")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		f.t.Fatal(err)
-	}
-	db, err := store.Open(dir, store.Options{})
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	r, err := localapi.OpenRegistry(localapi.NewStore(db), time.Now, zap.NewNop())
-	if err != nil {
-		f.t.Fatal(errors.Join(err, db.Close()))
-	}
-	if err := errors.Join(change(r), r.Close(), db.Close()); err != nil {
-		f.t.Fatal(err)
-	}
+	return strings.TrimSpace(f.do("bouncers", "add", bouncer, "-o", "raw"))
 }
 
 // client is one of the clients with its libraries.
@@ -180,10 +150,11 @@ func (f *foreign) listed(args ...string) []string {
 	return ds
 }
 
-// keep runs a client until the test ends; its output goes into a file of that name.
-func (f *foreign) keep(name string, cmd *exec.Cmd) {
+// keep runs a client until it is stopped or the test ends; its output goes into a file
+// of that name.
+func (f *foreign) keep(name string, cmd *exec.Cmd) (stop func()) {
 	f.t.Helper()
-	out, err := os.Create(f.path(name))
+	out, err := os.OpenFile(f.path(name), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -194,7 +165,7 @@ func (f *foreign) keep(name string, cmd *exec.Cmd) {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	f.t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		_ = cmd.Process.Signal(os.Interrupt) // it may have ended already
 		select {
 		case <-ended:
@@ -202,22 +173,22 @@ func (f *foreign) keep(name string, cmd *exec.Cmd) {
 			_ = cmd.Process.Kill()
 			<-ended
 		}
+	})
+	f.t.Cleanup(func() {
+		stop()
 		if f.t.Failed() {
 			f.t.Logf("%s:\n%s", name, tail(f.read(name), 6000))
 		}
 	})
+	return stop
 }
 
-// apiNode is a node with a site, and with the Local API on loopback.
-func apiNode(t *testing.T) *foreign {
+// foreignNode is a node with a site, and with the Local API on loopback.
+func foreignNode(t *testing.T) *foreign {
 	t.Helper()
 	clientsRoot(t) // before anything is built
-	n := newNode(t)
-	lapi := net.JoinHostPort("127.0.0.1", freePort(t))
-	n.write("Caddyfile", n.expand(strings.Replace(basic, "data_dir {state}", fmt.Sprintf("data_dir {state}\n\t\tapi {\n\t\t\tlisten %s\n\t\t}", lapi), 1)))
-	f := foreigners(t, n, lapi)
-	n.start()
-	return f
+	n, lapi := apiNode(t, "")
+	return foreigners(t, n, lapi)
 }
 
 // refuses waits until the site refuses an address, or no longer does.

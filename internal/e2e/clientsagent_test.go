@@ -47,8 +47,8 @@ func (f *foreign) agent() {
 // not read, our profiles decide, and every bouncer hears of it, and of its end.
 func TestClientAgent(t *testing.T) {
 	t.Parallel()
-	f := apiNode(t)
-	f.customBouncer(customKey)
+	f := foreignNode(t)
+	f.customBouncer(f.key("custom"))
 	f.agent()
 	const ip = "203.0.113.9"
 	f.refuses(ip, false)

@@ -262,7 +262,7 @@ func TestWithoutTheRight(t *testing.T) {
 	if os.Geteuid() == 0 {
 		n.wrap("exec setpriv --bounding-set -net_admin --inh-caps -net_admin")
 	}
-	n.write("Caddyfile", n.expand(strings.Replace(basic, "data_dir {state}", "data_dir {state}\n\t\tfirewall {\n\t\t\tmode nftables\n\t\t}", 1)))
+	n.write("Caddyfile", n.expand(basicWith("firewall {\n\t\t\tmode nftables\n\t\t}")))
 	n.start()
 	n.do("decisions", "add", "203.0.113.9")
 	f := n.status().Firewall

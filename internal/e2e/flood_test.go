@@ -157,16 +157,29 @@ func TestBanFlood(t *testing.T) {
 
 func (n *node) idle() bool { return n.status().Events.Queued == 0 }
 
+// scan asks for what is not there until the address is banned.
+func (n *node) scan(from string) {
+	n.t.Helper()
+	asked := 0
+	until(n.t, "the scanner is banned", func() bool {
+		asked++
+		return n.send(from, "GET", fmt.Sprintf("/.env.%d", asked), "User-Agent", "Mozilla/5.0").remediation() == "ban"
+	})
+}
+
 // memory is the resident memory of the node, in bytes.
-func (n *node) memory() int64 {
+func (n *node) memory() int64 { return n.resident("VmRSS") }
+
+// resident is a figure of the node's resident memory, in bytes.
+func (n *node) resident(field string) int64 {
 	n.t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", n.cmd.Process.Pid))
 	if err != nil {
 		n.t.Skipf("reading the node's memory: %v", err)
 	}
-	m := regexp.MustCompile(`VmRSS:\s+(\d+) kB`).FindSubmatch(b)
+	m := regexp.MustCompile(field + `:\s+(\d+) kB`).FindSubmatch(b)
 	if m == nil {
-		n.t.Fatalf("no VmRSS in %s", b)
+		n.t.Fatalf("no %s in %s", field, b)
 	}
 	kb, err := strconv.ParseInt(string(m[1]), 10, 64)
 	if err != nil {

@@ -366,6 +366,11 @@ http://127.0.0.1:{port} {
 }
 `
 
+// basicWith is basic with more in the block rampart.
+func basicWith(rampart string) string {
+	return strings.Replace(basic, "data_dir {state}", "data_dir {state}\n\t\t"+rampart, 1)
+}
+
 // TestLadder takes one scanner from the first odd request to a ban.
 func TestLadder(t *testing.T) {
 	n := startNode(t, basic)

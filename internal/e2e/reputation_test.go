@@ -6,16 +6,11 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
-	"regexp"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -56,17 +51,13 @@ type reputation struct {
 const reputationFeed = "api {\n\t\t\tsocket {dir}/l.sock\n\t\t}\n\t\tlist crowd file://{dir}/list {\n\t\t\tevery 24h\n\t\t}\n"
 
 func newReputation(n *node, site func() (net.Conn, error)) *reputation {
-	r := &reputation{site: site, all: crowdAddresses(1)}
-	r.crowd = &crowd{node: n, lapi: "http://lapi", took: map[string][]time.Duration{},
-		dial: func(context.Context, string, string) (net.Conn, error) { return net.Dial("unix", n.path("l.sock")) }}
+	r := &reputation{crowd: newCrowd(n, "http://lapi"), site: site, all: crowdAddresses(1)}
+	r.dial = func(context.Context, string, string) (net.Conn, error) { return net.Dial("unix", n.path("l.sock")) }
 	return r
 }
 
 func dryReputation(b *testing.B) *reputation {
-	n := newNode(b)
-	n.write("Caddyfile", n.expand(strings.Replace(basic, "data_dir {state}",
-		"data_dir {state}\n\t\tfirewall {\n\t\t\tmode dry-run\n\t\t}\n\t\t"+reputationFeed, 1)))
-	n.start()
+	n := startNode(b, basicWith("firewall {\n\t\t\tmode dry-run\n\t\t}\n\t\t"+reputationFeed))
 	return newReputation(n, func() (net.Conn, error) { return net.Dial("tcp", "127.0.0.1:"+n.port) })
 }
 
@@ -174,19 +165,7 @@ func (r *reputation) refreshed(b *testing.B) {
 // quiet is the node's memory once what it freed went back, and its peak, in bytes.
 func (r *reputation) quiet() (now, peak int64) {
 	time.Sleep(8 * time.Second)
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.cmd.Process.Pid))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	m := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(status)
-	if m == nil {
-		r.t.Fatalf("no VmHWM in %s", status)
-	}
-	kb, err := strconv.ParseInt(string(m[1]), 10, 64)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return r.memory(), kb << 10
+	return r.memory(), r.resident("VmHWM")
 }
 
 // fetch is the first import, by the feed.

@@ -137,7 +137,7 @@ func TestSeedLog(t *testing.T) {
 func TestSeedDropped(t *testing.T) {
 	n := newNode(t)
 	n.write("scenarios.d/README", "not a scenario")
-	n.write("Caddyfile", n.expand(strings.Replace(basic, "data_dir {state}", "data_dir {state}\n\t\tcollection none\n\t\tscenarios {dir}/scenarios.d", 1)))
+	n.write("Caddyfile", n.expand(basicWith("collection none\n\t\tscenarios {dir}/scenarios.d")))
 	n.start()
 	if got := n.status().Scenarios.Loaded; got != 0 {
 		t.Fatalf("%d scenarios before there is one", got)
