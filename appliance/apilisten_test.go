@@ -2,18 +2,16 @@ package appliance
 
 import (
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"net"
 	"net/http"
-	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/rampart-edge/rampart/internal/testkit"
 )
 
 // TestAPIOutlivesReloads: the listener, keys and tokens stay, and a call under way.
@@ -119,10 +117,10 @@ func TestAPITurnsToTLS(t *testing.T) {
 	}
 	at := ln.Addr().String()
 	_ = ln.Close()
-	dir, files := t.TempDir(), certificate(t)
+	dir, pair := t.TempDir(), testkit.NewCertificate(t, t.TempDir(), "one")
 	a := open(t, Config{DataDir: dir, API: &APIConfig{Listen: at}})
 	key := bouncer(t, a, "fw")
-	use(t, a, compiled(t, Config{DataDir: dir, API: &APIConfig{Listen: at, TLS: files}}))
+	use(t, a, compiled(t, Config{DataDir: dir, API: &APIConfig{Listen: at, TLS: &APITLS{Cert: pair.CertFile, Key: pair.KeyFile}}}))
 	secure := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}
 	ask := func() int {
 		status, _ := callAPI(t, secure, "GET", "https://"+at+"/v1/decisions?ip=192.0.2.1", "", "X-Api-Key", key)
@@ -131,7 +129,7 @@ func TestAPITurnsToTLS(t *testing.T) {
 	if status := ask(); status != 200 {
 		t.Errorf("with TLS: %d", status)
 	}
-	bad := compiled(t, Config{DataDir: dir, API: &APIConfig{Listen: at, TLS: files}})
+	bad := compiled(t, Config{DataDir: dir, API: &APIConfig{Listen: at, TLS: &APITLS{Cert: pair.CertFile, Key: pair.KeyFile}}})
 	bad.api.listen.TLS.CA = filepath.Join(dir, "absent.pem")
 	if _, err := a.Use(bad); err == nil {
 		t.Error("an authority that is not there is taken")
@@ -170,25 +168,4 @@ func TestAPIOpensAgain(t *testing.T) {
 	if got := problems(); got != "" || address(t, a) != at {
 		t.Errorf("problems: %q", got)
 	}
-}
-
-// certificate writes one for 127.0.0.1 and its key.
-func certificate(t *testing.T) *APITLS {
-	t.Helper()
-	srv := httptest.NewUnstartedServer(nil)
-	srv.StartTLS()
-	pair := srv.TLS.Certificates[0]
-	srv.Close()
-	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	out := &APITLS{Cert: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem")}
-	for path, block := range map[string]*pem.Block{out.Cert: {Type: "CERTIFICATE", Bytes: pair.Certificate[0]}, out.Key: {Type: "PRIVATE KEY", Bytes: key}} {
-		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return out
 }

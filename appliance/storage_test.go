@@ -1,14 +1,8 @@
 package appliance
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
-	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,13 +11,16 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/zap"
+
+	"github.com/rampart-edge/rampart/internal/testkit"
 )
 
 // TestStorageJSON: the JSON form says all there is, and is refused where it
 // contradicts itself. Nothing is connected to.
 func TestStorageJSON(t *testing.T) {
 	dir := t.TempDir()
-	cert, key := keyPair(t, dir)
+	pair := testkit.NewCertificate(t, dir, "redis")
+	cert, key := pair.CertFile, pair.KeyFile
 	broken := filepath.Join(dir, "broken.pem")
 	if err := os.WriteFile(broken, []byte("no certificate"), 0o600); err != nil {
 		t.Fatal(err)
@@ -102,7 +99,8 @@ func TestStorageDefaults(t *testing.T) {
 // the next connection shows.
 func TestStorageCertificateIsReadAgain(t *testing.T) {
 	dir := t.TempDir()
-	cert, key := keyPair(t, dir)
+	pair := testkit.NewCertificate(t, dir, "redis")
+	cert, key := pair.CertFile, pair.KeyFile
 	c, err := StorageTLS{Cert: cert, Key: key, ServerName: "redis"}.open()
 	if err != nil {
 		t.Fatal(err)
@@ -118,33 +116,8 @@ func TestStorageCertificateIsReadAgain(t *testing.T) {
 		return string(pair.Certificate[0])
 	}
 	first := shown()
-	keyPair(t, dir)
+	testkit.NewCertificate(t, dir, "redis")
 	if shown() == first {
 		t.Error("the certificate of before is shown")
 	}
-}
-
-// keyPair writes a certificate that signed itself, and its key.
-func keyPair(t *testing.T, dir string) (cert, key string) {
-	t.Helper()
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &k.PublicKey, k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalECPrivateKey(k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	for file, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "EC PRIVATE KEY", Bytes: keyDER}} {
-		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return cert, key
 }

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/rampart-edge/rampart/internal/testkit"
 )
 
 // bans is a door that turns away the addresses in it.
@@ -187,7 +189,7 @@ func TestPeerOf(t *testing.T) {
 // TestListenerInCaddy: before TLS, before PROXY headers and after them, with both
 // HTTP versions; nothing is lost for those who are let in.
 func TestListenerInCaddy(t *testing.T) {
-	certFile, keyFile, roots := certificate(t)
+	pair := testkit.NewCertificate(t, t.TempDir(), "site")
 	for _, wrappers := range []string{"rampart\ntls", "proxy_protocol\nrampart\ntls", "tls\nrampart", "rampart\nproxy_protocol\nhttp_redirect\ntls"} {
 		t.Run(wrappers, func(t *testing.T) {
 			port := freePort(t)
@@ -195,8 +197,8 @@ func TestListenerInCaddy(t *testing.T) {
 				wrappers = "proxy_protocol\ntls\nrampart" // tls alone may not be first
 			}
 			load(t, withGlobals(t, rampartBlock(t, "")+"\nservers {\nlistener_wrappers {\n"+wrappers+"\n}\n}",
-				fmt.Sprintf("https://localhost:%d {\nbind 127.0.0.1\ntls %s %s\nrampart\nrespond {http.request.proto}\n}", port, certFile, keyFile)))
-			for proto, c := range map[string]*http.Client{"HTTP/2.0": client(t, roots), "HTTP/1.1": client(t, roots)} {
+				fmt.Sprintf("https://localhost:%d {\nbind 127.0.0.1\ntls %s %s\nrampart\nrespond {http.request.proto}\n}", port, pair.CertFile, pair.KeyFile)))
+			for proto, c := range map[string]*http.Client{"HTTP/2.0": client(t, pair.Pool), "HTTP/1.1": client(t, pair.Pool)} {
 				if proto == "HTTP/1.1" {
 					tr := c.Transport.(*http.Transport)
 					tr.ForceAttemptHTTP2, tr.TLSNextProto = false, map[string]func(string, *tls.Conn) http.RoundTripper{}

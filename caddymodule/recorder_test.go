@@ -21,18 +21,20 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/gorilla/websocket"
+
+	"github.com/rampart-edge/rampart/internal/testkit"
 )
 
 // behindProbe runs Caddy with a probe named like the test before the directives
 // given, on plain HTTP and on TLS, and returns both URLs.
 func behindProbe(t *testing.T, directives string) (plain, secure string, c *http.Client) {
 	t.Helper()
-	certFile, keyFile, roots := certificate(t)
+	pair := testkit.NewCertificate(t, t.TempDir(), "site")
 	p1, p2 := freePort(t), freePort(t)
 	route := fmt.Sprintf("bind 127.0.0.1\nroute {\nrampart_probe %s\n%s\n}\n", nodeNameOf(t), directives)
 	load(t, withGlobals(t, "", fmt.Sprintf("http://localhost:%d {\n%s}\nhttps://localhost:%d {\ntls %s %s\n%s}",
-		p1, route, p2, certFile, keyFile, route)))
-	return fmt.Sprintf("http://localhost:%d", p1), fmt.Sprintf("https://localhost:%d", p2), client(t, roots)
+		p1, route, p2, pair.CertFile, pair.KeyFile, route)))
+	return fmt.Sprintf("http://localhost:%d", p1), fmt.Sprintf("https://localhost:%d", p2), client(t, pair.Pool)
 }
 
 func upstream(t *testing.T, f http.HandlerFunc) string {

@@ -18,12 +18,14 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/rampart-edge/rampart/internal/testkit"
 )
 
 // post is a small mail server. It accepts user "u" with password "p".
 type post struct {
 	l        net.Listener
-	identity identity
+	identity testkit.Certificate
 	direct   bool   // TLS from the start
 	refuse   string // an answer to DATA's end
 	hang     bool   // says nothing
@@ -69,7 +71,7 @@ func newPost(t *testing.T, change func(*post)) *post {
 }
 
 func (p *post) tls() *tls.Config {
-	return &tls.Config{Certificates: []tls.Certificate{p.identity.pair}}
+	return &tls.Config{Certificates: []tls.Certificate{p.identity.Pair}}
 }
 
 func (p *post) session(c net.Conn) {
@@ -182,7 +184,7 @@ func mailReceiver(t *testing.T, p *post, keys string) *receiver {
 	_, port, _ := net.SplitHostPort(p.l.Addr().String())
 	r := read(t, "type: email\nname: x\nsmtp_host: 127.0.0.1\nsmtp_port: "+port+"\nreceiver_emails: [one@example.com, two@example.com]\n"+
 		"sender_name: The Wall\nsender_email: wall@example.com\nemail_subject: Sübject\nhelo_host: edge.example\n"+keys).byName["x"]
-	r.channel.(*emailSpec).roots = &tls.Config{RootCAs: p.identity.pool, ServerName: "127.0.0.1"}
+	r.channel.(*emailSpec).roots = &tls.Config{RootCAs: p.identity.Pool, ServerName: "127.0.0.1"}
 	return r
 }
 

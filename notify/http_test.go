@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"encoding/base64"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -16,6 +17,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/rampart-edge/rampart/internal/testkit"
 )
 
 // inbox is a server that remembers what it is sent.
@@ -37,6 +40,12 @@ func (i *inbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(i.status)
 		io.WriteString(w, strings.Repeat("why ", 1000))
 	}
+}
+
+// certificate is one in a directory of its own.
+func certificate(t *testing.T, name string) testkit.Certificate {
+	t.Helper()
+	return testkit.NewCertificate(t, t.TempDir(), name)
 }
 
 func newInbox(t *testing.T) *inbox {
@@ -182,21 +191,21 @@ func TestHTTPUnixSocket(t *testing.T) {
 func TestHTTPCertificates(t *testing.T) {
 	server, client, other := certificate(t, "server"), certificate(t, "client"), certificate(t, "other")
 	in := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	in.TLS = &tls.Config{Certificates: []tls.Certificate{server.pair}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: client.pool}
-	in.Config.ErrorLog = quiet()
+	in.TLS = &tls.Config{Certificates: []tls.Certificate{server.Pair}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: client.Pool}
+	in.Config.ErrorLog = log.New(io.Discard, "", 0) // no failed handshakes in the tests' output
 	in.StartTLS()
 	defer in.Close()
 	base := "type: http\nname: x\nurl: " + in.URL + "\n"
-	pair := "cert_path: " + client.certFile + "\nkey_path: " + client.keyFile + "\n"
+	pair := "cert_path: " + client.CertFile + "\nkey_path: " + client.KeyFile + "\n"
 	for _, c := range []struct {
 		name, yaml string
 		works      bool
 	}{
-		{"all", base + pair + "ca_cert_path: " + server.certFile, true},
+		{"all", base + pair + "ca_cert_path: " + server.CertFile, true},
 		{"no authority", base + pair, false},
-		{"another authority", base + pair + "ca_cert_path: " + other.certFile, false},
+		{"another authority", base + pair + "ca_cert_path: " + other.CertFile, false},
 		{"not verified", base + pair + "skip_tls_verification: true", true},
-		{"no client certificate", base + "ca_cert_path: " + server.certFile, false},
+		{"no client certificate", base + "ca_cert_path: " + server.CertFile, false},
 	} {
 		if err := sendTo(t, c.yaml, "text"); (err == nil) != c.works {
 			t.Errorf("%s: %v", c.name, err)

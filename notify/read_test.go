@@ -198,7 +198,7 @@ func TestReadTwice(t *testing.T) {
 		}
 		return out
 	}
-	one, other := string(certificate(t, "one").ca), string(certificate(t, "other").ca)
+	one, other := string(certificate(t, "one").PEM), string(certificate(t, "other").PEM)
 	first := prints(one, text)
 	if diff := cmp.Diff(first, prints(one, text)); diff != "" {
 		t.Error(diff)
