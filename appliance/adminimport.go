@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -106,6 +107,7 @@ func importDecisions(l *live, r *http.Request) (any, error) {
 		}
 		known[d.ID] = true
 	}
+	l.announce(a, slices.DeleteFunc(ds, func(d decisions.Decision) bool { return d.ID == 0 }))
 	return out, nil
 }
 

@@ -75,7 +75,7 @@ func (n *announcer) tell(one *announced) {
 	n.x.community.Offer(one.alert, one.decisions)
 }
 
-// announce tells of what an operator decided here. Profiles say who is notified; what
+// announce tells of what was decided here by an operator, or about a range. Profiles say who is notified; what
 // else they would decide does not count.
 func (l *live) announce(a *event.Alert, ds []decisions.Decision) {
 	j, err := l.settings.profiles.Judge(a, time.Now())

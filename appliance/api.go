@@ -104,7 +104,7 @@ func (p *api) exchange(secret []byte) error {
 
 // live is what the node runs under if the API is served, else nil.
 func (p *api) live() *live {
-	if l := p.st.owner.live.Load(); l != nil && l.state == p.st && l.settings.api != nil {
+	if l := p.st.live(); l != nil && l.settings.api != nil {
 		return l
 	}
 	return nil

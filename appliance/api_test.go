@@ -190,7 +190,7 @@ notifications: [chat, nobody]
 `
 
 // TestAlertsFromAnywhere: those of our own engine and those that agents send go
-// through the profiles, ban at once, and reach who is notified.
+// through the profiles, ban at once, and reach who is notified; so do imports and ranges.
 func TestAlertsFromAnywhere(t *testing.T) {
 	b, f := newInbox(t), folder{t, t.TempDir()}
 	dir := f.dir + "/notifications"
@@ -200,7 +200,7 @@ func TestAlertsFromAnywhere(t *testing.T) {
 	f.write("notifications/chat.yaml", "type: http\nname: chat\nurl: "+b.URL+"\nmethod: POST\nformat: |\n  {{range .}}{{.Scenario}} {{.Source.Value}} {{end}}\n")
 	f.write("notifications/bad.yaml", "type: pigeon\nname: bad\n")
 	profiles := f.write("profiles.yaml", tellingProfile)
-	a := open(t, served(Config{DataDir: f.dir, Notifications: dir, Profiles: profiles}))
+	a := open(t, served(Config{DataDir: f.dir, Notifications: dir, Profiles: profiles, Aggregate: &AggregateConfig{Count: 3}}))
 	token := agent(t, a, "web-1")
 	status, text := callAPI(t, fresh(), "POST", "http://"+address(t, a)+"/v1/alerts", alertOf("192.0.2.7"), "Authorization", token)
 	if status != 201 {
@@ -212,7 +212,11 @@ func TestAlertsFromAnywhere(t *testing.T) {
 	for _, p := range []string{"/.env", "/.git/config", "/backup.sql", "/id_rsa"} {
 		visit(a, from("203.0.113.7"), p, 404)
 	}
-	until(t, "both are told of", func() bool { return b.has("x/ssh-bf 192.0.2.7") && b.has("203.0.113.7") })
+	rows := []ImportRow{{Value: "198.51.100.1"}, {Value: "198.51.100.2"}, {Value: "198.51.100.3"}, {Value: "x"}}
+	ask[ImportAnswer](t, a, "POST", "/rampart/decisions/import", ImportRequest{From: "old.csv", Rows: rows})
+	until(t, "all are told of", func() bool {
+		return b.has("x/ssh-bf 192.0.2.7") && b.has("203.0.113.7") && b.has("import old.csv: 3 decisions") && b.has("rampart/aggregate 198.51.100.0/24")
+	})
 	s := a.live.Load().status()
 	if len(s.Notifications.Faults) != 1 || strings.Join(s.Notifications.Unknown, " ") != "nobody" {
 		t.Errorf("status: %+v", s.Notifications)

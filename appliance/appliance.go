@@ -56,6 +56,14 @@ type live struct {
 	inline bool
 }
 
+// live is what the state runs under, nil before all of it is open.
+func (st *state) live() *live {
+	if l := st.owner.live.Load(); l != nil && l.state == st {
+		return l
+	}
+	return nil
+}
+
 // New makes an appliance that has opened nothing yet.
 func New(o Options) *Appliance {
 	a := &Appliance{node: o.Node, log: o.Logger, counters: newCounters()}

@@ -15,13 +15,16 @@ import (
 	"github.com/rampart-edge/rampart/cluster"
 	"github.com/rampart-edge/rampart/community"
 	"github.com/rampart-edge/rampart/decisions"
+	"github.com/rampart-edge/rampart/event"
 	"github.com/rampart-edge/rampart/localapi"
 	"github.com/rampart-edge/rampart/notify"
 )
 
 const (
-	// pullLease is that of the node which fetches lists for its fleet.
+	// pullLease and listLease are those of the nodes which fetch lists for their fleet, from
+	// the Central API and from URLs.
 	pullLease = "pull"
+	listLease = "lists"
 	// aggregateLease is that of the node which bans ranges for its fleet.
 	aggregateLease = "aggregate"
 )
@@ -47,29 +50,44 @@ func (st *state) openExchange(s *Settings) (err error) {
 	x.usage.at = map[string]time.Time{}
 	x.announcer = newAnnouncer(x)
 	x.notifier = notify.New(notify.Options{Now: time.Now, Logger: s.log.Named("notify")})
-	o := community.Options{Book: st.book, DB: st.db, Leads: st.leads(pullLease), Roster: st.roster, Usage: st.usageReport,
-		Version: version(), Now: time.Now, Logger: s.log.Named("community")}
+	o := community.Options{Book: st.book, DB: st.db, Roster: st.roster, Usage: st.usageReport, Version: version(), Now: time.Now, Logger: s.log.Named("community")}
 	if st.fleet != nil {
 		o.Lists, o.Shared = st.fleet.journal, st.fleet.tables
 	}
+	o.Leads = st.leads(pullLease, func(*live) bool { return x.community.Wants() })
 	if x.community, err = community.New(o); err != nil {
 		return fmt.Errorf("opening the client of the Central API: %w", err)
 	}
+	o.Leads = st.leads(listLease, func(*live) bool { return x.feeds.Wants() })
 	if x.feeds, err = community.NewFeeds(o); err != nil {
 		return fmt.Errorf("opening lists from elsewhere: %w", err)
 	}
-	x.aggregator, err = decisions.OpenAggregator(decisions.AggregateOptions{Book: st.book, DB: st.db, Leads: st.leads(aggregateLease),
-		Now: time.Now, Logger: s.log.Named("aggregate")})
+	x.aggregator, err = decisions.OpenAggregator(decisions.AggregateOptions{Book: st.book, DB: st.db, Append: st.recordRange,
+		Leads: st.leads(aggregateLease, func(l *live) bool { return l.settings.aggregate != nil }), Now: time.Now, Logger: s.log.Named("aggregate")})
 	return err
 }
 
-// leads reports whether this node does what one node of a fleet does.
-func (st *state) leads(lease string) func() bool {
+// leads reports whether this node does what one node of a fleet does, of those that want
+// to under their configuration. wants is asked when all is open.
+func (st *state) leads(lease string, wants func(*live) bool) func() bool {
 	if st.fleet == nil {
 		return func() bool { return true }
 	}
-	var l *cluster.Lease = st.fleet.client.Lease(lease)
-	return l.Held
+	return st.fleet.client.LeaseWhile(lease, func() bool {
+		l := st.live()
+		return l != nil && wants(l)
+	}).Held
+}
+
+// recordRange writes down that a range is banned, and tells of it.
+func (st *state) recordRange(a *event.Alert, ds []decisions.Decision) error {
+	if err := st.book.Append(a, ds); err != nil {
+		return err
+	}
+	if l := st.live(); l != nil {
+		l.announce(a, ds)
+	}
+	return nil
 }
 
 // start begins to tell others what is recorded here.
@@ -149,7 +167,7 @@ func (st *state) usageReport() (body json.RawMessage, sent func()) {
 // roster is who is connected to the node, and what runs here.
 func (st *state) roster() community.Roster {
 	var r community.Roster
-	if l := st.owner.live.Load(); l != nil {
+	if l := st.live(); l != nil {
 		for _, sc := range l.settings.rules.All() {
 			r.Scenarios = append(r.Scenarios, sc.Name)
 		}

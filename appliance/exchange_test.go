@@ -9,6 +9,7 @@ import (
 
 	"github.com/rampart-edge/rampart/decisions"
 	"github.com/rampart-edge/rampart/internal/testkit/capitest"
+	"github.com/rampart-edge/rampart/internal/testkit/redistest"
 )
 
 // TestCommunityInANode: credentials that come later are taken, the list that they
@@ -75,6 +76,37 @@ func TestListsAndRangesInANode(t *testing.T) {
 	}
 	use(t, a, compiled(t, Config{DataDir: f.dir}))
 	until(t, "the list goes with its configuration", func() bool { return action(a, "192.0.2.70") == decisions.None })
+}
+
+// TestWhoLeadsAFleet: a node whose configuration has no lists and no ranges keeps the
+// others of its fleet from neither; one that had them hands over.
+func TestWhoLeadsAFleet(t *testing.T) {
+	s := redistest.Start(t, redistest.Options{})
+	server := capitest.Start(t, nil)
+	server.AddMachine("rampart-test", "secret-of-the-test")
+	server.SetCommunity(capitest.Group{Scope: "ip", Decisions: []capitest.Decision{{Duration: "24h", Value: "192.0.2.50"}}})
+	f := folder{t, t.TempDir()}
+	full := Config{DataDir: f.dir, Aggregate: &AggregateConfig{Count: 3}, Lists: []FeedConfig{{Name: "own", URL: "file://" + f.write("list.txt", "192.0.2.60\n")}},
+		Community: &CommunityConfig{Credentials: f.write("capi.yaml", fmt.Sprintf("url: %s\nlogin: rampart-test\npassword: secret-of-the-test\n", server.URL))}}
+	a := open(t, member("a", s.Addr(), Config{}))
+	ready(t, a)
+	b := open(t, member("b", s.Addr(), full))
+	ready(t, b)
+	banned(t, "192.0.2.50", a, b)
+	banned(t, "192.0.2.60", a, b)
+	for i := range 3 {
+		ask[DecisionAnswer](t, a, "POST", "/rampart/decisions", DecisionRequest{Value: fmt.Sprint("198.51.100.", i+1)})
+	}
+	banned(t, "198.51.100.200", a, b)
+
+	use(t, b, compiled(t, member("b", s.Addr(), Config{DataDir: f.dir})))
+	until(t, "what was fetched goes with its configuration", func() bool {
+		return action(a, "192.0.2.50") == decisions.None && action(a, "192.0.2.60") == decisions.None
+	})
+	full.DataDir = ""
+	open(t, member("c", s.Addr(), full))
+	banned(t, "192.0.2.50", a, b)
+	banned(t, "192.0.2.60", a, b)
 }
 
 // TestReasonsAreBounded: whoever writes reasons does not make series without end.
