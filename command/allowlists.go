@@ -69,7 +69,10 @@ func allowlistsInspect(o Options) *cobra.Command {
 		for _, i := range d.Items {
 			note, stands := "", ""
 			if s := i.Source; s != nil {
-				note, stands = s.Problem, plural(s.Prefixes, "network", "networks")
+				note, stands = s.Problem, strconv.Itoa(s.Prefixes)
+				if c.format == human {
+					stands = plural(s.Prefixes, "network", "networks")
+				}
 			}
 			t.rows = append(t.rows, []string{i.Value, c.when(i.Until), i.Comment, c.when(i.Created), stands, note})
 		}

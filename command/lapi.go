@@ -25,6 +25,8 @@ import (
 const (
 	lapiTimeout   = 30 * time.Second
 	maxLAPIAnswer = 1 << 20
+	// maxComplaint is how much of a refusal is shown, in characters.
+	maxComplaint = 300
 	// lapiAgent: servers want exactly one slash in it, or refuse to let anyone in.
 	lapiAgent = "rampart/v1"
 )
@@ -95,7 +97,7 @@ func (c *call) register(cr credentials, token, file string, force bool) error {
 	case http.StatusUnauthorized:
 		return fmt.Errorf("registering at %s is refused: %s\nAsk who runs it for the token and the networks it counts from, or leave --token out and have the machine validated", cr.URL, answer)
 	default:
-		return fmt.Errorf("registering at %s: it answered %d: %s", cr.URL, status, answer)
+		return fmt.Errorf("registering at %s: it answered %d: %s\nIs that the URL of a Local API?", cr.URL, status, answer)
 	}
 	if w != nil {
 		if err := w.write(text); err != nil {
@@ -146,7 +148,7 @@ func (c *call) tryLogin(file string) error {
 		return fmt.Errorf("logging in at %s as %s is refused: %s\nIs it validated (machines list there)? Register it again with: %s lapi register --url %s -f FILE --force",
 			cr.URL, cr.Login, answer, c.o.Prefix, cr.URL)
 	case status != http.StatusOK:
-		return fmt.Errorf("logging in at %s as %s: it answered %d: %s", cr.URL, cr.Login, status, answer)
+		return fmt.Errorf("logging in at %s as %s: it answered %d: %s\nIs that the URL of a Local API?", cr.URL, cr.Login, status, answer)
 	}
 	r := loginResult{URL: cr.URL, Machine: cr.Login}
 	var in struct {
@@ -188,7 +190,8 @@ func (c *call) writeAPI(s *appliance.APIStatus) error {
 	return nil
 }
 
-// post sends JSON to a Local API and returns the status and the text of the answer.
+// post sends JSON to a Local API and returns the status and the text of the answer, of a
+// refusal what it says.
 func (cr *credentials) post(ctx context.Context, path string, in any) (status int, answer string, err error) {
 	body, err := json.Marshal(in)
 	if err != nil {
@@ -214,13 +217,23 @@ func (cr *credentials) post(ctx context.Context, path string, in any) (status in
 	if err != nil {
 		return 0, "", fmt.Errorf("reading the answer of the Local API: %w", err)
 	}
+	if resp.StatusCode >= 300 {
+		return resp.StatusCode, complaint(data), nil
+	}
+	return resp.StatusCode, string(data), nil
+}
+
+// complaint is what a server says is wrong: its message, or how its page begins.
+func complaint(data []byte) string {
 	var m struct {
 		Message string `json:"message"`
 	}
+	text := string(data)
 	if json.Unmarshal(data, &m) == nil && m.Message != "" {
-		return resp.StatusCode, printable(m.Message), nil
+		text = m.Message
 	}
-	return resp.StatusCode, string(data), nil
+	text = strings.Join(strings.Fields(text), " ")
+	return printable(fmt.Sprintf("%.*s", maxComplaint, text))
 }
 
 // client speaks to the Local API, over its socket if the URL is a path. It follows no

@@ -55,6 +55,10 @@ func TestRegister(t *testing.T) {
 	if err != nil || asked["machine_id"] != "web1" || !strings.Contains(out, "password: "+asked["password"]) || !strings.Contains(out, "validated it") {
 		t.Errorf("%v, %v: %s", err, asked, out)
 	}
+	if _, _, err = register(t, 404, "<html>\n"+strings.Repeat("\x1b", 999)); err == nil || !strings.Contains(err.Error(), "404: <html> ") ||
+		!strings.Contains(err.Error(), "a Local API?") || strings.Contains(err.Error(), "\x1b") || len(err.Error()) > 1200 {
+		t.Errorf("got %v", err)
+	}
 	for status, want := range map[int]string{403: "--machine", 401: "--token", 500: "500"} {
 		other := filepath.Join(t.TempDir(), "none.yaml")
 		if _, _, err = register(t, status, `{"message":"why not"}`, "-f", other); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "why not") {
