@@ -72,10 +72,10 @@ type Bouncer struct {
 
 // filled returns the options with what was left out.
 func (o Options) filled() Options {
-	if o.Lists == nil {
+	if o.Lists == nil && o.Book != nil {
 		o.Lists = o.Book
 	}
-	if o.Allow == nil {
+	if o.Allow == nil && o.Book != nil {
 		o.Allow = o.Book.Allow()
 	}
 	if o.Leads == nil {

@@ -38,12 +38,7 @@ func Register(ctx context.Context, o Options, server, path string) (Credentials,
 }
 
 func register(ctx context.Context, o Options, server, path string) (Credentials, error) {
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	if o.Transport == nil {
-		o.Transport = newTransport()
-	}
+	o = o.filled()
 	server, err := rootURL(server)
 	if err != nil {
 		return Credentials{}, err
