@@ -62,6 +62,16 @@ func openDesk(t testing.TB, n int, config Config, dir string, now func() time.Ti
 	return d, stop
 }
 
+// openDesks opens the tables of some nodes that stay.
+func openDesks(t testing.TB, many int, s *redistest.Server) (desks []*desk) {
+	t.Helper()
+	for n := range many {
+		d, _ := openDesk(t, n+1, at(s.Addr()), t.TempDir(), nil)
+		desks = append(desks, d)
+	}
+	return desks
+}
+
 const bouncers = "bouncers"
 
 // rows are those of "bouncers".
@@ -112,11 +122,7 @@ func expectRows(t testing.TB, what string, want map[string]string, desks ...*des
 
 func TestTables(t *testing.T) {
 	s := redistest.Start(t, redistest.Options{})
-	var desks []*desk
-	for n := range 3 {
-		d, _ := openDesk(t, n, at(s.Addr()), t.TempDir(), nil)
-		desks = append(desks, d)
-	}
+	desks := openDesks(t, 3, s)
 	a, b, c := desks[0], desks[1], desks[2]
 	a.set(t, "fw", "one")
 	b.set(t, "nginx", "two")
@@ -134,7 +140,7 @@ func TestTables(t *testing.T) {
 	a.set(t, "fw", "again")
 	expectRows(t, "a row comes into being again", map[string]string{"fw": "again", "nginx": "two"}, a, b, c)
 
-	late, _ := openDesk(t, 3, at(s.Addr()), t.TempDir(), nil)
+	late, _ := openDesk(t, 4, at(s.Addr()), t.TempDir(), nil)
 	expectRows(t, "who comes late has all", map[string]string{"fw": "again", "nginx": "two"}, late)
 }
 
@@ -174,8 +180,8 @@ func TestTablesWithoutRedis(t *testing.T) {
 // TestTablesEmptied: Redis loses all while nobody notices that it was away.
 func TestTablesEmptied(t *testing.T) {
 	s := redistest.Start(t, redistest.Options{})
-	a, _ := openDesk(t, 1, at(s.Addr()), t.TempDir(), nil)
-	b, _ := openDesk(t, 2, at(s.Addr()), t.TempDir(), nil)
+	desks := openDesks(t, 2, s)
+	a, b := desks[0], desks[1]
 	a.set(t, "fw", "one")
 	a.set(t, "old", "one")
 	a.set(t, "old", "-")
@@ -190,11 +196,7 @@ func TestTablesEmptied(t *testing.T) {
 // and goes: in the end all have the same.
 func TestTablesConverge(t *testing.T) {
 	s := redistest.Start(t, redistest.Options{})
-	var desks []*desk
-	for n := range 3 {
-		d, _ := openDesk(t, n, at(s.Addr()), t.TempDir(), nil)
-		desks = append(desks, d)
-	}
+	desks := openDesks(t, 3, s)
 	var all sync.WaitGroup
 	for n, d := range desks {
 		all.Go(func() {
