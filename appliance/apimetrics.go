@@ -49,60 +49,51 @@ func (m *metrics) describeAPI() {
 type reasonKey struct{ reason, origin, action string }
 
 // collectAPI reads the figures of l.
-func (m *metrics) collectAPI(ch chan<- prometheus.Metric, l *live) {
-	gauge := func(name string, v float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(m.descs[name], prometheus.GaugeValue, v, labels...)
-	}
-	count := func(name string, v float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(m.descs[name], prometheus.CounterValue, v, labels...)
-	}
+func collectAPI(out scrape, l *live) {
 	st := l.state
-	gauge("cs_info", 1, cmp.Or(version(), "unknown"))
+	out.gauge("cs_info", 1, cmp.Or(version(), "unknown"))
 	for k, n := range activeDecisions(st.book.Tally()) {
-		gauge("cs_active_decisions", float64(n), k.reason, k.origin, k.action)
+		out.gauge("cs_active_decisions", float64(n), k.reason, k.origin, k.action)
 	}
 	for reason, n := range fewest(st.book.AlertTally()) {
-		gauge("cs_alerts", float64(n), reason)
+		out.gauge("cs_alerts", float64(n), reason)
 	}
 	for name, at := range heartbeats(st.api.registry) {
 		if !at.IsZero() {
-			gauge("cs_machines_last_heartbeat_timestamp", float64(at.Unix()), label(name))
+			out.gauge("cs_machines_last_heartbeat_timestamp", float64(at.Unix()), label(name))
 		}
 	}
-	m.collectCalls(ch, st.api.server.Stats())
+	collectCalls(out, st.api.server.Stats())
 	for source, n := range linesBySource(st) {
-		count(source.series, float64(n), source.name, source.kind)
+		out.count(source.series, float64(n), source.name, source.kind)
 	}
 	c := &st.owner.counters.engine
-	count("cs_parser_hits_total", float64(c.Lines.Load()))
-	count("cs_parser_hits_ok_total", float64(c.Lines.Load()-c.Unparsed.Load()))
-	count("cs_parser_hits_ko_total", float64(c.Unparsed.Load()))
-	count("cs_bucket_poured_total", float64(c.Poured.Load()))
-	count("cs_bucket_overflowed_total", float64(c.Overflows.Load()))
+	out.count("cs_parser_hits_total", float64(c.Lines.Load()))
+	out.count("cs_parser_hits_ok_total", float64(c.Lines.Load()-c.Unparsed.Load()))
+	out.count("cs_parser_hits_ko_total", float64(c.Unparsed.Load()))
+	out.count("cs_bucket_poured_total", float64(c.Poured.Load()))
+	out.count("cs_bucket_overflowed_total", float64(c.Overflows.Load()))
 	cancelled := st.buckets.Stats().Cancelled
 	if shared := st.buckets.shared.Load(); shared != nil {
 		cancelled += shared.Stats().Cancelled
 	}
-	count("cs_bucket_canceled_total", float64(cancelled))
+	out.count("cs_bucket_canceled_total", float64(cancelled))
 }
 
 // collectCalls reads the figures of the Local API's calls.
-func (m *metrics) collectCalls(ch chan<- prometheus.Metric, s localapi.Stats) {
-	count := func(name string, n uint64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(m.descs[name], prometheus.CounterValue, float64(n), labels...)
-	}
+func collectCalls(out scrape, s localapi.Stats) {
 	for _, r := range s.Routes {
-		count("cs_lapi_route_requests_total", r.N, r.Route, r.Method)
+		out.count("cs_lapi_route_requests_total", float64(r.N), r.Route, r.Method)
 	}
 	for _, c := range s.Machines {
-		count("cs_lapi_machine_requests_total", c.N, label(c.Caller), c.Route, c.Method)
+		out.count("cs_lapi_machine_requests_total", float64(c.N), label(c.Caller), c.Route, c.Method)
 	}
 	for _, c := range s.Bouncers {
-		count("cs_lapi_bouncer_requests_total", c.N, label(c.Caller), c.Route, c.Method)
+		out.count("cs_lapi_bouncer_requests_total", float64(c.N), label(c.Caller), c.Route, c.Method)
 	}
 	for _, b := range s.Lookups {
-		count("cs_lapi_decisions_ok_total", b.OK, label(b.Bouncer))
-		count("cs_lapi_decisions_ko_total", b.KO, label(b.Bouncer))
+		out.count("cs_lapi_decisions_ok_total", float64(b.OK), label(b.Bouncer))
+		out.count("cs_lapi_decisions_ko_total", float64(b.KO), label(b.Bouncer))
 	}
 	for _, d := range s.Durations {
 		buckets, sum := map[float64]uint64{}, uint64(0)
@@ -110,7 +101,7 @@ func (m *metrics) collectCalls(ch chan<- prometheus.Metric, s localapi.Stats) {
 			sum += d.Buckets[i]
 			buckets[bound] = sum
 		}
-		ch <- prometheus.MustNewConstHistogram(m.descs["cs_lapi_request_duration_seconds"], d.Count, d.Sum, buckets, d.Route, d.Method)
+		out.ch <- prometheus.MustNewConstHistogram(out.m.descs["cs_lapi_request_duration_seconds"], d.Count, d.Sum, buckets, d.Route, d.Method)
 	}
 }
 

@@ -1,9 +1,5 @@
 package appliance
 
-import (
-	"github.com/prometheus/client_golang/prometheus"
-)
-
 // describeExchange names what is exported of notifications, the Central API and lists.
 func (*metrics) describeExchange(add func(name, help string, labels ...string)) {
 	add("api_up", "Whether the Local API is open as configured.")
@@ -23,45 +19,39 @@ func (*metrics) describeExchange(add func(name, help string, labels ...string)) 
 }
 
 // collectExchange reads the figures of l.
-func (m *metrics) collectExchange(ch chan<- prometheus.Metric, l *live) {
-	gauge := func(name string, v float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(m.descs[name], prometheus.GaugeValue, v, labels...)
-	}
-	count := func(name string, v uint64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(m.descs[name], prometheus.CounterValue, float64(v), labels...)
-	}
+func collectExchange(out scrape, l *live) {
 	x := &l.state.exchange
 	if s := l.state.api.status(); s.Served {
-		gauge("api_up", one(s.Problem == ""))
-		count("api_refused_total", s.Refused)
-		count("api_limited_total", s.Limited)
+		out.gauge("api_up", one(s.Problem == ""))
+		out.count("api_refused_total", float64(s.Refused))
+		out.count("api_limited_total", float64(s.Limited))
 	}
 	for _, r := range x.notifier.Stats() {
 		for result, n := range map[string]uint64{"sent": r.Sent, "failed": r.Failed, "retried": r.Retried, "dropped": r.Dropped, "digested": r.Digested} {
-			count("notifications_total", n, label(r.Name), result)
+			out.count("notifications_total", float64(n), label(r.Name), result)
 		}
-		gauge("notifications_waiting", float64(r.Waiting), label(r.Name))
+		out.gauge("notifications_waiting", float64(r.Waiting), label(r.Name))
 	}
-	count("alerts_untold_total", uint64(x.announcer.dropped.Load()))
+	out.count("alerts_untold_total", float64(x.announcer.dropped.Load()))
 	if l.settings.config.Community != nil {
 		s := x.community.Status()
-		gauge("community_up", one(s.Reachable))
+		out.gauge("community_up", one(s.Reachable))
 		for result, n := range map[string]int64{"sent": s.Sent, "dropped": s.Dropped, "refused": s.Refused} {
-			count("community_signals_total", uint64(n), result)
+			out.count("community_signals_total", float64(n), result)
 		}
-		gauge("community_signals_waiting", float64(s.Queue))
+		out.gauge("community_signals_waiting", float64(s.Queue))
 		if !s.LastPull.IsZero() {
-			gauge("community_last_pull_timestamp_seconds", float64(s.LastPull.Unix()))
+			out.gauge("community_last_pull_timestamp_seconds", float64(s.LastPull.Unix()))
 		}
 	}
 	for _, f := range x.feeds.Status() {
-		gauge("list_entries", float64(f.Entries), label(f.Name))
-		gauge("list_failing", one(f.Problem != ""), label(f.Name))
+		out.gauge("list_entries", float64(f.Entries), label(f.Name))
+		out.gauge("list_failing", one(f.Problem != ""), label(f.Name))
 		if !f.Fetched.IsZero() {
-			gauge("list_fetched_timestamp_seconds", float64(f.Fetched.Unix()), label(f.Name))
+			out.gauge("list_fetched_timestamp_seconds", float64(f.Fetched.Unix()), label(f.Name))
 		}
 	}
-	gauge("aggregated_ranges", float64(x.aggregator.Stats().Ranges))
+	out.gauge("aggregated_ranges", float64(x.aggregator.Stats().Ranges))
 }
 
 func one(yes bool) float64 {

@@ -1,8 +1,6 @@
 package appliance
 
 import (
-	"strings"
-
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/rampart-edge/rampart/decisions"
@@ -51,12 +49,8 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (m *metrics) Collect(ch chan<- prometheus.Metric) {
-	count := func(name string, v int64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(m.descs[name], prometheus.CounterValue, float64(v), labels...)
-	}
-	gauge := func(name string, v int64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(m.descs[name], prometheus.GaugeValue, float64(v), labels...)
-	}
+	out := scrape{m, ch}
+	count := func(name string, n int64, labels ...string) { out.count(name, float64(n), labels...) }
 	c := m.a.counters
 	count("requests_total", c.passed.Load(), "pass")
 	count("requests_total", c.banned.Load(), "ban")
@@ -79,11 +73,11 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	st := l.state
 	b := st.buckets.Stats()
-	gauge("buckets", b.Buckets)
+	out.gauge("buckets", float64(b.Buckets))
 	count("buckets_evicted_total", b.Evicted)
-	gauge("firewall_elements", int64(st.wall.status().Entries))
+	out.gauge("firewall_elements", float64(st.wall.status().Entries))
 	for kind, n := range byKind(st.book.Stats().InForce) {
-		gauge("decisions", n, kind)
+		out.gauge("decisions", float64(n), kind)
 	}
 	for result, n := range challenges(l.gate, l.passed) {
 		if !ofSpent(result) {
@@ -95,10 +89,24 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	if st.fleet != nil {
 		s := st.fleet.status()
-		m.collectStorage(ch, &s)
+		collectStorage(out, &s)
 	}
-	m.collectExchange(ch, l)
-	m.collectAPI(ch, l)
+	collectExchange(out, l)
+	collectAPI(out, l)
+}
+
+// scrape is where the values of one scrape go.
+type scrape struct {
+	m  *metrics
+	ch chan<- prometheus.Metric
+}
+
+func (s scrape) gauge(name string, v float64, labels ...string) {
+	s.ch <- prometheus.MustNewConstMetric(s.m.descs[name], prometheus.GaugeValue, v, labels...)
+}
+
+func (s scrape) count(name string, v float64, labels ...string) {
+	s.ch <- prometheus.MustNewConstMetric(s.m.descs[name], prometheus.CounterValue, v, labels...)
 }
 
 // byKind counts by the kinds that are enforced; other ones are whatever text
@@ -121,7 +129,7 @@ const otherKind = "other"
 func linesOf(sources []logsources.Status) map[string]int64 {
 	out := map[string]int64{}
 	for _, s := range sources {
-		out[strings.ToValidUTF8(s.Name, "\uFFFD")] += s.Lines
+		out[label(s.Name)] += s.Lines
 	}
 	return out
 }

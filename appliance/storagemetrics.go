@@ -1,8 +1,6 @@
 package appliance
 
 import (
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/rampart-edge/rampart/cluster"
 )
 
@@ -29,25 +27,17 @@ func (*metrics) describeStorage(add func(name, help string, labels ...string)) {
 }
 
 // collectStorage reads the figures.
-func (m *metrics) collectStorage(ch chan<- prometheus.Metric, s *FleetStatus) {
-	send := func(kind prometheus.ValueType, name string, v float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(m.descs["storage_"+name], kind, v, labels...)
-	}
-	count := func(name string, v int64, labels ...string) {
-		send(prometheus.CounterValue, name, float64(v), labels...)
-	}
-	gauge := func(name string, v float64, labels ...string) { send(prometheus.GaugeValue, name, v, labels...) }
-	up, silent := 0.0, 0
-	if s.Redis.State == cluster.StateUp {
-		up = 1
-	}
+func collectStorage(out scrape, s *FleetStatus) {
+	gauge := func(name string, v float64, labels ...string) { out.gauge("storage_"+name, v, labels...) }
+	count := func(name string, n int64, labels ...string) { out.count("storage_"+name, float64(n), labels...) }
+	silent := 0
 	for _, n := range s.Nodes {
 		if n.Degraded {
 			silent++
 		}
 	}
-	gauge("up", up)
-	send(prometheus.CounterValue, "degraded_seconds_total", s.Away)
+	gauge("up", one(s.Redis.State == cluster.StateUp))
+	out.count("storage_degraded_seconds_total", s.Away)
 	gauge("nodes", float64(len(s.Nodes)-silent), "heard")
 	gauge("nodes", float64(silent), "silent")
 	gauge("evictions", float64(s.Redis.Evictions))
@@ -63,7 +53,7 @@ func (m *metrics) collectStorage(ch chan<- prometheus.Metric, s *FleetStatus) {
 	for _, c := range b.Scripts {
 		count("calls_total", c.Calls, c.Name)
 		count("call_errors_total", c.Errors, c.Name)
-		send(prometheus.CounterValue, "call_seconds_total", c.Mean*float64(c.Calls)/1e6, c.Name)
+		out.count("storage_call_seconds_total", c.Mean*float64(c.Calls)/1e6, c.Name)
 	}
 	gauge("journal_lag", float64(j.LagEntries))
 	gauge("journal_lag_seconds", j.Lag.Seconds())
