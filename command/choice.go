@@ -47,7 +47,7 @@ func (c *call) warn(problems []*hub.Problem) {
 	const most = 10
 	for i, p := range problems {
 		if i == most {
-			fmt.Fprintf(c.cmd.ErrOrStderr(), "… %d more; rampart lint shows all\n", len(problems)-most)
+			fmt.Fprintf(c.cmd.ErrOrStderr(), "… %d more; %s lint shows all\n", len(problems)-most, c.o.Prefix)
 			return
 		}
 		fmt.Fprintf(c.cmd.ErrOrStderr(), "warning: %s\n", printable(p.Error()))
