@@ -63,11 +63,12 @@ func (w *wall) listed(room int) firewall.Bans {
 			if !has {
 				continue
 			}
+			origin := l.Origin()
 			for p := range l.All() {
 				if w.st.allow.Covers(p) {
 					continue
 				}
-				if room--; room < 0 || !yield(firewall.Ban{Prefix: p, Until: end, Origin: l.Origin()}) {
+				if room--; room < 0 || !yield(firewall.Ban{Prefix: p, Until: end, Origin: origin}) {
 					return
 				}
 			}
