@@ -35,8 +35,9 @@ type Client struct {
 	status Status
 	// failing: the disk did not take what was in the inbox.
 	failing bool
-	// unwanted: since Use nobody has looked for what was pulled and is not wanted any more.
-	unwanted bool
+	// used counts calls of Use, and withdrawn is the one after which what was pulled and is
+	// not wanted any more was taken back.
+	used, withdrawn int
 
 	full    atomic.Int64 // signals that found no place on their way to the disk
 	refused atomic.Int64 // signals that the server or we found bad
@@ -82,7 +83,7 @@ func (c *Client) Use(config Config) error {
 		a = c.api // its token, and a login that is under way
 	}
 	c.config, c.api, c.off = config, a, off
-	c.unwanted = true
+	c.used++
 	return nil
 }
 
@@ -123,7 +124,7 @@ func (c *Client) server() (*api, error) {
 // or, if it is this one already, to take back what is not wanted any more.
 func (c *Client) Wants() bool {
 	c.mu.Lock()
-	pulls, unwanted := c.api != nil && c.config.Pull, c.unwanted
+	pulls, unwanted := c.api != nil && c.config.Pull, c.used != c.withdrawn
 	c.mu.Unlock()
 	return pulls || unwanted && c.o.Leads()
 }

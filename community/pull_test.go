@@ -358,6 +358,13 @@ func TestCannotBeWithdrawn(t *testing.T) {
 	steps(d.client.pullDue)
 	d.expectList("CAPI", "")
 	d.expectList("f", "198.51.100.1")
+	p.stuck = true
+	d.use(func(c *Config) { c.Pull = false })
+	d.pull(15 * time.Minute)
+	p.stuck = false
+	d.use(func(c *Config) { c.Pull, c.NoCommunity = true, false }) // waits for nothing
+	d.client.pullDue(t.Context())
+	d.expectList("CAPI", "60.0.0.1")
 	steps(d.feeds.step)
 	d.expectList("f", "")
 }

@@ -16,41 +16,38 @@ type wish struct {
 // client that only waits for credentials keeps all. What cannot be taken back now is
 // tried again.
 func (c *Client) withdraw(now time.Time) error {
+	c.mu.Lock()
+	config, used, done := c.config, c.used, c.used == c.withdrawn
+	c.mu.Unlock()
+	if done {
+		return nil
+	}
 	p := &c.pull
+	if next := (wish{config.Credentials, config.Pull, config.NoCommunity, config.NoLists}); next != p.wish {
+		// Whoever wants something else wants it now; begin has the last word after a start.
+		p.wish, p.due, p.withdrawal, p.started = next, schedule{}, schedule{}, false
+	}
 	if !p.withdrawal.ready(now) {
 		return nil
 	}
-	c.mu.Lock()
-	config, look, leads := c.config, c.unwanted, c.o.Leads()
-	c.unwanted = false
-	c.mu.Unlock()
-	if !look {
-		return nil
+	if err := c.takeBack(config, c.o.Leads()); err != nil {
+		p.withdrawal.failed(now, err)
+		return err
 	}
-	err := c.takeBack(config, leads)
-	if err == nil {
-		p.withdrawal = schedule{}
-		return nil
-	}
-	p.withdrawal.failed(now, err)
+	p.withdrawal = schedule{}
 	c.mu.Lock()
-	c.unwanted = true
-	c.mu.Unlock()
-	return err
+	defer c.mu.Unlock()
+	c.withdrawn = used
+	return nil
 }
 
 // takeBack drops what a configuration does not want. Lists are for the node that pulls to
 // drop, allowlists each node's own.
 func (c *Client) takeBack(config Config, leads bool) error {
-	p := &c.pull
-	if now := (wish{config.Credentials, config.Pull, config.NoCommunity, config.NoLists}); now != p.wish {
-		// Whoever wants something else wants it now; begin has the last word after a start.
-		p.wish, p.due, p.started = now, schedule{}, false
-	}
 	off := !config.Pull || config.Credentials == ""
 	var errs []error
 	if (off || config.NoCommunity) && leads {
-		p.ends, p.started = nil, false
+		c.pull.ends, c.pull.started = nil, false
 		errs = append(errs, c.shelf.drop(communityList))
 	}
 	if off || config.NoLists {
