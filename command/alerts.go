@@ -41,20 +41,11 @@ func alertsList(o Options) *cobra.Command {
 
 // alertFlags are those that pick alerts.
 func alertFlags(cmd *cobra.Command) func() url.Values {
-	set := textFlags(cmd, append(ageFlags(), textFlag{"ip", "i", "only alerts about this address, or a network around it"},
+	return pickFlags(cmd, "with a decision inside it", append(ageFlags(), textFlag{"ip", "i", "only alerts about this address, or a network around it"},
 		textFlag{"range", "r", "only alerts with a decision covering all of this network"}, textFlag{"value", "v", "only alerts about this address or network"},
 		textFlag{"scope", "", "only alerts of this scope (Ip, Range, …)"}, textFlag{"scenario", "s", "only alerts of this scenario"},
 		textFlag{"type", "", "only alerts with a decision of this type"}, textFlag{"origin", "", "only alerts with a decision of this origin"},
 		textFlag{"kind", "", "only alerts of this kind"}, textFlag{"machine", "", "only alerts that this machine reported"})...)
-	contained := cmd.Flags().BoolP("contained", "", false, "with --range: with a decision inside it")
-	return func() url.Values {
-		q := url.Values{}
-		set(q)
-		if *contained {
-			q.Set("contained", "true")
-		}
-		return q
-	}
 }
 
 // shownOfAlert is how many decisions of an alert people see in a list: an import has

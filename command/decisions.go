@@ -25,18 +25,25 @@ func decisionsCommand(o Options) *cobra.Command {
 // textFlag is a flag whose text becomes a parameter of a request.
 type textFlag struct{ name, short, help string }
 
-// textFlags adds flags and returns what sets their parameters.
-func textFlags(cmd *cobra.Command, flags ...textFlag) func(url.Values) {
+// pickFlags adds flags that pick rows, and --contained, which says what of --range it
+// makes. It returns the parameters of those that were given.
+func pickFlags(cmd *cobra.Command, contained string, flags ...textFlag) func() url.Values {
 	values := make([]*string, len(flags))
 	for i, f := range flags {
 		values[i] = cmd.Flags().StringP(f.name, f.short, "", f.help)
 	}
-	return func(q url.Values) {
+	inside := cmd.Flags().Bool("contained", false, "with --range: "+contained)
+	return func() url.Values {
+		q := url.Values{}
 		for i, f := range flags {
 			if *values[i] != "" {
 				q.Set(f.name, *values[i])
 			}
 		}
+		if *inside {
+			q.Set("contained", "true")
+		}
+		return q
 	}
 }
 
@@ -47,20 +54,11 @@ func ageFlags() []textFlag {
 
 // filterFlags are those that pick decisions.
 func filterFlags(cmd *cobra.Command, more ...textFlag) func() url.Values {
-	set := textFlags(cmd, append(more, textFlag{"ip", "i", "only decisions covering this address"},
+	return pickFlags(cmd, "only decisions inside it", append(more, textFlag{"ip", "i", "only decisions covering this address"},
 		textFlag{"range", "r", "only decisions covering all of this network"}, textFlag{"value", "v", "only decisions with exactly this value"},
 		textFlag{"type", "t", "only decisions of this type (ban, captcha, throttle)"}, textFlag{"scope", "", "only decisions of this scope (Ip, Range, …)"},
 		textFlag{"origin", "", "only decisions of this origin (lists: of all lists)"}, textFlag{"scenario", "s", "only decisions for this scenario"},
 		textFlag{"id", "", "only the decision with this id"})...)
-	contained := cmd.Flags().Bool("contained", false, "with --range: only decisions inside it")
-	return func() url.Values {
-		q := url.Values{}
-		set(q)
-		if *contained {
-			q.Set("contained", "true")
-		}
-		return q
-	}
 }
 
 func decisionsList(o Options) *cobra.Command {
