@@ -341,7 +341,7 @@ func (w *wall) refresh() {
 		w.tidy()
 		return
 	}
-	if !slices.Equal(w.allow, w.allowed()) || w.onLists.lag(time.Now()) {
+	if !slices.Equal(w.allow, w.st.allow.Ranges()) || w.onLists.lag(time.Now()) {
 		w.replace()
 		return
 	}
@@ -369,16 +369,8 @@ func (w *wall) look() {
 
 // remember returns the allowlist and notes that the table has it. w.mu is held.
 func (w *wall) remember() []netip.Prefix {
-	w.allow = w.allowed()
+	w.allow = w.st.allow.Ranges()
 	return w.allow
-}
-
-func (w *wall) allowed() []netip.Prefix {
-	var out []netip.Prefix
-	for _, e := range w.st.allow.List() {
-		out = append(out, e.Prefix)
-	}
-	return out
 }
 
 func (w *wall) close() error {

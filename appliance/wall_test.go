@@ -189,6 +189,20 @@ func TestAllowedLeavesTheKernel(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.expect("no longer", "192.0.2.1/32", "198.51.100.0/24")
+	if err := f.state().allow.Add(decisions.AllowEntry{Item: "partner.example.org"}); err != nil {
+		t.Fatal(err)
+	}
+	f.expect("a name that nobody looked up", "192.0.2.1/32", "198.51.100.0/24")
+	if err := f.state().allow.Resolve("", "partner.example.org", []netip.Prefix{netip.MustParsePrefix("198.51.100.9/32")}); err != nil {
+		t.Fatal(err)
+	}
+	f.expect("a name", "192.0.2.1/32", "198.51.100.0/24")
+	if _, ok := w.table.Explain(netip.MustParseAddr("198.51.100.9")); ok {
+		t.Error("what an allowed name stands for is dropped in a banned network")
+	}
+	if n := w.table.Stats().Refused; n > 0 {
+		t.Errorf("the table refused %d ranges", n)
+	}
 }
 
 // TestProxiesAreKnownBeforehand: a network that holds a trusted proxy can be
