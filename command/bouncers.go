@@ -205,6 +205,9 @@ func pruneFlags(cmd *cobra.Command, standard string) *pruning {
 
 // prune shows what would go, asks, and deletes it.
 func prune[T any](c *call, p *pruning, path, what string, show func([]T) table) error {
+	if _, err := appliance.ParseDuration(p.duration); err != nil {
+		return err
+	}
 	q := url.Values{"unused": {p.duration}}
 	if p.unvalidated {
 		q.Set("unvalidated", "true")
