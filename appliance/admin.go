@@ -4,12 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"maps"
 	"net/http"
-	"slices"
-	"strings"
-	"unicode"
 
 	"github.com/rampart-edge/rampart/decisions"
 )
@@ -38,68 +33,16 @@ func notFound(format string, args ...any) error {
 	return adminError{http.StatusNotFound, fmt.Errorf(format, args...)}
 }
 
-// admin is one call of the API: request in, value out.
-type admin func(l *live, r *http.Request) (any, error)
-
 // ServeAdmin answers the API below /rampart/: JSON in, JSON out, an error as
 // {"error": text}. docs/openapi.yaml describes it.
 func (a *Appliance) ServeAdmin(w http.ResponseWriter, r *http.Request) {
 	a.admin.ServeHTTP(w, r)
 }
 
-// routes are those of the API, by method and path.
-func routes() map[string]admin {
-	all := map[string]admin{
-		"GET /rampart/status":           adminStatus,
-		"GET /rampart/decisions":        listDecisions,
-		"POST /rampart/decisions":       addDecision,
-		"DELETE /rampart/decisions":     deleteDecisions,
-		"GET /rampart/alerts":           listAlerts,
-		"GET /rampart/alerts/{id}":      showAlert,
-		"GET /rampart/why/{subject...}": adminWhy,
-		"POST /rampart/unban":           unban,
-		"GET /rampart/allowlist":        listAllowed,
-		"POST /rampart/allowlist":       addAllowed,
-		"DELETE /rampart/allowlist":     deleteAllowed,
-		"GET /rampart/lists":            listLists,
-		"GET /rampart/lists/{name}":     showList,
-		"PUT /rampart/lists/{name}":     putList,
-		"DELETE /rampart/lists/{name}":  dropList,
-
-		"GET /rampart/decisions/export":  exportDecisions,
-		"POST /rampart/decisions/import": importDecisions,
-		"DELETE /rampart/alerts":         deleteAlerts,
-		"DELETE /rampart/alerts/{id}":    deleteAlert,
-		"POST /rampart/alerts/flush":     flushAlerts,
-
-		"GET /rampart/allowlists":                 listAllowlists,
-		"POST /rampart/allowlists":                createAllowlist,
-		"GET /rampart/allowlists/{name}":          showAllowlist,
-		"DELETE /rampart/allowlists/{name}":       deleteAllowlist,
-		"POST /rampart/allowlists/{name}/items":   addAllowItems,
-		"DELETE /rampart/allowlists/{name}/items": removeAllowItems,
-		"GET /rampart/allowed/{value...}":         checkAllowed,
-
-		"GET /rampart/bouncers":                  listBouncers,
-		"POST /rampart/bouncers":                 addBouncer,
-		"DELETE /rampart/bouncers":               pruneBouncers,
-		"GET /rampart/bouncers/{name}":           showBouncer,
-		"DELETE /rampart/bouncers/{name}":        deleteBouncer,
-		"GET /rampart/machines":                  listMachines,
-		"POST /rampart/machines":                 addMachine,
-		"DELETE /rampart/machines":               pruneMachines,
-		"GET /rampart/machines/{name}":           showMachine,
-		"DELETE /rampart/machines/{name}":        deleteMachine,
-		"POST /rampart/machines/{name}/validate": validateMachine,
-	}
-	maps.Copy(all, exchangeRoutes())
-	return all
-}
-
 func (a *Appliance) mux() *http.ServeMux {
 	mux := http.NewServeMux()
-	for pattern, f := range routes() {
-		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { a.answer(w, r, f) })
+	for pattern, way := range routes() {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { a.answer(w, r, way) })
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		writeError(w, notFound("there is no %s %s", r.Method, r.URL.Path))
@@ -107,13 +50,17 @@ func (a *Appliance) mux() *http.ServeMux {
 	return mux
 }
 
-func (a *Appliance) answer(w http.ResponseWriter, r *http.Request, f admin) {
+func (a *Appliance) answer(w http.ResponseWriter, r *http.Request, way route) {
 	l := a.live.Load()
 	if l == nil {
 		writeError(w, adminError{http.StatusServiceUnavailable, errNotRunning})
 		return
 	}
-	v, err := f(l, r)
+	err := only(r, way.params)
+	var v any
+	if err == nil {
+		v, err = way.serve(l, r)
+	}
 	if err == nil && r.Method != http.MethodGet {
 		// What an operator was told is done survives everything.
 		err = l.state.book.Flush(r.Context())
@@ -150,40 +97,6 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	_ = enc.Encode(v) // the client has gone; there is nobody to tell
-}
-
-// readBody decodes a JSON body strictly.
-func readBody(r *http.Request, into any) error {
-	dec := json.NewDecoder(io.LimitReader(r.Body, maxAdminBody))
-	dec.DisallowUnknownFields()
-	err := dec.Decode(into)
-	if err == nil && dec.More() {
-		err = errors.New("there is more than one JSON value")
-	}
-	if err != nil {
-		return badRequest(fmt.Errorf("reading the request body: %w", err))
-	}
-	return nil
-}
-
-// only refuses parameters that are not among names: a misspelt one would select
-// more than was meant.
-func only(r *http.Request, names ...string) error {
-	for name := range r.URL.Query() {
-		if !slices.Contains(names, name) {
-			return badRequest(fmt.Errorf("parameter %q is unknown; known are %s", name, strings.Join(names, ", ")))
-		}
-	}
-	return nil
-}
-
-// text refuses what does not fit into a record: too long, or with characters that
-// move a terminal's cursor.
-func text(name, value string) error {
-	if len(value) > maxAdminText || strings.ContainsFunc(value, unicode.IsControl) {
-		return badRequest(fmt.Errorf("%s is not possible; write at most %d bytes without control characters", name, maxAdminText))
-	}
-	return nil
 }
 
 // orEmpty makes no list an empty list, for clients that read JSON.

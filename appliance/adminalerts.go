@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"strconv"
 	"time"
 
@@ -14,29 +13,22 @@ import (
 // maxAlertsShown bounds the alerts of one answer.
 const maxAlertsShown = 10_000
 
-// alertsOf reads the parameters that select alerts, and beside them those of more.
-func alertsOf(r *http.Request, more ...string) (f decisions.AlertFilter, err error) {
-	names := []string{"value", "scenario", "ip", "range", "contained", "scope", "type", "origin", "kind", "machine", "since", "until", "decided", "lists"}
-	if err := only(r, append(names, more...)...); err != nil {
+// alertsOf reads the parameters that select alerts.
+func alertsOf(r *http.Request) (f decisions.AlertFilter, err error) {
+	f = decisions.AlertFilter{Value: param(r, "value"), Scenario: param(r, "scenario"), Scope: param(r, "scope"), DecisionType: param(r, "type"),
+		Origin: param(r, "origin"), Kind: param(r, "kind"), Machine: param(r, "machine")}
+	if f.Contains, f.Prefix, f.Within, err = place(r); err != nil {
 		return f, err
 	}
-	q := r.URL.Query()
-	f = decisions.AlertFilter{Value: q.Get("value"), Scenario: q.Get("scenario"), Scope: q.Get("scope"), DecisionType: q.Get("type"),
-		Origin: q.Get("origin"), Kind: q.Get("kind"), Machine: q.Get("machine"), HideLists: q.Get("lists") == "false"}
-	if text := q.Get("ip"); text != "" {
-		a, err := netip.ParseAddr(text)
-		if err != nil {
-			return f, badRequest(fmt.Errorf("ip %q is not an address", text))
-		}
-		f.Contains = a.Unmap()
-	}
-	if f.Prefix, f.Within, err = rangeOf(r); err != nil {
+	lists, err := flag(r, "lists", true)
+	if err != nil {
 		return f, err
 	}
-	if text := q.Get("decided"); text != "" {
-		is, err := strconv.ParseBool(text)
+	f.HideLists = !lists
+	if param(r, "decided") != "" {
+		is, err := flag(r, "decided", false)
 		if err != nil {
-			return f, badRequest(fmt.Errorf("decided %q is neither true nor false", text))
+			return f, err
 		}
 		f.InForce = &is
 	}
@@ -45,17 +37,12 @@ func alertsOf(r *http.Request, more ...string) (f decisions.AlertFilter, err err
 }
 
 func listAlerts(l *live, r *http.Request) (any, error) {
-	f, err := alertsOf(r, "limit")
+	f, err := alertsOf(r)
+	if err == nil {
+		f.Limit, err = limit(r, 50, 1, maxAlertsShown)
+	}
 	if err != nil {
 		return nil, err
-	}
-	f.Limit = 50
-	if s := r.URL.Query().Get("limit"); s != "" {
-		n, err := strconv.Atoi(s)
-		if err != nil || n < 1 || n > maxAlertsShown {
-			return nil, badRequest(fmt.Errorf("limit %q is not a number from 1 to %d", s, maxAlertsShown))
-		}
-		f.Limit = n
 	}
 	return orEmpty(l.state.book.Alerts(f)), nil
 }
@@ -94,14 +81,14 @@ type AlertsDeleted struct {
 }
 
 func deleteAlerts(l *live, r *http.Request) (any, error) {
-	f, err := alertsOf(r, "all")
+	f, err := alertsOf(r)
 	if err != nil {
 		return nil, err
 	}
-	if len(r.URL.Query()) == 0 {
+	switch q := r.URL.Query(); {
+	case len(q) == 0:
 		return nil, badRequest(errors.New("nothing named to delete; give a filter, or all=true"))
-	}
-	if q := r.URL.Query(); q.Has("all") && (len(q) > 1 || q.Get("all") != "true") {
+	case q.Has("all") && (len(q) > 1 || q.Get("all") != "true"):
 		return nil, badRequest(errors.New("all=true stands alone: it deletes every alert"))
 	}
 	n, ended, err := l.state.book.DeleteAlerts(f, "operator")

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -49,9 +48,6 @@ type CentralStatus struct {
 
 // capiStatus logs in where there are credentials.
 func capiStatus(l *live, r *http.Request) (any, error) {
-	if err := only(r); err != nil {
-		return nil, err
-	}
 	c := l.settings.config
 	out := CentralStatus{Configured: c.Community != nil, Credentials: c.credentials()}
 	if out.Configured {
@@ -78,16 +74,9 @@ type SignalPreview struct {
 }
 
 func previewSignals(l *live, r *http.Request) (any, error) {
-	if err := only(r, "limit"); err != nil {
+	limit, err := limit(r, 20, 1, maxPreview)
+	if err != nil {
 		return nil, err
-	}
-	limit := 20
-	if s := r.FormValue("limit"); s != "" {
-		n, err := strconv.Atoi(s)
-		if err != nil || n < 1 || n > maxPreview {
-			return nil, badRequest(fmt.Errorf("limit %q is not a number from 1 to %d", s, maxPreview))
-		}
-		limit = n
 	}
 	c := l.state.exchange.community
 	signals, err := c.Preview(limit)
@@ -228,9 +217,6 @@ type PulledList struct {
 
 // pullCentral fetches now, whoever of the fleet usually does.
 func pullCentral(l *live, r *http.Request) (any, error) {
-	if err := only(r); err != nil {
-		return nil, err
-	}
 	if _, err := l.central(); err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -27,71 +28,30 @@ type selection struct {
 	limit         int // 0: all
 }
 
-// selectionOf reads the parameters of decisions, and beside them those of more.
-func selectionOf(r *http.Request, more ...string) (s selection, err error) {
-	if err := only(r, append([]string{"id", "value", "ip", "range", "contained", "scope", "type", "origin", "scenario"}, more...)...); err != nil {
-		return s, err
-	}
-	q := r.URL.Query()
-	s.Filter = decisions.Filter{Value: q.Get("value"), Scope: q.Get("scope"), Type: q.Get("type"), Origin: q.Get("origin"), Scenario: q.Get("scenario")}
-	if text := q.Get("id"); text != "" {
+// selectionOf reads the parameters that select decisions.
+func selectionOf(r *http.Request) (s selection, err error) {
+	s.Filter = decisions.Filter{Value: param(r, "value"), Scope: param(r, "scope"), Type: param(r, "type"), Origin: param(r, "origin"),
+		Scenario: param(r, "scenario")}
+	if text := param(r, "id"); text != "" {
 		if s.ID, err = strconv.ParseInt(text, 10, 64); err != nil {
 			return s, badRequest(fmt.Errorf("id %q is not a number", text))
 		}
 	}
-	if text := q.Get("ip"); text != "" {
-		a, err := netip.ParseAddr(text)
-		if err != nil {
-			return s, badRequest(fmt.Errorf("ip %q is not an address", text))
-		}
-		s.Contains = a.Unmap()
-	}
-	if s.prefix, s.within, err = rangeOf(r); err != nil {
+	if s.Contains, s.prefix, s.within, err = place(r); err != nil {
 		return s, err
 	}
-	if q.Get("simulated") == "false" {
+	simulated, err := flag(r, "simulated", true)
+	if err != nil {
+		return s, err
+	}
+	if !simulated {
 		s.Simulated = new(bool)
 	}
 	if s.after, s.before, err = ages(r); err != nil {
 		return s, err
 	}
-	if text := q.Get("limit"); text != "" {
-		if s.limit, err = strconv.Atoi(text); err != nil || s.limit < 0 {
-			return s, badRequest(fmt.Errorf("limit %q is not a number, 0 for all", text))
-		}
-	}
-	return s, nil
-}
-
-// rangeOf reads range and contained.
-func rangeOf(r *http.Request) (p netip.Prefix, within bool, err error) {
-	q := r.URL.Query()
-	within = q.Get("contained") == "true"
-	text := q.Get("range")
-	if text == "" && within {
-		return p, false, badRequest(errors.New("contained needs the range that decisions are to be inside of"))
-	}
-	if text != "" {
-		if p, err = ParsePrefix(text); err != nil {
-			return p, false, badRequest(fmt.Errorf("range: %w", err))
-		}
-	}
-	return p, within, nil
-}
-
-// ages reads since and until, which are lengths of time before now.
-func ages(r *http.Request) (after, before time.Time, err error) {
-	now, q := time.Now(), r.URL.Query()
-	for name, at := range map[string]*time.Time{"since": &after, "until": &before} {
-		if text := q.Get(name); text != "" {
-			d, err := positive(text)
-			if err != nil {
-				return after, before, badRequest(fmt.Errorf("%s: %w", name, err))
-			}
-			*at = now.Add(-d)
-		}
-	}
-	return after, before, nil
+	s.limit, err = limit(r, 0, 0, math.MaxInt32)
+	return s, err
 }
 
 // takes reports whether d passes what the Book is not asked about.
@@ -143,11 +103,15 @@ func (s *selection) inForce(b *decisions.Book) iter.Seq[decisions.Decision] {
 }
 
 func listDecisions(l *live, r *http.Request) (any, error) {
-	s, err := selectionOf(r, "all", "since", "until", "simulated", "limit")
+	s, err := selectionOf(r)
 	if err != nil {
 		return nil, err
 	}
-	s.Active = r.URL.Query().Get("all") != "true"
+	all, err := flag(r, "all", false)
+	if err != nil {
+		return nil, err
+	}
+	s.Active = !all
 	var list []decisions.Decision
 	if s.Active && s.prefix.IsValid() { // the entries of lists there, too
 		every := s
@@ -165,7 +129,7 @@ func listDecisions(l *live, r *http.Request) (any, error) {
 // exportDecisions answers with decisions in force, however many there are, one after
 // the other.
 func exportDecisions(l *live, r *http.Request) (any, error) {
-	s, err := selectionOf(r, "since", "until", "simulated", "limit")
+	s, err := selectionOf(r)
 	if err != nil {
 		return nil, err
 	}
@@ -327,7 +291,7 @@ type Deleted struct {
 }
 
 func deleteDecisions(l *live, r *http.Request) (any, error) {
-	s, err := selectionOf(r, "all")
+	s, err := selectionOf(r)
 	if err != nil {
 		return nil, err
 	}
@@ -336,7 +300,7 @@ func deleteDecisions(l *live, r *http.Request) (any, error) {
 		return Deleted{Deleted: orEmpty(gone)}, err
 	}
 	if s.Filter == (decisions.Filter{}) {
-		if r.URL.Query().Get("all") != "true" {
+		if param(r, "all") != "true" {
 			return nil, badRequest(errors.New("nothing named to delete; give id, value, ip, range, scope, type, origin or scenario, or all=true"))
 		}
 		s.Active = true

@@ -19,9 +19,6 @@ import (
 )
 
 func listProfiles(l *live, r *http.Request) (any, error) {
-	if err := only(r); err != nil {
-		return nil, err
-	}
 	return l.settings.profiles.List(), nil
 }
 
@@ -93,7 +90,7 @@ func (l *live) subject(q *ProfileTestRequest) (*event.Alert, error) {
 	}
 	a, ok := l.state.book.Alert(q.ID)
 	if !ok {
-		return nil, notFound("there is no alert %d; `alerts list` shows those that are kept", q.ID)
+		return nil, noAlert(q.ID)
 	}
 	forget(&a)
 	return &a, nil

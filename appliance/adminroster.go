@@ -118,24 +118,8 @@ func rosterFault(err error) error {
 	return err
 }
 
-// unused reads since when a row has to be without a sign of life; zero: all are meant.
-func unused(r *http.Request) (time.Time, error) {
-	s := r.URL.Query().Get("unused")
-	if s == "" {
-		return time.Time{}, nil
-	}
-	d, err := positive(s)
-	if err != nil {
-		return time.Time{}, badRequest(err)
-	}
-	return time.Now().Add(-d), nil
-}
-
 func listBouncers(l *live, r *http.Request) (any, error) {
-	if err := only(r, "unused"); err != nil {
-		return nil, err
-	}
-	before, err := unused(r)
+	before, err := past(r, "unused")
 	if err != nil {
 		return nil, err
 	}
@@ -154,10 +138,7 @@ func bouncersOf(l *live, before time.Time) []BouncerStatus {
 }
 
 func pruneBouncers(l *live, r *http.Request) (any, error) {
-	if err := only(r, "unused"); err != nil {
-		return nil, err
-	}
-	before, err := unused(r)
+	before, err := past(r, "unused")
 	if err != nil {
 		return nil, err
 	}
@@ -216,13 +197,12 @@ func deleteBouncer(l *live, r *http.Request) (any, error) {
 
 // machinesWanted reads which agents are meant.
 func machinesWanted(l *live, r *http.Request) (ms []MachineStatus, before time.Time, unvalidated bool, err error) {
-	if err = only(r, "unused", "unvalidated"); err != nil {
+	if before, err = past(r, "unused"); err != nil {
 		return nil, before, false, err
 	}
-	if before, err = unused(r); err != nil {
+	if unvalidated, err = flag(r, "unvalidated", false); err != nil {
 		return nil, before, false, err
 	}
-	unvalidated = r.URL.Query().Get("unvalidated") == "true"
 	ms = []MachineStatus{}
 	for _, m := range l.state.api.registry.Machines() {
 		idle := m.Created.Before(before) && m.LastPush.Before(before) && m.LastHeartbeat.Before(before)

@@ -44,9 +44,6 @@ type SimulationRule struct {
 }
 
 func listSimulation(l *live, r *http.Request) (any, error) {
-	if err := only(r); err != nil {
-		return nil, err
-	}
 	return l.simulation(), nil
 }
 
@@ -137,9 +134,6 @@ func chooseSimulation(l *live, r *http.Request) (any, error) {
 
 // resetSimulation takes choices of operators back: of one selector, or all.
 func resetSimulation(l *live, r *http.Request) (any, error) {
-	if err := only(r, "selector"); err != nil {
-		return nil, err
-	}
 	selectors := r.URL.Query()["selector"]
 	if len(selectors) == 0 {
 		for _, c := range l.state.simulation.Choices() {

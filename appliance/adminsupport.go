@@ -39,10 +39,10 @@ type SupportFile struct {
 
 // makeSupport writes nothing down and asks nobody outside.
 func makeSupport(l *live, r *http.Request) (any, error) {
-	if err := only(r, "alerts"); err != nil {
+	alerts, err := flag(r, "alerts", false)
+	if err != nil {
 		return nil, err
 	}
-	alerts := r.FormValue("alerts") == "true"
 	s := Support{Node: l.settings.config.Node, Version: version(), Made: time.Now().UTC(), Files: []SupportFile{}, LeftOut: []string{
 		"keys, passwords, tokens and logins, and of URLs all but the host", "hashes of keys and passwords",
 		"the receivers' files of notifications", "the logs and the database"}}

@@ -74,17 +74,14 @@ func allowFault(err error) error {
 }
 
 func deleteAllowed(l *live, r *http.Request) (any, error) {
-	if err := only(r, "value", "list"); err != nil {
-		return nil, err
-	}
-	item, p, err := parseAllowed(r.FormValue("value"))
+	item, p, err := parseAllowed(param(r, "value"))
 	if err != nil {
 		return nil, badRequest(err)
 	}
 	if item == "" {
 		item = p.String()
 	}
-	if err := allowFault(l.state.allow.RemoveItem(r.FormValue("list"), item)); err != nil {
+	if err := allowFault(l.state.allow.RemoveItem(param(r, "list"), item)); err != nil {
 		return nil, err
 	}
 	l.state.wall.look()

@@ -111,9 +111,6 @@ type Refreshed struct {
 
 // refreshList fetches a list of the configuration now.
 func refreshList(l *live, r *http.Request) (any, error) {
-	if err := only(r); err != nil {
-		return nil, err
-	}
 	name := r.PathValue("name")
 	before, err := l.state.list(name)
 	if !slices.ContainsFunc(l.settings.feeds, func(f community.Feed) bool { return f.Name == name }) {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/rampart-edge/rampart/decisions"
@@ -84,9 +83,6 @@ func (st *state) listsOf(f decisions.Filter) []string {
 }
 
 func listLists(l *live, r *http.Request) (any, error) {
-	if err := only(r); err != nil {
-		return nil, err
-	}
 	return l.lists(), nil
 }
 
@@ -97,16 +93,9 @@ type ListDetail struct {
 }
 
 func showList(l *live, r *http.Request) (any, error) {
-	if err := only(r, "limit"); err != nil {
+	limit, err := limit(r, 20, 0, maxListShown)
+	if err != nil {
 		return nil, err
-	}
-	limit := 20
-	if s := r.FormValue("limit"); s != "" {
-		n, err := strconv.Atoi(s)
-		if err != nil || n < 0 || n > maxListShown {
-			return nil, badRequest(fmt.Errorf("limit %q is not a number from 0 to %d", s, maxListShown))
-		}
-		limit = n
 	}
 	b, err := l.state.list(r.PathValue("name"))
 	if err != nil {
@@ -173,14 +162,10 @@ func firstOf(problems []string) string {
 // leaves out is as with the list before (nil: none).
 func listHead(r *http.Request, before *decisions.Blocklist, now time.Time) (decisions.ListHead, error) {
 	h := decisions.ListHead{Name: r.PathValue("name"), Type: decisions.TypeBan, Created: now, Until: now.Add(listLength)}
-	if err := only(r, "type", "duration", "scenario"); err != nil {
-		return h, err
-	}
 	if before != nil {
 		h.Type, h.Scenario, h.Until = before.Type, before.Scenario, now.Add(before.Until.Sub(before.Created))
 	}
-	q := r.URL.Query() // FormValue would take the list for a form
-	h.Type, h.Scenario = cmp.Or(q.Get("type"), h.Type), cmp.Or(q.Get("scenario"), h.Scenario)
+	h.Type, h.Scenario = cmp.Or(param(r, "type"), h.Type), cmp.Or(param(r, "scenario"), h.Scenario)
 	if err := text("scenario", h.Scenario); err != nil {
 		return h, err
 	}
@@ -189,7 +174,7 @@ func listHead(r *http.Request, before *decisions.Blocklist, now time.Time) (deci
 	default:
 		return h, badRequest(fmt.Errorf("type %q is not possible; use ban, captcha or throttle", h.Type))
 	}
-	if s := q.Get("duration"); s != "" {
+	if s := param(r, "duration"); s != "" {
 		length, err := positive(s)
 		if err != nil {
 			return h, badRequest(err)
@@ -214,9 +199,6 @@ func (l *live) spareProxies(b *decisions.Blocklist) {
 }
 
 func dropList(l *live, r *http.Request) (any, error) {
-	if err := only(r); err != nil {
-		return nil, err
-	}
 	b, err := l.state.list(r.PathValue("name"))
 	if err != nil {
 		return nil, err

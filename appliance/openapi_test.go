@@ -14,16 +14,6 @@ import (
 	"time"
 
 	"gopkg.in/yaml.v3"
-
-	"github.com/rampart-edge/rampart/cluster"
-	"github.com/rampart-edge/rampart/community"
-	"github.com/rampart-edge/rampart/decisions"
-	"github.com/rampart-edge/rampart/event"
-	"github.com/rampart-edge/rampart/firewall"
-	"github.com/rampart-edge/rampart/localapi"
-	"github.com/rampart-edge/rampart/logsources"
-	"github.com/rampart-edge/rampart/notify"
-	"github.com/rampart-edge/rampart/scenarios"
 )
 
 // document is docs/openapi.yaml, as far as the tests need it.
@@ -162,7 +152,8 @@ func (d document) checkObject(s map[string]any, v any, where string) []string {
 	return out
 }
 
-// TestOpenAPIRoutes: the document has the routes of the node, all and only those.
+// TestOpenAPIRoutes: the document has the routes of the node with their parameters, all
+// and only those.
 func TestOpenAPIRoutes(t *testing.T) {
 	d := openDocument(t)
 	var documented, served []string
@@ -171,8 +162,12 @@ func TestOpenAPIRoutes(t *testing.T) {
 			documented = append(documented, strings.ToUpper(method)+" "+path)
 		}
 	}
-	for pattern := range routes() {
-		served = append(served, strings.Replace(pattern, "...}", "}", 1))
+	for pattern, way := range routes() {
+		pattern = strings.Replace(pattern, "...}", "}", 1)
+		served = append(served, pattern)
+		if got := d.queried(pattern); !slices.Equal(got, slices.Sorted(slices.Values(way.params))) {
+			t.Errorf("%s: the document has the parameters %q, the node %q", pattern, got, way.params)
+		}
 	}
 	slices.Sort(documented)
 	slices.Sort(served)
@@ -184,36 +179,18 @@ func TestOpenAPIRoutes(t *testing.T) {
 	}
 }
 
-// schemaTypes are the types that the schemas of the document describe.
-func schemaTypes() map[string]reflect.Type {
-	types := map[string]reflect.Type{}
-	for name, v := range map[string]any{
-		"Status": Status{}, "LastStop": lastStop{}, "ScenarioStatus": ScenarioStatus{}, "ScenarioFailure": ScenarioFailure{},
-		"WatchStatus": WatchStatus{}, "BucketStatus": scenarios.Stats{}, "JournalStatus": JournalStatus{}, "EventStatus": EventStatus{},
-		"RequestStatus": RequestStatus{}, "SourceStatus": logsources.Status{}, "FirewallStatus": FirewallStatus{},
-		"Traffic": firewall.Traffic{}, "Decision": decisions.Decision{}, "DecisionRequest": DecisionRequest{},
-		"DecisionAnswer": DecisionAnswer{}, "Deleted": Deleted{}, "Alert": event.Alert{}, "AlertEvent": event.AlertEvent{},
-		"MetaItem": event.MetaItem{}, "AlertSource": event.Source{}, "AlertDecision": event.AlertDecision{}, "Why": Why{},
-		"StorageStatus": StorageStatus{}, "FleetStatus": FleetStatus{}, "RedisHealth": cluster.Health{}, "FleetNode": cluster.Node{},
-		"FleetJournal": cluster.JournalStats{}, "FleetBuckets": cluster.BucketStats{}, "ScriptCost": cluster.ScriptStats{}, "FleetChallenges": cluster.BurnStats{},
-		"FleetTables": cluster.TablesStats{}, "APIStatus": APIStatus{}, "CommunityStatus": community.Status{}, "CommunityList": community.ListStatus{},
-		"FeedStatus": community.FeedStatus{}, "NotificationStatus": NotificationStatus{}, "Receiver": notify.Stats{}, "AggregateStatus": AggregateStatus{},
-		"Refusal": Refusal{}, "Ban": firewall.Ban{}, "AllowEntry": decisions.AllowEntry{}, "AllowRequest": AllowRequest{},
-		"List": ListStatus{}, "ListDetail": ListDetail{}, "ListAnswer": ListAnswer{}, "ListReport": decisions.ListReport{},
-		"BouncerStatus": BouncerStatus{}, "MachineStatus": MachineStatus{}, "UsageStatus": UsageStatus{}, "StreamStatus": StreamStatus{},
-		"BouncerDetail": BouncerDetail{}, "MachineDetail": MachineDetail{}, "BouncerRequest": BouncerRequest{}, "BouncerAnswer": BouncerAnswer{},
-		"MachineRequest": MachineRequest{}, "MachineAnswer": MachineAnswer{}, "AllowListStatus": AllowListStatus{}, "AllowListDetail": AllowListDetail{},
-		"AllowItem": AllowItem{}, "AllowListRequest": AllowListRequest{}, "AllowItemsRequest": AllowItemsRequest{}, "AllowItemsAnswer": AllowItemsAnswer{},
-		"RefusedItem": RefusedItem{}, "Allowed": Allowed{}, "AllowReason": AllowReason{}, "AlertsDeleted": AlertsDeleted{},
-		"FlushRequest": FlushRequest{}, "ImportRow": ImportRow{}, "ImportRequest": ImportRequest{}, "ImportAnswer": ImportAnswer{},
-		"UsageSum": localapi.Total{}, "AllowSource": AllowSourceStatus{},
-	} {
-		types[name] = reflect.TypeOf(v)
+// queried are the parameters that the address of a route may have, sorted.
+func (d document) queried(route string) (names []string) {
+	method, path, _ := strings.Cut(route, " ")
+	item := d.at(d.root, "paths", path, strings.ToLower(method)).(map[string]any)
+	list, _ := item["parameters"].([]any)
+	for _, p := range list {
+		if p := d.resolved(p).(map[string]any); p["in"] == "query" {
+			names = append(names, p["name"].(string))
+		}
 	}
-	for name, v := range exchangeTypes() {
-		types[name] = reflect.TypeOf(v)
-	}
-	return types
+	slices.Sort(names)
+	return names
 }
 
 // TestOpenAPISchemas: each has the fields of its type, and requires those that are
