@@ -288,9 +288,10 @@ func (g *Aggregator) gone(c *Change, now time.Time) {
 	}
 	g.stats.deleted.Add(1)
 	until := now.Add(g.using.Within)
-	if len(g.refused) < maxRefused {
-		g.refused[r.prefix] = until
+	if _, had := g.refused[r.prefix]; !had && len(g.refused) >= maxRefused {
+		return // what is not remembered would stay on disk
 	}
+	g.refused[r.prefix] = until
 	if err := g.o.DB.Put(aggregateBucket, r.prefix.String(), be64(until.UnixMilli())); err != nil {
 		g.o.Logger.Error("keeping that a range was deleted", zap.Stringer("range", r.prefix), zap.Error(err))
 	}

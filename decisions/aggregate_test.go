@@ -266,6 +266,7 @@ func TestAggregateModel(t *testing.T) {
 		allowed := map[string]bool{}
 		for range 400 {
 			value := fmt.Sprintf("192.0.%d.%d", r.IntN(3), r.IntN(12))
+			fresh := false // value has its first ban
 			switch r.IntN(20) {
 			case 0:
 				g.clock.Advance(time.Duration(r.IntN(40)) * time.Minute)
@@ -288,6 +289,7 @@ func TestAggregateModel(t *testing.T) {
 					delete(allowed, p)
 				}
 			default:
+				fresh = len(g.List(decisions.Filter{Value: value})) == 0
 				g.ban(value, "ban", time.Duration(30+r.IntN(200))*time.Minute)
 			}
 			before := map[string]bool{}
@@ -297,11 +299,15 @@ func TestAggregateModel(t *testing.T) {
 			after := g.ranges()
 			for i := range 3 {
 				p := fmt.Sprintf("192.0.%d.0/24", i)
-				if at, ok := deleted[p]; ok && g.clock.Now().Sub(at) < time.Hour && slices.Contains(after, p) {
+				at, ok := deleted[p]
+				if ok && g.clock.Now().Sub(at) < time.Hour && slices.Contains(after, p) {
 					t.Fatalf("seed %d: %s is back", seed, p)
 				}
 				if slices.Contains(after, p) && !before[p] && !g.ripe(p) {
 					t.Fatalf("seed %d: %s was banned for no reason", seed, p)
+				}
+				if fresh && prefix(p).Contains(addr(value)) && g.ripe(p) && !slices.Contains(after, p) && (!ok || g.clock.Now().Sub(at) >= time.Hour) {
+					t.Fatalf("seed %d: %s is not banned", seed, p)
 				}
 			}
 		}

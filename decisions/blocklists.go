@@ -51,14 +51,14 @@ func (b *Book) DropList(name string) error {
 	b.listing.Lock()
 	defer b.listing.Unlock()
 	lists := b.Lists()
-	rest := slices.DeleteFunc(slices.Clone(lists), func(l *Blocklist) bool { return l.Name == name })
+	rest := slices.DeleteFunc(lists, func(l *Blocklist) bool { return l.Name == name })
 	if len(rest) == len(lists) {
 		return fmt.Errorf("dropping list %.80q: %w", name, ErrNoList)
 	}
 	return b.useLists(rest, op{bucket: listBucket, key: name})
 }
 
-// Lists are the lists in force, by name.
+// Lists are the lists in force, by name; the slice is the caller's.
 func (b *Book) Lists() []*Blocklist { return b.set.lists() }
 
 // useLists makes lists those in force, and ops what the database hears of it. The

@@ -36,13 +36,12 @@ type ListChange struct {
 func (b *Book) ListsSince(cursor int64) (cs []ListChange, next int64) {
 	steps, next, ok := b.lists.since(cursor)
 	now := b.o.Now()
-	inForce := map[string]*Blocklist{}
-	for _, l := range b.Lists() {
-		if !l.Simulated && !l.ended(now) {
+	lists := slices.DeleteFunc(b.Lists(), func(l *Blocklist) bool { return l.Simulated || l.ended(now) })
+	if ok {
+		inForce := map[string]*Blocklist{}
+		for _, l := range lists {
 			inForce[l.Name] = l
 		}
-	}
-	if ok {
 		for i := range steps {
 			if c, some := b.listChange(&steps[i], inForce); some {
 				cs = append(cs, c)
@@ -53,11 +52,9 @@ func (b *Book) ListsSince(cursor int64) (cs []ListChange, next int64) {
 	if cursor != 0 {
 		cs = append(cs, ListChange{Cursor: next, Reset: true})
 	}
-	for _, l := range b.Lists() {
-		if inForce[l.Name] == l {
-			cs = append(cs, ListChange{Cursor: next, At: b.lists.show(l), List: l,
-				Name: l.Name, Origin: l.Origin(), Type: l.Type, Whole: true})
-		}
+	for _, l := range lists {
+		cs = append(cs, ListChange{Cursor: next, At: b.lists.show(l), List: l,
+			Name: l.Name, Origin: l.Origin(), Type: l.Type, Whole: true})
 	}
 	return cs, next
 }

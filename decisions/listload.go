@@ -123,9 +123,11 @@ func (b *Book) sweepListed() {
 	}
 	var steps []listStep
 	for _, l := range b.Lists() {
-		s := listStep{head: l.ListHead}
-		s.removed, s.added = l.some(l.swept(next, old)), l.some(l.swept(old, next))
-		if !l.Simulated && (s.removed != nil || s.added != nil) {
+		if l.Simulated {
+			continue
+		}
+		s := listStep{head: l.ListHead, removed: l.some(l.swept(next, old)), added: l.some(l.swept(old, next))}
+		if s.removed != nil || s.added != nil {
 			steps = append(steps, s)
 		}
 	}

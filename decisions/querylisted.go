@@ -15,7 +15,7 @@ type stretch struct{ from, to int }
 // ids. It takes no lock.
 func (b *Book) listed(s *search) iter.Seq[Decision] {
 	return func(yield func(Decision) bool) {
-		lists := slices.Clone(b.Lists())
+		lists := b.Lists()
 		slices.SortStableFunc(lists, func(x, y *Blocklist) int { return cmp.Compare(x.Base, y.Base) })
 		for _, l := range lists {
 			if !s.takesList(l) {
@@ -41,11 +41,10 @@ func (b *Book) entries(s *search, l *Blocklist) iter.Seq[Decision] {
 	return func(yield func(Decision) bool) {
 		for _, part := range s.spans(l) {
 			for i := max(part.from, int(min(s.after-l.Base+1, int64(part.to)))); i < part.to; i++ {
-				p := l.At(i)
-				if !s.takesEntry(p) || !s.whole && b.o.Allow.Covers(p) {
+				if !s.takesEntry(l.At(i)) {
 					continue
 				}
-				if !yield(b.listDecision(l, i)) {
+				if d := b.listDecision(l, i); (s.whole || !d.Suppressed) && !yield(d) {
 					return
 				}
 			}
