@@ -50,14 +50,31 @@ func ask[T any](t testing.TB, a *Appliance, method, path string, body any) T {
 	return v
 }
 
+// refusal is a request that is refused, with its status and a part of the reason.
+type refusal struct {
+	method, path, body string
+	status             int
+	want               string
+}
+
+func refused(t *testing.T, a *Appliance, list []refusal) {
+	t.Helper()
+	for _, tt := range list {
+		status, data := call(t, a, tt.method, tt.path, tt.body)
+		var e map[string]string
+		if err := json.Unmarshal(data, &e); err != nil || len(e) != 1 {
+			t.Errorf("%s %s: the answer is %s", tt.method, tt.path, data)
+		}
+		if status != tt.status || !strings.Contains(e["error"], tt.want) {
+			t.Errorf("%s %s %.60s: %d %q, want %d with %q", tt.method, tt.path, tt.body, status, e["error"], tt.status, tt.want)
+		}
+	}
+}
+
 func TestAdminRefusesBadInput(t *testing.T) {
 	a := open(t, Config{})
 	long := strings.Repeat("x", maxAdminText+1)
-	for _, tt := range []struct {
-		method, path, body string
-		status             int
-		want               string
-	}{
+	refused(t, a, []refusal{
 		{"GET", "/rampart/nothing", "", 404, "there is no GET /rampart/nothing"},
 		{"PUT", "/rampart/status", "", 404, "there is no PUT /rampart/status"},
 		{"GET", "/rampart/decisions?id=x", "", 400, `id "x"`},
@@ -97,16 +114,7 @@ func TestAdminRefusesBadInput(t *testing.T) {
 		{"DELETE", "/rampart/allowlist", "", 400, "neither an address nor a network"},
 		{"DELETE", "/rampart/allowlist?value=192.0.2.1", "", 404, "no such allowlist entry"},
 		{"DELETE", "/rampart/allowlist?value=127.0.0.0/8", "", 409, "built in"},
-	} {
-		status, data := call(t, a, tt.method, tt.path, tt.body)
-		var e map[string]string
-		if err := json.Unmarshal(data, &e); err != nil || len(e) != 1 {
-			t.Errorf("%s %s: the answer is %s", tt.method, tt.path, data)
-		}
-		if status != tt.status || !strings.Contains(e["error"], tt.want) {
-			t.Errorf("%s %s %.60s: %d %q, want %d with %q", tt.method, tt.path, tt.body, status, e["error"], tt.status, tt.want)
-		}
-	}
+	})
 	if list := ask[[]event.Alert](t, a, "GET", "/rampart/alerts", nil); len(list) != 0 {
 		t.Errorf("what was refused left alerts: %+v", list)
 	}

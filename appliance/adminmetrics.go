@@ -115,13 +115,10 @@ func showMetrics(l *live, r *http.Request) (any, error) {
 func (l *live) figures() Figures {
 	st, e := l.state, l.state.events()
 	b := st.buckets.Stats()
-	if shared := st.buckets.shared.Load(); shared != nil {
-		b.Cancelled += shared.Stats().Cancelled
-	}
 	f := Figures{Acquisition: orEmpty(st.tails.Status()),
 		Parsers: ParserFigures{Lines: e.Lines, Parsed: e.Lines - e.Unparsed, Unparsed: e.Unparsed, Late: e.Late, Whitelisted: e.Whitelisted},
 		Scenarios: ScenarioFigures{Loaded: len(l.settings.rules.All()), Buckets: b.Buckets, Poured: e.Poured, Overflows: e.Overflows,
-			Cancelled: b.Cancelled, Expired: b.Expired, Evicted: b.Evicted},
+			Cancelled: st.buckets.cancelled(), Expired: b.Expired, Evicted: b.Evicted},
 		Alerts: []AlertFigures{}, Decisions: []DecisionFigures{}, Requests: st.owner.counters.requests(),
 		Community: st.exchange.community.Status(), Notifications: st.notifications(l.settings)}
 	for reason, n := range fewest(st.book.AlertTally()) {

@@ -203,14 +203,20 @@ func machinesWanted(l *live, r *http.Request) (ms []MachineStatus, before time.T
 	if unvalidated, err = flag(r, "unvalidated", false); err != nil {
 		return nil, before, false, err
 	}
-	ms = []MachineStatus{}
+	return machinesOf(l, before, unvalidated), before, unvalidated, nil
+}
+
+// machinesOf are those without a sign of life since before (zero: all), that nobody has
+// validated if unvalidated.
+func machinesOf(l *live, before time.Time, unvalidated bool) []MachineStatus {
+	out := []MachineStatus{}
 	for _, m := range l.state.api.registry.Machines() {
 		idle := m.Created.Before(before) && m.LastPush.Before(before) && m.LastHeartbeat.Before(before)
 		if (before.IsZero() || idle) && (!unvalidated || !m.Validated) {
-			ms = append(ms, machineStatus(&m))
+			out = append(out, machineStatus(&m))
 		}
 	}
-	return ms, before, unvalidated, nil
+	return out
 }
 
 func listMachines(l *live, r *http.Request) (any, error) {

@@ -1,7 +1,6 @@
 package appliance
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -11,27 +10,6 @@ import (
 	"github.com/rampart-edge/rampart/decisions"
 	"github.com/rampart-edge/rampart/event"
 )
-
-// refusal is a request that is refused, with its status and a part of the reason.
-type refusal struct {
-	method, path, body string
-	status             int
-	want               string
-}
-
-func refused(t *testing.T, a *Appliance, list []refusal) {
-	t.Helper()
-	for _, tt := range list {
-		status, data := call(t, a, tt.method, tt.path, tt.body)
-		var e map[string]string
-		if err := json.Unmarshal(data, &e); err != nil || len(e) != 1 {
-			t.Errorf("%s %s: the answer is %s", tt.method, tt.path, data)
-		}
-		if status != tt.status || !strings.Contains(e["error"], tt.want) {
-			t.Errorf("%s %s %.60s: %d %q, want %d with %q", tt.method, tt.path, tt.body, status, e["error"], tt.status, tt.want)
-		}
-	}
-}
 
 // TestAdminBouncers: added, listed, looked at, deleted; the key is nowhere but in the
 // answer.

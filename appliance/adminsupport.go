@@ -90,8 +90,8 @@ func (l *live) supportParts(alerts bool) []supportPart {
 		{"profiles.json", "what alerts lead to", l.settings.profiles.List()},
 		{"simulation.json", "what only simulates", l.simulation()},
 		{"lists.json", "lists in force, without their entries", l.lists()},
-		{"bouncers.json", "who asks the Local API", l.supportBouncers()},
-		{"machines.json", "who reports to the Local API", l.supportMachines()},
+		{"bouncers.json", "who asks the Local API", bouncersOf(l, time.Time{})},
+		{"machines.json", "who reports to the Local API", machinesOf(l, time.Time{}, false)},
 	}
 	if alerts {
 		parts = append(parts, supportPart{"alerts.json", "the newest alerts, with what visitors sent",
@@ -144,39 +144,6 @@ func (l *live) supportItems() any {
 			one.SHA256 = hex.EncodeToString(sum[:])
 		}
 		out = append(out, one)
-	}
-	return out
-}
-
-// supportRow is a bouncer or an agent, without what could open anything.
-type supportRow struct {
-	Name      string    `json:"name"`
-	IP        string    `json:"ip,omitempty"`
-	Type      string    `json:"type,omitempty"`
-	Version   string    `json:"version,omitempty"`
-	Auth      string    `json:"auth"`
-	Auto      bool      `json:"auto"`
-	Validated bool      `json:"validated,omitempty"`
-	Created   time.Time `json:"created"`
-	Last      time.Time `json:"last,omitzero"` // pull or heartbeat
-	LastPush  time.Time `json:"last_push,omitzero"`
-	Scenarios []string  `json:"scenarios,omitempty"`
-}
-
-func (l *live) supportBouncers() any {
-	out := []supportRow{}
-	for _, b := range l.state.api.registry.Bouncers() {
-		out = append(out, supportRow{Name: b.Name, IP: b.IP, Type: b.Type, Version: b.Version, Auth: b.Auth, Auto: b.AutoCreated,
-			Created: b.Created, Last: b.LastPull})
-	}
-	return out
-}
-
-func (l *live) supportMachines() any {
-	out := []supportRow{}
-	for _, m := range l.state.api.registry.Machines() {
-		out = append(out, supportRow{Name: m.Name, IP: m.IP, Version: m.Version, Auth: m.Auth, Auto: m.Auto, Validated: m.Validated,
-			Created: m.Created, Last: m.LastHeartbeat, LastPush: m.LastPush, Scenarios: m.Scenarios})
 	}
 	return out
 }

@@ -192,10 +192,7 @@ func TestAllowKeeperRun(t *testing.T) {
 	go func() { defer close(done); l.run(ctx) }()
 	l.add("", "vpn.example")
 	l.look()
-	deadline := time.Now().Add(20 * time.Second)
-	for !l.allow.Contains(netip.MustParseAddr("198.51.100.1")) && time.Now().Before(deadline) {
-		time.Sleep(5 * time.Millisecond)
-	}
+	until(t, "it is looked up", func() bool { return l.allow.Contains(netip.MustParseAddr("198.51.100.1")) })
 	cancel()
 	<-done
 	l.allows("in the end", map[string]bool{"198.51.100.1": true})
@@ -271,13 +268,7 @@ func TestAllowedItems(t *testing.T) {
 	if e.Item != s.URL+"/l" || e.Prefix.IsValid() {
 		t.Errorf("%+v", e)
 	}
-	deadline := time.Now().Add(20 * time.Second)
-	for !a.Decide(netip.MustParseAddr("203.0.113.77")).Allowed && time.Now().Before(deadline) {
-		time.Sleep(5 * time.Millisecond)
-	}
-	if v := a.Decide(netip.MustParseAddr("203.0.113.77")); !v.Allowed {
-		t.Errorf("%+v", v)
-	}
+	until(t, "it is allowed", func() bool { return a.Decide(netip.MustParseAddr("203.0.113.77")).Allowed })
 	if w := ask[Why](t, a, "GET", "/rampart/why/203.0.113.77", nil); w.Allowed == nil || !strings.Contains(w.Summary, s.URL) {
 		t.Errorf("%+v", w)
 	}

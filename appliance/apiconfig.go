@@ -178,7 +178,7 @@ func (s *apiSettings) check() error {
 	var errs []error
 	if a := s.listen.Address; a != "" {
 		_, port, err := net.SplitHostPort(a)
-		if n, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || n > 65535 {
+		if _, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil {
 			errs = append(errs, fmt.Errorf("api listen %q is no address; write HOST:PORT, such as 127.0.0.1:8080", a))
 		}
 	}

@@ -58,9 +58,9 @@ func collectAPI(out scrape, l *live) {
 	for reason, n := range fewest(st.book.AlertTally()) {
 		out.gauge("cs_alerts", float64(n), reason)
 	}
-	for name, at := range heartbeats(st.api.registry) {
-		if !at.IsZero() {
-			out.gauge("cs_machines_last_heartbeat_timestamp", float64(at.Unix()), label(name))
+	for _, a := range st.api.registry.Machines() {
+		if !a.LastHeartbeat.IsZero() {
+			out.gauge("cs_machines_last_heartbeat_timestamp", float64(a.LastHeartbeat.Unix()), label(a.Name))
 		}
 	}
 	collectCalls(out, st.api.server.Stats())
@@ -73,11 +73,7 @@ func collectAPI(out scrape, l *live) {
 	out.count("cs_parser_hits_ko_total", float64(c.Unparsed.Load()))
 	out.count("cs_bucket_poured_total", float64(c.Poured.Load()))
 	out.count("cs_bucket_overflowed_total", float64(c.Overflows.Load()))
-	cancelled := st.buckets.Stats().Cancelled
-	if shared := st.buckets.shared.Load(); shared != nil {
-		cancelled += shared.Stats().Cancelled
-	}
-	out.count("cs_bucket_canceled_total", float64(cancelled))
+	out.count("cs_bucket_canceled_total", float64(st.buckets.cancelled()))
 }
 
 // collectCalls reads the figures of the Local API's calls.

@@ -3,8 +3,6 @@ package appliance
 import (
 	"fmt"
 	"time"
-
-	"github.com/rampart-edge/rampart/localapi"
 )
 
 // APIStatus is how the Local API does.
@@ -58,15 +56,6 @@ func (s APIStatus) problems() []string {
 	}
 	if s.Panics > 0 {
 		out = append(out, fmt.Sprintf("%d calls of the Local API were lost to a fault of Rampart; the log has its place: please report it", s.Panics))
-	}
-	return out
-}
-
-// heartbeats are the agents by when they were last heard of.
-func heartbeats(r *localapi.Registry) map[string]time.Time {
-	out := map[string]time.Time{}
-	for _, m := range r.Machines() {
-		out[m.Name] = m.LastHeartbeat
 	}
 	return out
 }

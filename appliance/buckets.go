@@ -45,6 +45,15 @@ func (b *buckets) share(with *cluster.Buckets) {
 	b.shared.Store(with)
 }
 
+// cancelled is how often cancel_on emptied a bucket, here or in the fleet.
+func (b *buckets) cancelled() int64 {
+	n := b.Stats().Cancelled
+	if s := b.shared.Load(); s != nil {
+		n += s.Stats().Cancelled
+	}
+	return n
+}
+
 // Pour implements scenarios.Buckets.
 func (b *buckets) Pour(batch []scenarios.Drop) { b.keeper().Pour(batch) }
 
