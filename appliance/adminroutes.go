@@ -1,6 +1,9 @@
 package appliance
 
-import "net/http"
+import (
+	"maps"
+	"net/http"
+)
 
 // admin is one call of the API: request in, value out.
 type admin func(l *live, r *http.Request) (any, error)
@@ -24,7 +27,7 @@ func selectingAlerts(more ...string) []string {
 
 // routes are those of the API, by method and path.
 func routes() map[string]route {
-	return map[string]route{
+	all := map[string]route{
 		"GET /rampart/status":           {adminStatus, nil},
 		"GET /rampart/metrics":          {showMetrics, nil},
 		"GET /rampart/support":          {makeSupport, []string{"alerts"}},
@@ -59,7 +62,15 @@ func routes() map[string]route {
 		"PUT /rampart/lists/{name}":          {putList, []string{"type", "duration", "scenario"}},
 		"DELETE /rampart/lists/{name}":       {dropList, nil},
 		"POST /rampart/lists/{name}/refresh": {refreshList, nil},
+	}
+	maps.Copy(all, otherRoutes())
+	return all
+}
 
+// otherRoutes are those about who calls the Local API, what comes from others and goes
+// to them, and what alerts lead to.
+func otherRoutes() map[string]route {
+	return map[string]route{
 		"GET /rampart/bouncers":                  {listBouncers, []string{"unused"}},
 		"POST /rampart/bouncers":                 {addBouncer, nil},
 		"DELETE /rampart/bouncers":               {pruneBouncers, []string{"unused"}},
